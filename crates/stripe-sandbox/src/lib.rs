@@ -1,0 +1,1 @@
+//! A stateful, fault-injecting Stripe that runs on your machine.
