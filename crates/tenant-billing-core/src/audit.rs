@@ -1,0 +1,180 @@
+//! The audit trail: what happened to a tenant's Customer, in order, forever.
+//!
+//! Every change of a row writes its events in the same transaction, so the trail can neither miss a
+//! step nor tell one that was not taken. Its texts name nobody: ids, codes and counts only.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::ids::{CustomerId, TenantId};
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every one of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Its name in the database and in what people read.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The one of this name.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.as_str() == text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+named! {
+    /// What happened.
+    EventKind {
+        /// A request was frozen, and its key may be sent from now on.
+        Opened = "opened",
+        /// A look showed that there is certainly none, so the next request was frozen.
+        Reopened = "reopened",
+        /// A send brought no Customer; the same key will be sent again.
+        SendFailed = "send_failed",
+        /// Stripe refused this request for good.
+        Rejected = "rejected",
+        /// The key cannot be relied upon any more; a look must decide.
+        Suspected = "suspected",
+        /// A look could not decide.
+        LookFailed = "look_failed",
+        /// The Customer that we created was bound to the tenant.
+        Created = "created",
+        /// A Customer that was there before was bound to the tenant.
+        Adopted = "adopted",
+        /// The column had lost the Customer and holds it again.
+        Rebound = "rebound",
+        /// The matter is closed without a change to the column.
+        Settled = "settled",
+        /// The column was set to null.
+        Cleared = "cleared",
+        /// The tenant starts anew with the next generation.
+        Vacated = "vacated",
+        /// A Customer exists in Stripe that must not.
+        Surplus = "surplus",
+    }
+}
+
+named! {
+    /// Why a Customer is surplus.
+    SurplusReason {
+        /// It was answered after its generation had been given up, or its row lost.
+        Late = "late",
+        /// The tenant had an older one.
+        Duplicate = "duplicate",
+        /// The tenant was gone when it came.
+        TenantGone = "tenant_gone",
+        /// The host had bound another one itself.
+        HostBoundAnother = "host_bound_another",
+        /// An operator took it off its tenant. Looks pass it over.
+        Unbound = "unbound",
+    }
+}
+
+impl SurplusReason {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Late => "answered after its generation was given up or lost",
+            Self::Duplicate => "the tenant has an older one",
+            Self::TenantGone => "the tenant is gone",
+            Self::HostBoundAnother => "the host has bound another one",
+            Self::Unbound => "unbound by an operator",
+        }
+    }
+}
+
+/// An event that is about to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// What happened.
+    pub kind: EventKind,
+    /// To which generation; 0 for a tenant that has none.
+    pub generation: u64,
+    /// To which Customer, if it is about one.
+    pub customer: Option<CustomerId>,
+    /// The `Request-Id` of the Stripe answer that brought it about.
+    pub request_id: Option<String>,
+    /// More, in words that name nobody.
+    pub detail: String,
+}
+
+impl NewEvent {
+    pub(crate) fn new(kind: EventKind, generation: u64, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            generation,
+            customer: None,
+            request_id: None,
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn of(self, customer: &CustomerId) -> Self {
+        Self {
+            customer: Some(customer.clone()),
+            ..self
+        }
+    }
+}
+
+/// An event on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// When it was written, by the database's clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: NewEvent,
+}
+
+/// A Customer that exists in Stripe and must not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surplus {
+    /// The Customer.
+    pub customer: CustomerId,
+    /// Why it is surplus.
+    pub reason: SurplusReason,
+    /// When it was found.
+    pub found_at: Timestamp,
+    /// When it was bound after all, or deleted.
+    pub resolved_at: Option<Timestamp>,
+}
+
+/// All that is on record of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The tenant, in the database's spelling.
+    pub tenant: TenantId,
+    /// Whether the tenant exists now.
+    pub exists: bool,
+    /// What `tenant_config.stripe_customer_id` holds now.
+    pub bound: Option<CustomerId>,
+    /// The state of its provisioning row and the Customer that it settled with, if there is a row.
+    pub state: Option<(&'static str, Option<CustomerId>)>,
+    /// What happened, oldest first.
+    pub events: Vec<AuditEvent>,
+    /// Customers of this tenant that must not exist.
+    pub surplus: Vec<Surplus>,
+}
+
+impl History {
+    /// The Customer that this software settled with, where the host's column holds another or none.
+    pub fn overridden(&self) -> Option<&CustomerId> {
+        let settled = self.state.as_ref()?.1.as_ref()?;
+        (self.bound.as_ref() != Some(settled)).then_some(settled)
+    }
+}

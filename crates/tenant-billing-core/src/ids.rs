@@ -1,0 +1,295 @@
+//! The names that everything else is about, parsed once at the edge.
+//!
+//! Each is a string that was checked when it came in, so that no later code has to ask again. What a
+//! person might be known by (an e-mail address, a name) has a `Debug` that does not show it: these
+//! types end up in logs, and their contents must not.
+
+use std::{fmt, sync::Arc};
+
+/// Input that was refused: which field, and why. The value itself is never repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct Invalid {
+    /// The field as the caller names it: `tenant_id`, `email`, `name`, `metadata[plan]`.
+    pub field: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Invalid {
+    /// A refusal of `field`; `reason` must not repeat the value.
+    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                Self::parse(text)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// A tenant, as the host application names it: 1 to 128 visible ASCII characters.
+    ///
+    /// A store may ask for more (SQLite, and tables that we make, take UUIDs), and its own spelling
+    /// is the one that enters rows, keys and metadata.
+    TenantId
+}
+text_id! {
+    /// A Stripe Customer (`cus_…`).
+    CustomerId
+}
+text_id! {
+    /// A Stripe account (`acct_…`).
+    AccountId
+}
+text_id! {
+    /// The random id that a database was given by its first migration.
+    InstallationId
+}
+text_id! {
+    /// The key under which Stripe remembers one creation, and so the lock of this protocol:
+    /// `tenant-billing/{installation}/{mode}/{tenant}/{generation}`, at most 255 characters.
+    IdempotencyKey
+}
+
+fn visible(field: &str, text: &str, longest: usize) -> Result<Arc<str>, Invalid> {
+    if text.is_empty() {
+        return Err(Invalid::new(field, "is empty"));
+    }
+    if text.len() > longest {
+        return Err(Invalid::new(
+            field,
+            format!("is longer than {longest} characters"),
+        ));
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Invalid::new(
+            field,
+            "has a character that is not visible ASCII",
+        ));
+    }
+    Ok(text.into())
+}
+
+impl TenantId {
+    /// # Errors
+    /// [`Invalid`] for field `tenant_id` unless it is 1 to 128 visible ASCII characters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        visible("tenant_id", text, 128).map(Self)
+    }
+}
+
+impl CustomerId {
+    /// # Errors
+    /// [`Invalid`] for field `stripe_customer_id` unless it is 1 to 255 visible ASCII characters
+    /// that begin with a letter or digit (old accounts hold ids that do not begin with `cus_`).
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let field = "stripe_customer_id";
+        let id = visible(field, text, 255)?;
+        if !id.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return Err(Invalid::new(field, "does not begin with a letter or digit"));
+        }
+        Ok(Self(id))
+    }
+}
+
+impl AccountId {
+    /// # Errors
+    /// [`Invalid`] for field `stripe_account` unless it is `acct_` and letters, digits or `_`.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let field = "stripe_account";
+        let id = visible(field, text, 64)?;
+        match id.strip_prefix("acct_") {
+            Some(rest) if !rest.is_empty() && rest.bytes().all(is_word) => Ok(Self(id)),
+            _ => Err(Invalid::new(field, "is not of the form acct_…")),
+        }
+    }
+}
+
+fn is_word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_'
+}
+
+impl InstallationId {
+    /// # Errors
+    /// [`Invalid`] for field `installation` unless it is 8 to 64 letters, digits or hyphens.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let field = "installation";
+        let id = visible(field, text, 64)?;
+        if id.len() < 8 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(Invalid::new(
+                field,
+                "is not 8 to 64 letters, digits and hyphens",
+            ));
+        }
+        Ok(Self(id))
+    }
+}
+
+/// Which half of a Stripe account a key opens. The two share nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// No money moves.
+    Test,
+    /// Money moves.
+    Live,
+}
+
+impl Mode {
+    /// `test` or `live`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Live => "live",
+        }
+    }
+
+    /// # Errors
+    /// [`Invalid`] for field `mode` unless it is `test` or `live`.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "test" => Ok(Self::Test),
+            "live" => Ok(Self::Live),
+            _ => Err(Invalid::new("mode", "is neither test nor live")),
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an [`IdempotencyKey`] of ours says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyParts {
+    /// The database that made it.
+    pub installation: InstallationId,
+    /// The mode it was made for.
+    pub mode: Mode,
+    /// The tenant whose Customer it makes.
+    pub tenant: TenantId,
+    /// Which attempt at a Customer for that tenant.
+    pub generation: u64,
+}
+
+const KEY_PREFIX: &str = "tenant-billing";
+
+impl IdempotencyKey {
+    /// The key of one generation of one tenant.
+    pub fn of(parts: &KeyParts) -> Self {
+        let KeyParts {
+            installation,
+            mode,
+            tenant,
+            generation,
+        } = parts;
+        Self(format!("{KEY_PREFIX}/{installation}/{mode}/{tenant}/{generation}").into())
+    }
+
+    /// # Errors
+    /// [`Invalid`] for field `idempotency_key` unless it is 1 to 255 visible ASCII characters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        visible("idempotency_key", text, 255).map(Self)
+    }
+
+    /// What the key says, if it is one of ours. (A tenant id may hold slashes.)
+    pub fn parts(&self) -> Option<KeyParts> {
+        let rest = self.0.strip_prefix(KEY_PREFIX)?.strip_prefix('/')?;
+        let (installation, rest) = rest.split_once('/')?;
+        let (mode, rest) = rest.split_once('/')?;
+        let (tenant, generation) = rest.rsplit_once('/')?;
+        let parts = KeyParts {
+            installation: InstallationId::parse(installation).ok()?,
+            mode: Mode::parse(mode).ok()?,
+            tenant: TenantId::parse(tenant).ok()?,
+            generation: generation.parse().ok()?,
+        };
+        // Only the one spelling that we write is ours: `+1` or `01` is somebody else's.
+        (Self::of(&parts) == *self).then_some(parts)
+    }
+}
+
+/// An e-mail address that Stripe may yet refuse. Its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Email(Arc<str>);
+
+impl Email {
+    /// Lenient on purpose, since Stripe's own grammar is not published and it is the judge.
+    ///
+    /// # Errors
+    /// [`Invalid`] for field `email` unless it has exactly one `@` with something on both sides, at
+    /// most 512 characters, no control character, and no space around it.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let wrong = |reason: &str| Err(Invalid::new("email", reason));
+        if text.is_empty() {
+            return wrong("is empty");
+        }
+        if text.chars().count() > 512 {
+            return wrong("is longer than 512 characters");
+        }
+        if text.chars().any(char::is_control) {
+            return wrong("has a control character");
+        }
+        if text.trim() != text {
+            return wrong("has space around it");
+        }
+        match text.split_once('@') {
+            Some((local, domain)) if !local.is_empty() && !domain.is_empty() => {
+                if domain.contains('@') {
+                    return wrong("has more than one @");
+                }
+                Ok(Self(text.into()))
+            }
+            _ => wrong("is not of the form someone@somewhere"),
+        }
+    }
+
+    /// The address. Never log it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(…)")
+    }
+}
+
+impl std::str::FromStr for Email {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}

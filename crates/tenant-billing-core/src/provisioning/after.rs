@@ -1,0 +1,428 @@
+//! What an event makes of a tenant.
+
+use super::{
+    Event, Findings, GIVEN_UP_QUIET, How, Look, MISMATCH_QUIET, Outcome, Problem, SPENT_QUIET,
+    Site, TAKE_OVER,
+    rows::{advance, pace, settled, surplus, suspect, vacate},
+    wrong_account,
+};
+use crate::{
+    answer::Failure,
+    audit::{EventKind, NewEvent, SurplusReason},
+    ids::CustomerId,
+    request::FrozenRequest,
+    state::{Change, Column, Row, State, View},
+};
+
+/// What `event` makes of a tenant that looks like this.
+pub fn after(view: &View, event: &Event, site: &Site) -> Outcome {
+    let mut out = Outcome {
+        change: Change::none(view),
+        problem: None,
+    };
+    match event {
+        Event::Answered {
+            generation,
+            failure,
+            words,
+        } => {
+            answered(&mut out, view, *generation, failure, words);
+        }
+        Event::Live {
+            generation,
+            customer,
+            request,
+            how,
+        } => {
+            live(
+                &mut out,
+                view,
+                site,
+                *generation,
+                customer,
+                request.as_ref(),
+                *how,
+            );
+        }
+        Event::Dead {
+            generation,
+            customer,
+        } => {
+            if let Some(row) = own(view, *generation)
+                && let State::Pending(_) | State::Suspect { .. } = row.state
+            {
+                vacate(
+                    &mut out.change,
+                    row,
+                    customer,
+                    "the Customer made is deleted",
+                );
+            }
+        }
+        Event::Looked {
+            generation,
+            look,
+            findings,
+        } => {
+            looked(&mut out, view, site, *generation, look, findings);
+        }
+        Event::StillLive(customer) => still_live(&mut out, view, site, customer),
+        Event::Deleted(customer) => deleted(&mut out.change, view, customer),
+        Event::Unbound(customer) => unbound(&mut out, view, customer),
+    }
+    out
+}
+
+/// The row, if it is still of the generation that an answer is about.
+fn own(view: &View, generation: u64) -> Option<&Row> {
+    view.row.as_ref().filter(|row| row.generation == generation)
+}
+
+fn answered(out: &mut Outcome, view: &View, generation: u64, failure: &Failure, words: &str) {
+    if *failure == Failure::Operator {
+        out.problem = Some(Problem::Stripe(words.to_owned()));
+    }
+    let Some(row) = own(view, generation) else {
+        return;
+    };
+    let change = &mut out.change;
+    match (&row.state, failure) {
+        (State::Pending(request) | State::Rejected(request, _), Failure::Spent) => {
+            let quiet_until = view.now + SPENT_QUIET;
+            suspect(change, view, row, request.clone(), quiet_until, words);
+        }
+        (State::Pending(request), Failure::Mismatched) => {
+            let quiet_until = view.now + MISMATCH_QUIET;
+            suspect(change, view, row, request.clone(), quiet_until, words);
+        }
+        (State::Pending(request), Failure::Refused(refusal)) => {
+            let state = State::Rejected(request.clone(), refusal.clone());
+            advance(change, row, state);
+            change
+                .events
+                .push(NewEvent::new(EventKind::Rejected, row.generation, words));
+        }
+        (State::Pending(_), Failure::Again(_) | Failure::Operator) => {
+            pace(change, view, row, EventKind::SendFailed, words);
+        }
+        // Another send of the key is under way: it is for that one to write what comes of it.
+        (State::Pending(_), Failure::InFlight) => {}
+        (State::Vacant | State::Suspect { .. } | State::Rejected(..) | State::Settled(_), _) => {}
+    }
+}
+
+fn live(
+    out: &mut Outcome,
+    view: &View,
+    site: &Site,
+    generation: u64,
+    customer: &CustomerId,
+    request: Option<&FrozenRequest>,
+    how: How,
+) {
+    let change = &mut out.change;
+    let late = (customer.clone(), SurplusReason::Late);
+    match view.row.as_ref().map(|row| (row, &row.state)) {
+        Some((_, State::Settled(settled))) if settled == customer => {}
+        Some((row, State::Settled(_))) => surplus(change, row.generation, [late]),
+        Some((row, State::Pending(request) | State::Suspect { request, .. }))
+            if row.generation == generation =>
+        {
+            bind(
+                out,
+                view,
+                site,
+                row,
+                request,
+                std::slice::from_ref(customer),
+                how,
+            );
+        }
+        // The row is gone, has moved on, or says that nothing was made: what it says next must take
+        // this Customer into account, so it looks.
+        found => {
+            surplus(change, generation, [late]);
+            let row = found.map(|(row, _)| row);
+            let kept = found.and_then(|(_, state)| state.request());
+            if (row.is_some() || view.exists)
+                && let Some(request) = request.or(kept)
+            {
+                let row = Row {
+                    generation: generation.max(row.map_or(0, |row| row.generation)),
+                    ..row.cloned().unwrap_or_else(|| Row::lost(view.now))
+                };
+                let why = "a Customer of another generation is live";
+                let quiet_until = view.now + GIVEN_UP_QUIET;
+                suspect(change, view, &row, request.clone(), quiet_until, why);
+            }
+        }
+    }
+}
+
+/// Binds the first of `found`, all of them live and this tenant's; the others are surplus.
+fn bind(
+    out: &mut Outcome,
+    view: &View,
+    site: &Site,
+    row: &Row,
+    request: &FrozenRequest,
+    found: &[CustomerId],
+    how: How,
+) {
+    let Some((customer, others)) = found.split_first() else {
+        return;
+    };
+    if let Some(recorded) = wrong_account(view, site) {
+        out.problem = Some(Problem::WrongAccount(recorded));
+        return;
+    }
+    let change = &mut out.change;
+    if view.candidate.deleted {
+        return vacate(change, row, customer, "the Customer found is deleted");
+    }
+    if view.candidate.bound_elsewhere {
+        out.problem = Some(Problem::BoundElsewhere(customer.clone()));
+        let why = format!("{customer} is bound to another tenant");
+        return match row.state {
+            State::Suspect { .. } => pace(change, view, row, EventKind::LookFailed, &why),
+            _ => suspect(
+                change,
+                view,
+                row,
+                request.clone(),
+                view.now + GIVEN_UP_QUIET,
+                &why,
+            ),
+        };
+    }
+    surplus(
+        change,
+        row.generation,
+        others
+            .iter()
+            .map(|it| (it.clone(), SurplusReason::Duplicate)),
+    );
+    advance(change, row, State::Settled(customer.clone()));
+    let why_surplus = match &view.bound {
+        None if view.exists => {
+            change.column = Column::Bind(customer.clone());
+            change.unbound_on = Some(site.origin.account.clone());
+            let kind = match how {
+                How::Created => EventKind::Created,
+                How::Adopted => EventKind::Adopted,
+            };
+            change
+                .events
+                .push(NewEvent::new(kind, row.generation, "").of(customer));
+            return;
+        }
+        None => SurplusReason::TenantGone,
+        Some(bound) if bound == customer => return settled(change, row, customer, "as bound"),
+        Some(_) => SurplusReason::HostBoundAnother,
+    };
+    surplus(change, row.generation, [(customer.clone(), why_surplus)]);
+    settled(change, row, customer, "without binding it");
+}
+
+fn looked(
+    out: &mut Outcome,
+    view: &View,
+    site: &Site,
+    generation: u64,
+    look: &Look,
+    findings: &Findings,
+) {
+    if let Findings::Ours(found) = findings {
+        let ids: Vec<_> = found.iter().map(|customer| customer.id.clone()).collect();
+        return found_ours(out, view, site, generation, look, &ids);
+    }
+    let Some(row) = own(view, generation) else {
+        return;
+    };
+    let State::Suspect {
+        request,
+        quiet_until,
+        sent,
+    } = &row.state
+    else {
+        return;
+    };
+    let change = &mut out.change;
+    let (why, problem) = match findings {
+        Findings::Ours(_) => return,
+        Findings::Foreign(customer) => (
+            format!("{customer} was made for this tenant by another installation"),
+            Some(Problem::Foreign(customer.clone())),
+        ),
+        Findings::OutOfReach => (
+            "events do not reach back far enough".into(),
+            Some(Problem::OutOfReach),
+        ),
+        Findings::Failed(why) => (format!("could not look: {why}"), None),
+        Findings::Forbidden(why) => (
+            format!("may not look: {why}"),
+            Some(Problem::Stripe(why.clone())),
+        ),
+        Findings::None => {
+            let restored = site.restored_at.map(|at| at + GIVEN_UP_QUIET);
+            let counts_from = restored.map_or(*quiet_until, |at| at.max(*quiet_until));
+            if row.version != look.version {
+                return;
+            }
+            if look.began >= counts_from {
+                return certainly_none(change, view, site, row, request, *sent);
+            }
+            (
+                format!("nothing there; that counts from {counts_from:.0} on"),
+                None,
+            )
+        }
+    };
+    pace(change, view, row, EventKind::LookFailed, &why);
+    out.problem = problem;
+}
+
+fn found_ours(
+    out: &mut Outcome,
+    view: &View,
+    site: &Site,
+    generation: u64,
+    look: &Look,
+    found: &[CustomerId],
+) {
+    let duplicate = |it: &CustomerId| (it.clone(), SurplusReason::Duplicate);
+    match view.row.as_ref().map(|row| (row, &row.state)) {
+        Some((row, State::Settled(settled))) => {
+            let others = found.iter().filter(|it| *it != settled).map(duplicate);
+            surplus(&mut out.change, row.generation, others);
+        }
+        Some((row, State::Pending(request) | State::Suspect { request, .. }))
+            if row.generation == generation =>
+        {
+            bind(out, view, site, row, request, found, How::Adopted);
+        }
+        _ => {
+            let Some((oldest, others)) = found.split_first() else {
+                return;
+            };
+            surplus(&mut out.change, generation, others.iter().map(duplicate));
+            live(
+                out,
+                view,
+                site,
+                generation,
+                oldest,
+                Some(&look.request),
+                How::Adopted,
+            );
+        }
+    }
+}
+
+/// Nothing that was ever asked for this tenant exists, or will: the next generation may create.
+fn certainly_none(
+    change: &mut Change,
+    view: &View,
+    site: &Site,
+    row: &Row,
+    request: &FrozenRequest,
+    sent: bool,
+) {
+    if !view.exists {
+        let why = "looked, found none, and the tenant is gone";
+        let row = Row {
+            generation: row.generation + 1,
+            ..row.clone()
+        };
+        advance(change, &row, State::Vacant);
+        return change
+            .events
+            .push(NewEvent::new(EventKind::Vacated, row.generation, why));
+    }
+    if let Some(bound) = &view.bound {
+        advance(change, row, State::Settled(bound.clone()));
+        return settled(change, row, bound, "as bound by the host");
+    }
+    let Ok(details) = request.details() else {
+        let why = "the frozen request cannot be read back";
+        return pace(change, view, row, EventKind::LookFailed, why);
+    };
+    let generation = row.generation + u64::from(sent);
+    let request = FrozenRequest::freeze(&site.origin, &view.tenant, generation, &details);
+    let why = format!("looked and found certainly none; key {}", request.key);
+    advance(change, row, State::Pending(request));
+    if let Some(row) = &mut change.row {
+        row.generation = generation;
+        row.opened_at = view.now;
+        row.next_attempt_at = view.now + TAKE_OVER;
+    }
+    change.unbound_on = Some(site.origin.account.clone());
+    change
+        .events
+        .push(NewEvent::new(EventKind::Reopened, generation, why));
+}
+
+fn still_live(out: &mut Outcome, view: &View, site: &Site, customer: &CustomerId) {
+    let Some(row) = &view.row else { return };
+    if row.state != State::Settled(customer.clone()) || view.bound.is_some() || !view.exists {
+        return;
+    }
+    if view.candidate.deleted {
+        return vacate(&mut out.change, row, customer, "it is on record as deleted");
+    }
+    if view.candidate.bound_elsewhere {
+        out.problem = Some(Problem::BoundElsewhere(customer.clone()));
+        return;
+    }
+    let change = &mut out.change;
+    advance(change, row, row.state.clone());
+    change.column = Column::Bind(customer.clone());
+    change.unbound_on = Some(site.origin.account.clone());
+    let why = "the column had lost it";
+    change
+        .events
+        .push(NewEvent::new(EventKind::Rebound, row.generation, why).of(customer));
+}
+
+fn deleted(change: &mut Change, view: &View, customer: &CustomerId) {
+    let generation = view.row.as_ref().map_or(0, |row| row.generation);
+    if view.bound.as_ref() == Some(customer) {
+        change.column = Column::Clear(customer.clone());
+        let event = NewEvent::new(EventKind::Cleared, generation, "deleted in Stripe");
+        change.events.push(event.of(customer));
+    }
+    if let Some(row) = &view.row
+        && row.state == State::Settled(customer.clone())
+    {
+        vacate(change, row, customer, "deleted in Stripe");
+    }
+}
+
+fn unbound(out: &mut Outcome, view: &View, customer: &CustomerId) {
+    let generation = view.row.as_ref().map_or(0, |row| row.generation);
+    let settled = match view.row.as_ref().map(|row| (row, &row.state)) {
+        Some((_, State::Pending(_) | State::Suspect { .. })) => {
+            out.problem = Some(Problem::UnderWay);
+            return;
+        }
+        Some((row, State::Settled(settled))) if settled == customer => Some(row),
+        _ => None,
+    };
+    let change = &mut out.change;
+    let bound = view.bound.as_ref() == Some(customer);
+    if bound {
+        change.column = Column::Clear(customer.clone());
+        let event = NewEvent::new(EventKind::Cleared, generation, "unbound by an operator");
+        change.events.push(event.of(customer));
+    }
+    if bound || settled.is_some() {
+        surplus(
+            change,
+            generation,
+            [(customer.clone(), SurplusReason::Unbound)],
+        );
+    }
+    if let Some(row) = settled {
+        vacate(change, row, customer, "unbound by an operator");
+    }
+}

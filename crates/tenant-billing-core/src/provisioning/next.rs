@@ -1,0 +1,161 @@
+//! What to do next.
+
+use jiff::SignedDuration;
+
+use super::{
+    AGED_QUIET, Asker, EVENTS_BEFORE, EVENTS_KEPT, GIVEN_UP_QUIET, Look, SEND_UNTIL, SUSPECT_FROM,
+    Site, Step, Stop, TAKE_OVER, rows::suspect, wrong_account,
+};
+use crate::{
+    audit::{EventKind, NewEvent},
+    request::{CustomerDetails, FrozenRequest},
+    state::{Change, Row, State, View},
+};
+
+/// What to do next for a tenant that looks like this.
+pub fn next(view: &View, asker: Asker<'_>, site: &Site) -> Step {
+    if let Asker::Caller(..) = asker {
+        if let Some(customer) = &view.bound {
+            return Step::Done(customer.clone());
+        }
+        if !view.exists {
+            return Step::Stop(Stop::UnknownTenant);
+        }
+    }
+    if let Some(recorded) = wrong_account(view, site) {
+        return Step::Stop(Stop::WrongAccount(recorded));
+    }
+    match (view.row.as_ref().map(|row| (row, &row.state)), asker) {
+        (Some((row, State::Pending(request))), _) => pending(view, row, request, asker),
+        (
+            Some((
+                row,
+                State::Suspect {
+                    request,
+                    quiet_until,
+                    sent,
+                },
+            )),
+            _,
+        ) => {
+            if matches!(asker, Asker::Worker) || row.next_attempt_at <= view.now {
+                Step::Look(look(view, row, request, *sent))
+            } else if *quiet_until <= view.now {
+                Step::Stop(Stop::Busy(row.next_attempt_at))
+            } else {
+                Step::Stop(Stop::Later(row.next_attempt_at))
+            }
+        }
+        (_, Asker::Worker) => Step::Stop(Stop::Idle),
+        (None, Asker::Caller(details, wait)) => open(view, site, 1, details, wait),
+        (Some((row, State::Vacant)), Asker::Caller(details, wait)) => {
+            open(view, site, row.generation, details, wait)
+        }
+        (Some((row, State::Rejected(request, refusal))), Asker::Caller(details, wait)) => {
+            if request.details().as_ref() == Ok(details) {
+                Step::Stop(Stop::Refused(refusal.clone()))
+            } else {
+                open(view, site, row.generation + 1, details, wait)
+            }
+        }
+        (Some((_, State::Settled(customer))), Asker::Caller(..)) => {
+            Step::Retrieve(customer.clone())
+        }
+    }
+}
+
+fn pending(view: &View, row: &Row, request: &FrozenRequest, asker: Asker<'_>) -> Step {
+    let quiet = |quiet_until, why| {
+        let mut change = Change::none(view);
+        suspect(&mut change, view, row, request.clone(), quiet_until, why);
+        Step::Commit(Box::new(change))
+    };
+    if !view.exists {
+        return quiet(view.now + GIVEN_UP_QUIET, "the tenant is gone");
+    }
+    if view.bound.is_some() {
+        return quiet(
+            view.now + GIVEN_UP_QUIET,
+            "the host has bound a Customer itself",
+        );
+    }
+    let age = view.now.duration_since(row.opened_at);
+    if age < SEND_UNTIL {
+        return Step::Send(request.clone());
+    }
+    if age >= SUSPECT_FROM {
+        return quiet(
+            row.opened_at + AGED_QUIET,
+            "the idempotency key is too old to rely on",
+        );
+    }
+    let later = row.opened_at + SUSPECT_FROM;
+    if matches!(asker, Asker::Worker) && row.next_attempt_at != later {
+        let row = Row {
+            version: row.version + 1,
+            next_attempt_at: later,
+            ..row.clone()
+        };
+        return Step::Commit(Box::new(Change {
+            row: Some(row),
+            ..Change::none(view)
+        }));
+    }
+    Step::Stop(Stop::Later(later))
+}
+
+fn look(view: &View, row: &Row, request: &FrozenRequest, sent: bool) -> Look {
+    let oldest = view.now - EVENTS_KEPT;
+    let wanted = if sent {
+        row.opened_at - EVENTS_BEFORE
+    } else {
+        oldest
+    };
+    Look {
+        version: row.version,
+        began: view.now,
+        events_since: wanted.max(oldest),
+        needs_search: wanted < oldest,
+        request: request.clone(),
+    }
+}
+
+fn open(
+    view: &View,
+    site: &Site,
+    generation: u64,
+    details: &CustomerDetails,
+    wait: SignedDuration,
+) -> Step {
+    let request = FrozenRequest::freeze(&site.origin, &view.tenant, generation, details);
+    let key = request.key.clone();
+    let (state, next_attempt_at) = if site.look_first {
+        (
+            State::Suspect {
+                request,
+                quiet_until: view.now,
+                sent: false,
+            },
+            view.now,
+        )
+    } else {
+        (State::Pending(request), view.now + wait + TAKE_OVER)
+    };
+    let mut change = Change::none(view);
+    change.unbound_on = Some(site.origin.account.clone());
+    change.events.push(NewEvent::new(
+        EventKind::Opened,
+        generation,
+        format!("key {key}"),
+    ));
+    change.row = Some(Row {
+        generation,
+        version: change.was.unwrap_or(0) + 1,
+        state,
+        opened_at: view.now,
+        attempts: 0,
+        next_attempt_at,
+        last_error: None,
+    });
+    Step::Commit(Box::new(change))
+}

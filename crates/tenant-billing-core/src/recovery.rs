@@ -1,0 +1,97 @@
+//! The worker that finishes what was begun: the same loop, over the rows that are due.
+
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::future::{Either, select};
+use tokio::task::JoinSet;
+
+use crate::{
+    billing::{Billing, DEFAULT_DEADLINE, Provisioned},
+    driver::{CLAIM, Driver},
+    error::Error,
+    ids::TenantId,
+    ports::Backlog,
+    provisioning::Asker,
+};
+
+/// Rows claimed at once, which is also how many are worked on at once.
+const BATCH: u32 = 20;
+/// The worker looks at the database at least this often.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// What one run over the due rows came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// Tenants that have their Customer now.
+    pub settled: Vec<Provisioned>,
+    /// Tenants that need more, and why.
+    pub postponed: Vec<(TenantId, Error)>,
+    /// What is left in the database, whoever works on it.
+    pub backlog: Backlog,
+}
+
+impl Billing {
+    /// Goes once over the rows that are due. Any number of processes may do so at once.
+    ///
+    /// # Errors
+    /// What the database says; what Stripe says of a row is in [`Recovery::postponed`].
+    pub async fn recover_once(&self) -> Result<Recovery, Error> {
+        let (mut settled, mut postponed) = (Vec::new(), Vec::new());
+        loop {
+            let claimed = self.inner.store.claim(None, CLAIM, BATCH).await?;
+            let mut work = JoinSet::new();
+            for tenant in claimed {
+                let billing = self.clone();
+                work.spawn(async move {
+                    let landed = billing.recover(tenant.clone()).await;
+                    (tenant, landed)
+                });
+            }
+            if work.is_empty() {
+                let backlog = self.inner.store.backlog().await?;
+                return Ok(Recovery {
+                    settled,
+                    postponed,
+                    backlog,
+                });
+            }
+            while let Some(done) = work.join_next().await {
+                match done {
+                    Ok((_, Ok(provisioned))) => settled.extend(provisioned),
+                    Ok((tenant, Err(error))) => postponed.push((tenant, error)),
+                    Err(panic) => tracing::error!(%panic, "recovery of a tenant was cut off"),
+                }
+            }
+        }
+    }
+
+    /// Recovers what is due, again and again, until `shutdown` completes.
+    pub async fn run_recovery(&self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            if let Err(error) = self.recover_once().await {
+                tracing::warn!(%error, "recovery could not read the database");
+            }
+            let idle = self.inner.clock.sleep(IDLE);
+            if let Either::Left(_) = select(shutdown.as_mut(), idle).await {
+                return;
+            }
+        }
+    }
+
+    /// Detached, so that dropping the worker does not drop a Customer that was just answered.
+    async fn recover(&self, tenant: TenantId) -> Result<Option<Provisioned>, Error> {
+        let inner = Arc::clone(&self.inner);
+        self.inner
+            .flights
+            .detach(async move {
+                let seen = inner.see(&tenant, None).await?;
+                let waiting = inner.waiting(DEFAULT_DEADLINE);
+                Driver::new(&inner, seen, Asker::Worker, waiting)
+                    .await?
+                    .run()
+                    .await
+            })
+            .await
+    }
+}
