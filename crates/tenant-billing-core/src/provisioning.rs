@@ -23,7 +23,10 @@ mod rows;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::{after::after, next::next};
+pub use self::{
+    after::{after, deletion},
+    next::next,
+};
 use crate::{
     answer::{Customer, Failure, Refusal},
     ids::CustomerId,

@@ -67,7 +67,7 @@ pub fn after(view: &View, event: &Event, site: &Site) -> Outcome {
             looked(&mut out, view, site, *generation, look, findings);
         }
         Event::StillLive(customer) => still_live(&mut out, view, site, customer),
-        Event::Deleted(customer) => deleted(&mut out.change, view, customer),
+        Event::Deleted(customer) => out.change = deletion(view, customer),
         Event::Unbound(customer) => unbound(&mut out, view, customer),
     }
     out
@@ -384,7 +384,10 @@ fn still_live(out: &mut Outcome, view: &View, site: &Site, customer: &CustomerId
         .push(NewEvent::new(EventKind::Rebound, row.generation, why).of(customer));
 }
 
-fn deleted(change: &mut Change, view: &View, customer: &CustomerId) {
+/// What the deletion of a Customer in Stripe makes of a tenant. (That it is gone is on record
+/// whether or not anybody holds it.)
+pub fn deletion(view: &View, customer: &CustomerId) -> Change {
+    let mut change = Change::none(view);
     let generation = view.row.as_ref().map_or(0, |row| row.generation);
     if view.bound.as_ref() == Some(customer) {
         change.column = Column::Clear(customer.clone());
@@ -394,8 +397,9 @@ fn deleted(change: &mut Change, view: &View, customer: &CustomerId) {
     if let Some(row) = &view.row
         && row.state == State::Settled(customer.clone())
     {
-        vacate(change, row, customer, "deleted in Stripe");
+        vacate(&mut change, row, customer, "deleted in Stripe");
     }
+    change
 }
 
 fn unbound(out: &mut Outcome, view: &View, customer: &CustomerId) {

@@ -1,0 +1,259 @@
+//! What a change may write, and what must stop it.
+
+use jiff::SignedDuration;
+use tenant_billing_core::{
+    audit::SurplusReason,
+    ids::AccountId,
+    ports::{Committed, StoreError},
+    state::{Candidate, Column, State},
+};
+
+use super::{
+    Bench, Check, account, bind, change, commit, customer, open, ready, refusal, refused, request,
+    to, view, written,
+};
+
+pub(super) const CHECKS: &[(&str, Check)] = &[
+    ("migrating twice, and by two at once, makes one schema", |b| Box::pin(migrate(b))),
+    ("without tables every call says that they are missing", |b| Box::pin(no_schema(b))),
+    ("an unknown tenant is seen as one and opens nothing", |b| Box::pin(unknown_tenant(b))),
+    ("another spelling of a tenant is the same tenant", |b| Box::pin(spellings(b))),
+    ("every state is read back as it was written", |b| Box::pin(states(b))),
+    ("a change needs the version it was decided from", |b| Box::pin(versions(b))),
+    ("of two who open at once one wins", |b| Box::pin(opening_at_once(b))),
+    ("binding sets the column, and makes a missing row", |b| Box::pin(binding(b))),
+    ("binding needs a null column, the tenant and the account", |b| Box::pin(guards(b))),
+    ("a Customer known deleted or bound elsewhere is not bound", |b| Box::pin(candidates(b))),
+    ("clearing touches only the Customer that it names", |b| Box::pin(clearing(b))),
+    ("surplus is recorded, and resolved by binding", |b| Box::pin(surplus(b))),
+    ("what a person is known by is gone once settled", |b| Box::pin(forgetting(b))),
+    ("the trail keeps every event in order", |b| Box::pin(trail(b))),
+    ("the first account wins, and is read back", |b| Box::pin(accounts(b))),
+];
+
+async fn migrate(bench: &dyn Bench) {
+    let (one, two) = (bench.open().await, bench.open().await);
+    let (first, second) = tokio::join!(one.migrate(), two.migrate());
+    assert_eq!((first, second), (Ok(()), Ok(())));
+    assert_eq!(one.migrate().await, Ok(()));
+    let ours = one.identify(&account()).await.expect("identifies");
+    assert_eq!(two.identify(&account()).await.expect("identifies"), ours);
+}
+
+async fn no_schema(bench: &dyn Bench) {
+    let (store, tenant) = (bench.open().await, bench.tenant(1));
+    let missing = || StoreError::SchemaMissing;
+    assert_eq!(store.bound(&tenant).await, Err(missing()));
+    assert_eq!(store.view(&tenant, None).await, Err(missing()));
+    assert_eq!(store.identify(&account()).await, Err(missing()));
+    assert_eq!(store.backlog().await, Err(missing()));
+}
+
+async fn unknown_tenant(bench: &dyn Bench) {
+    let (store, _) = ready(bench).await;
+    let seen = view(&*store, &bench.tenant(2)).await;
+    assert!(!seen.exists && seen.bound.is_none() && seen.row.is_none());
+    refused(bench, &*store, &open(&seen)).await;
+    assert_eq!(store.bound(&bench.tenant(2)).await, Ok(None));
+}
+
+async fn spellings(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let Some(respelled) = bench.respelled(&tenant) else { return };
+    assert_ne!(respelled, tenant);
+    assert_eq!(view(&*store, &respelled).await.tenant, tenant);
+    written(&*store, &open(&view(&*store, &respelled).await)).await;
+    written(&*store, &bind(&view(&*store, &respelled).await, &customer("a"))).await;
+    assert_eq!(store.bound(&respelled).await, Ok(Some(customer("a"))));
+    assert_eq!(store.add_tenant(&respelled).await, Ok(false));
+}
+
+async fn states(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let ask = request(&tenant, 1);
+    let mut seen = view(&*store, &tenant).await;
+    let quiet_until = seen.now + SignedDuration::from_mins(70);
+    let states = [
+        State::Pending(ask.clone()),
+        State::Suspect { request: ask.clone(), quiet_until, sent: true },
+        State::Suspect { request: ask.clone(), quiet_until, sent: false },
+        State::Rejected(ask, refusal()),
+        State::Settled(customer("a")),
+        State::Vacant,
+    ];
+    for (attempts, state) in (0..).zip(states) {
+        let mut change = to(&seen, state);
+        if let Some(row) = &mut change.row {
+            row.attempts = attempts;
+            row.generation += u64::from(attempts);
+            row.last_error = (attempts % 2 == 0).then(|| "HTTP 500".into());
+            row.next_attempt_at += SignedDuration::from_secs(attempts.into());
+        }
+        written(&*store, &change).await;
+        seen = view(&*store, &tenant).await;
+        assert_eq!(seen.row, change.row);
+        assert_eq!(seen.account, Some(account()));
+    }
+}
+
+async fn versions(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let blank = view(&*store, &tenant).await;
+    let mut none_there = change(&blank);
+    none_there.was = Some(1);
+    none_there.surplus.push((customer("s"), SurplusReason::Late));
+    refused(bench, &*store, &none_there).await;
+    written(&*store, &open(&blank)).await;
+    refused(bench, &*store, &open(&blank)).await;
+    let first = view(&*store, &tenant).await;
+    written(&*store, &to(&first, State::Rejected(request(&tenant, 1), refusal()))).await;
+    refused(bench, &*store, &bind(&first, &customer("a"))).await;
+    let mut late = change(&first);
+    late.surplus.push((customer("s"), SurplusReason::Late));
+    refused(bench, &*store, &late).await;
+}
+
+async fn opening_at_once(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let others = [bench.open().await, bench.open().await, bench.open().await];
+    let change = open(&view(&*store, &tenant).await);
+    let (a, b, c, d) = tokio::join!(
+        commit(&*store, &change),
+        commit(&*others[0], &change),
+        commit(&*others[1], &change),
+        commit(&*others[2], &change)
+    );
+    let won = [a, b, c, d].iter().filter(|it| **it == Committed::Yes).count();
+    assert_eq!(won, 1);
+}
+
+async fn binding(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let other = bench.tenant(2);
+    store.add_tenant(&other).await.expect("adds");
+    bench.set_column(&other, None).await;
+    for (tenant, id) in [(&tenant, customer("a")), (&other, customer("b"))] {
+        written(&*store, &open(&view(&*store, tenant).await)).await;
+        written(&*store, &bind(&view(&*store, tenant).await, &id)).await;
+        assert_eq!(store.bound(tenant).await, Ok(Some(id.clone())));
+        let seen = view(&*store, tenant).await;
+        assert_eq!(seen.bound, Some(id.clone()));
+        assert_eq!(seen.row.map(|row| row.state), Some(State::Settled(id)));
+    }
+}
+
+async fn guards(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    written(&*store, &open(&view(&*store, &tenant).await)).await;
+    let ours = bind(&view(&*store, &tenant).await, &customer("a"));
+
+    let mut foreign = ours.clone();
+    let id = AccountId::parse("acct_two").expect("an id");
+    foreign.unbound_on.as_mut().expect("a guard").id = id;
+    refused(bench, &*store, &foreign).await;
+
+    bench.set_column(&tenant, Some(&customer("host"))).await;
+    refused(bench, &*store, &ours).await;
+    bench.set_column(&tenant, None).await;
+    bench.remove_tenant(&tenant).await;
+    refused(bench, &*store, &ours).await;
+    store.add_tenant(&tenant).await.expect("adds");
+    written(&*store, &ours).await;
+}
+
+async fn candidates(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let other = bench.tenant(2);
+    store.add_tenant(&other).await.expect("adds");
+    bench.set_column(&other, Some(&customer("taken"))).await;
+    store.record_deletion(&customer("dead")).await.expect("records");
+    written(&*store, &open(&view(&*store, &tenant).await)).await;
+
+    let check = async |id: &str| {
+        let seen = store.view(&tenant, Some(&customer(id))).await.expect("reads");
+        (seen.candidate, bind(&seen, &customer(id)))
+    };
+    let (candidate, change) = check("dead").await;
+    assert_eq!(candidate, Candidate { deleted: true, bound_elsewhere: false });
+    refused(bench, &*store, &change).await;
+    let (candidate, change) = check("taken").await;
+    assert_eq!(candidate, Candidate { deleted: false, bound_elsewhere: true });
+    refused(bench, &*store, &change).await;
+    let (candidate, change) = check("fine").await;
+    assert_eq!(candidate, Candidate::default());
+    written(&*store, &change).await;
+    // What is bound to this very tenant is not bound elsewhere.
+    assert_eq!(check("fine").await.0, Candidate::default());
+}
+
+async fn clearing(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    bench.set_column(&tenant, Some(&customer("host"))).await;
+    let mut other = change(&view(&*store, &tenant).await);
+    other.column = Column::Clear(customer("a"));
+    written(&*store, &other).await;
+    assert_eq!(store.bound(&tenant).await, Ok(Some(customer("host"))));
+    other.column = Column::Clear(customer("host"));
+    written(&*store, &other).await;
+    assert_eq!(store.bound(&tenant).await, Ok(None));
+}
+
+async fn surplus(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    written(&*store, &open(&view(&*store, &tenant).await)).await;
+    let mut found = change(&view(&*store, &tenant).await);
+    found.surplus.push((customer("a"), SurplusReason::Late));
+    found.surplus.push((customer("b"), SurplusReason::Duplicate));
+    written(&*store, &found).await;
+    // Told again, it is still one, for the newer reason.
+    found.surplus = vec![(customer("b"), SurplusReason::Unbound)];
+    written(&*store, &found).await;
+    let on_record = async || {
+        let surplus = store.surplus(&tenant).await.expect("reads");
+        surplus
+            .into_iter()
+            .map(|it| (it.customer, it.reason, it.resolved_at.is_some()))
+            .collect::<Vec<_>>()
+    };
+    let (a, b) = (customer("a"), customer("b"));
+    let (late, unbound) = (SurplusReason::Late, SurplusReason::Unbound);
+    assert_eq!(on_record().await, [(a.clone(), late, false), (b.clone(), unbound, false)]);
+    written(&*store, &bind(&view(&*store, &tenant).await, &a)).await;
+    assert_eq!(on_record().await, [(a.clone(), late, true), (b.clone(), unbound, false)]);
+    store.record_deletion(&b).await.expect("records");
+    assert_eq!(on_record().await, [(a, late, true), (b, unbound, true)]);
+}
+
+async fn forgetting(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    written(&*store, &open(&view(&*store, &tenant).await)).await;
+    assert!(bench.dump().await.contains("someone%40example.com"));
+    written(&*store, &bind(&view(&*store, &tenant).await, &customer("a"))).await;
+    assert!(!bench.dump().await.contains("someone"));
+}
+
+async fn trail(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let opened = open(&view(&*store, &tenant).await);
+    written(&*store, &opened).await;
+    bench.advance(SignedDuration::from_secs(1));
+    let bound = bind(&view(&*store, &tenant).await, &customer("a"));
+    written(&*store, &bound).await;
+    bench.remove_tenant(&tenant).await;
+    let history = store.history(&tenant).await.expect("reads");
+    let events: Vec<_> = history.events.iter().map(|it| it.event.clone()).collect();
+    assert_eq!(events, [opened.events, bound.events].concat());
+    assert!(history.events[0].at < history.events[1].at);
+    assert_eq!((history.exists, history.bound), (false, None));
+    assert_eq!(history.state, Some(("settled", Some(customer("a")))));
+    let stranger = store.history(&bench.tenant(2)).await.expect("reads");
+    assert!(stranger.events.is_empty() && stranger.state.is_none() && !stranger.exists);
+}
+
+async fn accounts(bench: &dyn Bench) {
+    let (store, _) = ready(bench).await;
+    let mut other = account();
+    other.id = AccountId::parse("acct_two").expect("an id");
+    let (_, recorded) = store.identify(&other).await.expect("identifies");
+    assert_eq!(recorded, account());
+}

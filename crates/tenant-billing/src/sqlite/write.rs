@@ -1,0 +1,299 @@
+//! Writing: each function runs inside one `BEGIN IMMEDIATE` transaction, so nothing moves under it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+use tenant_billing_core::{
+    audit::NewEvent,
+    ids::{AccountId, CustomerId, TenantId},
+    ports::{Committed, StoreError},
+    provisioning,
+    request::Account,
+    state::{Change, Column, Row, State},
+};
+
+use super::{failed, read};
+
+/// Writes a change if every condition of it holds; what was written before one failed is rolled back.
+pub(super) fn apply(
+    connection: &Connection,
+    change: &Change,
+    now: Timestamp,
+    new_id: &str,
+) -> Result<Committed, StoreError> {
+    let tenant = &change.tenant;
+    let holds = may_write(connection, change)?
+        && write_row(connection, change)?
+        && write_column(connection, tenant, &change.column, now, new_id)?;
+    if !holds {
+        return Ok(Committed::Conflict);
+    }
+    for (customer, reason) in &change.surplus {
+        let sql = "INSERT INTO surplus_customer VALUES (?1, ?2, ?3, ?4,
+                       (SELECT recorded_at FROM deleted_customer WHERE customer_id = ?1))
+                   ON CONFLICT DO UPDATE SET reason = excluded.reason, resolved_at = excluded.resolved_at";
+        let now = now.as_millisecond();
+        execute(connection, sql, params![customer.as_str(), tenant.as_str(), reason.as_str(), now])?;
+    }
+    for event in &change.events {
+        write_event(connection, tenant, event, now)?;
+    }
+    Ok(Committed::Yes)
+}
+
+/// Puts a deletion on record, and writes what it makes of every tenant that holds the Customer.
+pub(super) fn record_deletion(
+    connection: &Connection,
+    customer: &CustomerId,
+    now: Timestamp,
+    new_id: &str,
+) -> Result<(), StoreError> {
+    let (id, at) = (customer.as_str(), now.as_millisecond());
+    let sql = "INSERT INTO deleted_customer VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    execute(connection, sql, params![id, at])?;
+    resolve_surplus(connection, customer, now)?;
+    let sql = "SELECT tenant_id FROM tenant_config WHERE stripe_customer_id = ?1
+               UNION SELECT tenant_id FROM customer_provisioning WHERE customer_id = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let tenants = statement.query_map([id], |row| row.get::<_, String>(0));
+    let tenants: Vec<String> = tenants.and_then(Iterator::collect).map_err(failed)?;
+    for tenant in tenants {
+        let view = read::view(connection, &TenantId::parse(&tenant)?, None, now)?;
+        let change = provisioning::deletion(&view, customer);
+        if apply(connection, &change, now, new_id)? == Committed::Conflict {
+            return Err(StoreError::Unavailable("a row moved inside a transaction".into()));
+        }
+    }
+    Ok(())
+}
+
+/// The first account wins; who came second reads back whose it is.
+pub(super) fn record_account(
+    connection: &Connection,
+    account: &Account,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO stripe_account VALUES (1, ?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let (id, mode) = (account.id.as_str(), account.mode.as_str());
+    execute(connection, sql, params![id, mode, now.as_millisecond()]).map(drop)
+}
+
+/// Takes due rows for a while.
+pub(super) fn claim(
+    connection: &Connection,
+    only: Option<&TenantId>,
+    now: Timestamp,
+    hold: Duration,
+    limit: u32,
+) -> Result<Vec<TenantId>, StoreError> {
+    let sql = "
+        UPDATE customer_provisioning SET next_attempt_at = ?2 WHERE tenant_id IN (
+            SELECT tenant_id FROM customer_provisioning
+            WHERE state IN ('pending', 'suspect') AND next_attempt_at <= ?1
+              AND (?3 IS NULL OR tenant_id = ?3)
+            ORDER BY next_attempt_at LIMIT ?4)
+        RETURNING tenant_id";
+    let until = now + SignedDuration::try_from(hold).unwrap_or_default();
+    let (now, until) = (now.as_millisecond(), until.as_millisecond());
+    let only = only.map(TenantId::as_str);
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let claimed =
+        statement.query_map(params![now, until, only, limit], |row| row.get::<_, String>(0));
+    let claimed: Vec<String> = claimed.and_then(Iterator::collect).map_err(failed)?;
+    Ok(claimed.iter().map(|id| TenantId::parse(id)).collect::<Result<_, _>>()?)
+}
+
+/// Registers a tenant; `false` if it was there.
+pub(super) fn add_tenant(connection: &Connection, tenant: &TenantId) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO tenants (id) VALUES (?1) ON CONFLICT (id) DO NOTHING";
+    Ok(execute(connection, sql, [tenant.as_str()])? == 1)
+}
+
+/// Whether the tenant, its column, the account and the Customer are what the change asks for.
+fn may_write(connection: &Connection, change: &Change) -> Result<bool, StoreError> {
+    let tenant = change.tenant.as_str();
+    if let Some(account) = &change.unbound_on {
+        let sql = "SELECT EXISTS (SELECT 1 FROM tenants WHERE id = ?1)
+               AND NOT EXISTS (SELECT 1 FROM tenant_config
+                               WHERE tenant_id = ?1 AND stripe_customer_id IS NOT NULL)
+               AND EXISTS (SELECT 1 FROM stripe_account WHERE account_id = ?2 AND mode = ?3)";
+        if !holds(connection, sql, params![tenant, account.id.as_str(), account.mode.as_str()])? {
+            return Ok(false);
+        }
+    }
+    if let Column::Bind(customer) = &change.column {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM deleted_customer WHERE customer_id = ?2)
+                      AND NOT EXISTS (SELECT 1 FROM tenant_config
+                                      WHERE stripe_customer_id = ?2 AND tenant_id <> ?1)";
+        return holds(connection, sql, params![tenant, customer.as_str()]);
+    }
+    Ok(true)
+}
+
+/// Writes the row where it still has the version it was decided from.
+fn write_row(connection: &Connection, change: &Change) -> Result<bool, StoreError> {
+    let tenant = change.tenant.as_str();
+    let Some(row) = &change.row else {
+        let sql = "SELECT version FROM customer_provisioning WHERE tenant_id = ?1";
+        let version = connection
+            .query_row(sql, [tenant], |row| row.get::<_, i64>(0))
+            .optional()
+            .map_err(failed)?;
+        return Ok(version.map(i64::unsigned_abs) == change.was);
+    };
+    let sql = match change.was {
+        None => {
+            "INSERT INTO customer_provisioning (
+                 version, generation, state, account_id, mode, stripe_account, stripe_version,
+                 idempotency_key, body, quiet_until, sent, refusal_code, refusal_param,
+                 refusal_message, customer_id, opened_at, attempts, next_attempt_at, last_error,
+                 tenant_id)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                    ?19, ?20 WHERE ?21 IS NULL
+             ON CONFLICT (tenant_id) DO NOTHING"
+        }
+        Some(_) => {
+            "UPDATE customer_provisioning SET (
+                 version, generation, state, account_id, mode, stripe_account, stripe_version,
+                 idempotency_key, body, quiet_until, sent, refusal_code, refusal_param,
+                 refusal_message, customer_id, opened_at, attempts, next_attempt_at, last_error)
+             = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+             WHERE tenant_id = ?20 AND version = ?21"
+        }
+    };
+    Ok(execute_row(connection, sql, row, tenant, change.was)? == 1)
+}
+
+fn execute_row(
+    connection: &Connection,
+    sql: &str,
+    row: &Row,
+    tenant: &str,
+    was: Option<u64>,
+) -> Result<usize, StoreError> {
+    let Row { generation, version, state, opened_at, attempts, next_attempt_at, last_error } = row;
+    let request = state.request();
+    let (quiet_until, sent) = match state {
+        State::Suspect { quiet_until, sent, .. } => (Some(quiet_until.as_millisecond()), Some(*sent)),
+        _ => (None, None),
+    };
+    let refusal = match state {
+        State::Rejected(_, refusal) => Some(refusal),
+        _ => None,
+    };
+    let customer = match state {
+        State::Settled(customer) => Some(customer.as_str()),
+        _ => None,
+    };
+    let values = params![
+        number(*version)?,
+        number(*generation)?,
+        state.name(),
+        request.map(|it| it.account.id.as_str()),
+        request.map(|it| it.account.mode.as_str()),
+        request.and_then(|it| it.stripe_account.as_ref()).map(AccountId::as_str),
+        request.map(|it| it.stripe_version.as_str()),
+        request.map(|it| it.key.as_str()),
+        request.map(|it| it.body.as_str()),
+        quiet_until,
+        sent,
+        refusal.and_then(|it| it.code.as_deref()),
+        refusal.and_then(|it| it.param.as_deref()),
+        refusal.map(|it| it.message.as_str()),
+        customer,
+        opened_at.as_millisecond(),
+        attempts,
+        next_attempt_at.as_millisecond(),
+        last_error,
+        tenant,
+        was.map(number).transpose()?,
+    ];
+    execute(connection, sql, values)
+}
+
+fn write_column(
+    connection: &Connection,
+    tenant: &TenantId,
+    column: &Column,
+    now: Timestamp,
+    new_id: &str,
+) -> Result<bool, StoreError> {
+    let (tenant, now_ms) = (tenant.as_str(), now.as_millisecond());
+    match column {
+        Column::Keep => Ok(true),
+        Column::Bind(customer) => {
+            let sql = "
+                INSERT INTO tenant_config (id, tenant_id, stripe_customer_id) VALUES (?1, ?2, ?3)
+                ON CONFLICT (tenant_id) DO UPDATE SET
+                    stripe_customer_id = excluded.stripe_customer_id,
+                    updated_at = strftime('%Y-%m-%d %H:%M:%S', ?4 / 1000, 'unixepoch')
+                WHERE stripe_customer_id IS NULL";
+            let values = params![new_id, tenant, customer.as_str(), now_ms];
+            let bound = execute(connection, sql, values)? == 1;
+            resolve_surplus(connection, customer, now)?;
+            Ok(bound)
+        }
+        Column::Clear(customer) => {
+            let sql = "
+                UPDATE tenant_config SET stripe_customer_id = NULL,
+                    updated_at = strftime('%Y-%m-%d %H:%M:%S', ?3 / 1000, 'unixepoch')
+                WHERE tenant_id = ?1 AND stripe_customer_id = ?2";
+            execute(connection, sql, params![tenant, customer.as_str(), now_ms])?;
+            Ok(true)
+        }
+    }
+}
+
+fn resolve_surplus(
+    connection: &Connection,
+    customer: &CustomerId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE surplus_customer SET resolved_at = ?2
+               WHERE customer_id = ?1 AND resolved_at IS NULL";
+    execute(connection, sql, params![customer.as_str(), now.as_millisecond()]).map(drop)
+}
+
+fn write_event(
+    connection: &Connection,
+    tenant: &TenantId,
+    event: &NewEvent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let NewEvent { kind, generation, customer, request_id, detail } = event;
+    let sql = "INSERT INTO billing_event
+                   (tenant_id, at, kind, generation, customer_id, request_id, detail)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let customer = customer.as_ref().map(CustomerId::as_str);
+    let (at, generation) = (now.as_millisecond(), number(*generation)?);
+    let values =
+        params![tenant.as_str(), at, kind.as_str(), generation, customer, request_id, detail];
+    execute(connection, sql, values).map(drop)
+}
+
+fn execute(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<usize, StoreError> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(values))
+        .map_err(failed)
+}
+
+fn holds(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.query_row(values, |row| row.get(0)))
+        .map_err(failed)
+}
+
+fn number(count: u64) -> Result<i64, StoreError> {
+    i64::try_from(count).map_err(|_| StoreError::Corrupt("a count beyond 63 bits".into()))
+}

@@ -1,0 +1,3 @@
+//! The stores and the Stripe client, over real files and real HTTP.
+
+mod sqlite;
