@@ -244,12 +244,12 @@ impl Billing {
             .flights
             .detach(async move {
                 let waiting = inner.waiting(DEFAULT_DEADLINE);
-                let seen = inner.see(&parts.tenant, Some(&customer)).await?;
-                let mut driver = Driver::new(&inner, seen, Asker::Worker, waiting).await?;
-                let origin = &driver.site.origin;
+                let origin = inner.site(waiting).await?.origin;
                 if parts.installation != origin.installation || parts.mode != origin.account.mode {
                     return Ok(());
                 }
+                let seen = inner.see(&parts.tenant, Some(&customer)).await?;
+                let mut driver = Driver::new(&inner, seen, Asker::Worker, waiting).await?;
                 let made = Made {
                     generation: parts.generation,
                     request: None,

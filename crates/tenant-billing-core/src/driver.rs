@@ -22,14 +22,14 @@ const SEND_WINDOW: Duration = Duration::from_secs(30);
 /// A reading older than this is taken again before a send, so that the window is never tight.
 const FRESH: Duration = Duration::from_secs(5);
 /// How long a claimed row is left to its claimant.
-pub(crate) const CLAIM: Duration = Duration::from_secs(60);
+pub(crate) const CLAIM: Duration = Duration::from_secs(20);
 /// A conflict means that somebody else got on. So many in a row mean that something is wrong.
 const CONFLICTS: u32 = 100;
 
 /// One tenant's way round the loop.
 pub(crate) struct Driver<'a> {
     inner: &'a Arc<Inner>,
-    pub(crate) site: Site,
+    site: Site,
     asker: Asker<'a>,
     waiting: Waiting,
     seen: Seen,

@@ -3,7 +3,7 @@
 use super::{
     Event, Findings, GIVEN_UP_QUIET, How, Look, MISMATCH_QUIET, Outcome, Problem, SPENT_QUIET,
     Site, TAKE_OVER,
-    rows::{advance, pace, settled, surplus, suspect, vacate},
+    rows::{advance, look_failed, send_failed, settled, surplus, suspect, vacate},
     wrong_account,
 };
 use crate::{
@@ -103,7 +103,7 @@ fn answered(out: &mut Outcome, view: &View, generation: u64, failure: &Failure, 
                 .push(NewEvent::new(EventKind::Rejected, row.generation, words));
         }
         (State::Pending(_), Failure::Again(_) | Failure::Operator) => {
-            pace(change, view, row, EventKind::SendFailed, words);
+            send_failed(change, view, row, words);
         }
         // Another send of the key is under way: it is for that one to write what comes of it.
         (State::Pending(_), Failure::InFlight) => {}
@@ -184,7 +184,7 @@ fn bind(
         out.problem = Some(Problem::BoundElsewhere(customer.clone()));
         let why = format!("{customer} is bound to another tenant");
         return match row.state {
-            State::Suspect { .. } => pace(change, view, row, EventKind::LookFailed, &why),
+            State::Suspect { .. } => look_failed(change, view, row, &why),
             _ => suspect(
                 change,
                 view,
@@ -278,7 +278,7 @@ fn looked(
             )
         }
     };
-    pace(change, view, row, EventKind::LookFailed, &why);
+    look_failed(change, view, row, &why);
     out.problem = problem;
 }
 
@@ -345,7 +345,7 @@ fn certainly_none(
     }
     let Ok(details) = request.details() else {
         let why = "the frozen request cannot be read back";
-        return pace(change, view, row, EventKind::LookFailed, why);
+        return look_failed(change, view, row, why);
     };
     let generation = row.generation + u64::from(sent);
     let request = FrozenRequest::freeze(&site.origin, &view.tenant, generation, &details);

@@ -67,21 +67,40 @@ pub(super) fn suspect(
         .push(NewEvent::new(EventKind::Suspected, row.generation, why));
 }
 
-/// The same state, one failed attempt later; the next is due after 5 s, doubling to 10 minutes, or
-/// when a look begins to count.
-pub(super) fn pace(change: &mut Change, view: &View, row: &Row, kind: EventKind, why: &str) {
-    let wait =
-        SignedDuration::from_secs(5 << row.attempts.min(7)).min(SignedDuration::from_mins(10));
-    let mut next_attempt_at = view.now + wait;
+const SHORTEST: SignedDuration = SignedDuration::from_secs(5);
+const LONGEST: SignedDuration = SignedDuration::from_mins(10);
+
+/// The same state after a send that brought nothing. Recovery is due when it has been under way for
+/// as long again, however often its callers try meanwhile.
+pub(super) fn send_failed(change: &mut Change, view: &View, row: &Row, why: &str) {
+    let age = view.now.duration_since(row.opened_at);
+    let due = view.now + age.clamp(SHORTEST, LONGEST);
+    failed(
+        change,
+        row,
+        EventKind::SendFailed,
+        row.next_attempt_at.max(due),
+        why,
+    );
+}
+
+/// The same state after a look that decided nothing. The next is due after 5 s, doubling to 10
+/// minutes, or when a look begins to count.
+pub(super) fn look_failed(change: &mut Change, view: &View, row: &Row, why: &str) {
+    let mut due = view.now + (SHORTEST * (1 << row.attempts.min(7))).min(LONGEST);
     if let State::Suspect { quiet_until, .. } = &row.state
         && *quiet_until > view.now
     {
-        next_attempt_at = next_attempt_at.min(*quiet_until);
+        due = due.min(*quiet_until);
     }
+    failed(change, row, EventKind::LookFailed, due, why);
+}
+
+fn failed(change: &mut Change, row: &Row, kind: EventKind, due: Timestamp, why: &str) {
     change.row = Some(Row {
         version: row.version + 1,
         attempts: row.attempts.saturating_add(1),
-        next_attempt_at,
+        next_attempt_at: due,
         last_error: Some(why.to_owned()),
         ..row.clone()
     });

@@ -1,0 +1,511 @@
+//! The promise, over a real database and real HTTP.
+
+use std::time::Duration;
+
+use stripe_sandbox::{Fault, Rule, When};
+use tenant_billing::{Advice, Error, OperatorError, Outcome, audit::EventKind as K, ids::TenantId};
+
+use crate::world::{World, brief, call, details, id};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_new_tenant_costs_one_creation_and_is_then_bound() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    let first = call(&billing, &tenant).await.unwrap();
+    assert_eq!(first.outcome, Outcome::Created);
+    let requests: Vec<_> = world
+        .sandbox
+        .requests()
+        .iter()
+        .map(|it| it.path.clone())
+        .collect();
+    assert_eq!(requests, ["/v1/account", "/v1/customers"]);
+    let made = &world.live()[0];
+    assert_eq!(made.id, first.customer.as_str());
+    assert_eq!(made.email.as_deref(), Some("owner@example.com"));
+    assert_eq!(made.metadata["tenantId"], tenant.as_str());
+    assert_eq!(made.metadata.len(), 2);
+    assert_eq!(world.kinds(&tenant).await, [K::Opened, K::Created]);
+
+    // Warm: by this process, by another, and in another spelling, without any request.
+    let upper = tenant.as_str().to_uppercase();
+    for again in [billing, world.billing()] {
+        assert_eq!(
+            call(&again, &tenant).await.unwrap().outcome,
+            Outcome::Existing
+        );
+        let same = again
+            .get_or_create_stripe_customer(&upper, "other@example.com")
+            .await;
+        assert_eq!(same.unwrap(), first.customer);
+        assert_eq!(
+            again.lookup(&tenant).await.unwrap(),
+            Some(first.customer.clone())
+        );
+    }
+    assert_eq!(world.sandbox.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn more_details_reach_the_customer() {
+    let world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let details = details("a@example.com").with_name("Ärger & Söhne").unwrap();
+    let details = details.with_metadata("plan", "pro 100%").unwrap();
+    world
+        .billing()
+        .get_or_create(&tenant, &details, Duration::from_secs(5))
+        .await
+        .unwrap();
+    let made = &world.live()[0];
+    assert_eq!(made.name.as_deref(), Some("Ärger & Söhne"));
+    assert_eq!(made.metadata["plan"], "pro 100%");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_callers_in_several_processes_get_one_customer_each() {
+    let world = World::new().await;
+    let processes = [world.billing(), world.billing(), world.billing()];
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 1..=20 {
+        let tenant = world.tenant(number).await;
+        for billing in processes.iter().cycle().take(30) {
+            let (billing, tenant) = (billing.clone(), tenant.clone());
+            calls.spawn(async move {
+                let id = tenant.as_str();
+                let called = billing
+                    .get_or_create_stripe_customer(id, "a@example.com")
+                    .await;
+                (tenant, called.unwrap())
+            });
+        }
+    }
+    let mut answers = calls.join_all().await;
+    answers.sort();
+    answers.dedup();
+    assert_eq!(answers.len(), 20);
+    assert_eq!(world.live().len(), 20);
+}
+
+#[tokio::test]
+async fn callers_in_one_process_share_one_request() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    world.fault(
+        Fault::Delay {
+            ms: 100,
+            when: When::Before,
+        },
+        1,
+    );
+    let calls = (0..50).map(|_| call(&billing, &tenant));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer.unwrap().outcome, Outcome::Created);
+    }
+    assert_eq!(world.creations(), 1);
+}
+
+#[tokio::test]
+async fn bad_input_and_unknown_tenants_reach_neither_database_nor_stripe() {
+    let world = World::new().await;
+    let billing = world.billing();
+    let tenant = world.tenant(1).await;
+    for (tenant, email, field) in [
+        ("", "a@example.com", "tenant_id"),
+        ("with space", "a@example.com", "tenant_id"),
+        ("not-a-uuid", "a@example.com", "tenant_id"),
+        (tenant.as_str(), "not-an-email", "email"),
+        (tenant.as_str(), "", "email"),
+    ] {
+        let error = billing
+            .get_or_create_stripe_customer(tenant, email)
+            .await
+            .unwrap_err();
+        let Error::Invalid(invalid) = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(invalid.field, field);
+        assert_eq!(error.advice(), Advice::CorrectInput);
+    }
+    let stranger = TenantId::parse("99999999-0000-4000-8000-000000000000").unwrap();
+    let error = call(&billing, &stranger).await.unwrap_err();
+    assert_eq!(error, Error::UnknownTenant(stranger.clone()));
+    assert_eq!(
+        billing.lookup(&stranger).await,
+        Err(Error::UnknownTenant(stranger.clone()))
+    );
+    assert_eq!(
+        billing.history(&stranger).await,
+        Err(Error::UnknownTenant(stranger))
+    );
+    assert_eq!(billing.lookup(&tenant).await, Ok(None));
+    assert_eq!(world.sandbox.requests().len(), 0);
+    assert_eq!(world.state(&tenant).await, "no row");
+}
+
+/// Whatever happens to one request or answer, the same call ends with the one Customer.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_fault_of_any_kind_is_survived_within_the_call() {
+    let faults = [
+        (Fault::RequestLost, Outcome::Created),
+        (Fault::AnswerLost, Outcome::Created),
+        (Fault::Reset { when: When::Before }, Outcome::Created),
+        (Fault::Reset { when: When::After }, Outcome::Created),
+        (Fault::TruncatedBody, Outcome::Created),
+        (Fault::BadGateway { when: When::Before }, Outcome::Created),
+        (Fault::BadGateway { when: When::After }, Outcome::Created),
+        (
+            Fault::RateLimited {
+                retry_after: Some(1),
+            },
+            Outcome::Created,
+        ),
+        (Fault::RateLimited { retry_after: None }, Outcome::Created),
+        (
+            Fault::ServerError {
+                should_retry: false,
+            },
+            Outcome::Created,
+        ),
+        (Fault::StoredError { side_effect: true }, Outcome::Adopted),
+    ];
+    for (fault, outcome) in faults {
+        let world = World::new().await;
+        let (billing, tenant) = (world.billing(), world.tenant(1).await);
+        world.fault(fault.clone(), 1);
+        let answer = call(&billing, &tenant)
+            .await
+            .unwrap_or_else(|e| panic!("{fault:?}: {e}"));
+        assert_eq!(answer.outcome, outcome, "{fault:?}");
+        assert_eq!(world.live().len(), 1, "{fault:?}");
+        let asked_for_patience = matches!(
+            fault,
+            Fault::RateLimited {
+                retry_after: Some(_)
+            }
+        );
+        let kinds = world.kinds(&tenant).await;
+        assert!(
+            kinds.len() > 2,
+            "{fault:?} is in the trail: {kinds:?} {asked_for_patience}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stored_failure_without_effect_is_waited_out_before_the_next_generation() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    world.fault(Fault::StoredError { side_effect: false }, 1);
+    let error = brief(&billing, &tenant).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Later {
+                unsettled: true,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(world.state(&tenant).await, "suspect");
+    world.pass(Duration::from_secs(9 * 60));
+    brief(&billing, &tenant).await.unwrap_err();
+    assert_eq!(world.creations(), 2, "the same key twice, and no other");
+    world.pass(Duration::from_secs(61));
+    assert_eq!(
+        call(&billing, &tenant).await.unwrap().outcome,
+        Outcome::Created
+    );
+    let key = world.live()[0].idempotency_key.clone().unwrap();
+    assert!(key.ends_with("/2"), "{key}");
+}
+
+#[tokio::test]
+async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    world
+        .sandbox
+        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    let error = brief(&billing, &tenant).await.unwrap_err();
+    assert!(
+        matches!(error.advice(), Advice::TryAgain(_)) && error.unsettled(),
+        "{error:?}"
+    );
+    assert!(billing.shutdown(Duration::from_secs(5)).await);
+    world.sandbox.disarm();
+    let recovery = world.billing();
+    world.pass(Duration::from_secs(20));
+    let report = recovery.recover_once().await.unwrap();
+    assert_eq!(report.settled.len(), 1);
+    assert_eq!(report.backlog.rows, 0);
+    assert_eq!(
+        recovery.lookup(&tenant).await.unwrap(),
+        Some(report.settled[0].customer.clone())
+    );
+}
+
+#[tokio::test]
+async fn a_day_after_a_lost_answer_the_customer_is_found_and_not_made_again() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    world
+        .sandbox
+        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    brief(&billing, &tenant).await.unwrap_err();
+    billing.shutdown(Duration::from_secs(5)).await;
+    world.sandbox.disarm();
+    let sent = world.creations();
+    for hours in [21, 23, 25] {
+        world.pass(match hours {
+            21 => 21 * HOUR,
+            _ => 2 * HOUR,
+        });
+        let found = call(&world.billing(), &tenant).await;
+        match hours {
+            21 => assert!(matches!(found, Err(Error::Later { .. })), "{found:?}"),
+            _ => assert_eq!(found.unwrap().customer.as_str(), world.live()[0].id),
+        }
+    }
+    assert_eq!(world.creations(), sent, "an aged key is never sent");
+}
+
+#[tokio::test]
+async fn a_lost_row_is_made_good_at_once_whatever_the_email() {
+    for email in ["owner@example.com", "another@example.com"] {
+        let world = World::new().await;
+        let (billing, tenant) = (world.billing(), world.tenant(1).await);
+        let first = call(&billing, &tenant).await.unwrap();
+        world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config");
+        let again = world.billing();
+        let same = again
+            .get_or_create_stripe_customer(tenant.as_str(), email)
+            .await
+            .unwrap();
+        assert_eq!(same, first.customer);
+    }
+}
+
+#[tokio::test]
+async fn a_row_lost_for_more_than_a_day_is_found_by_look_first() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    let first = call(&billing, &tenant).await.unwrap();
+    world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config");
+    world.pass(25 * HOUR);
+    let found = call(&world.look_first(), &tenant).await.unwrap();
+    assert_eq!(
+        (found.customer, found.outcome),
+        (first.customer, Outcome::Adopted)
+    );
+    // And where there is none, it makes one, under this generation's own key.
+    let other = world.tenant(2).await;
+    assert_eq!(
+        call(&world.look_first(), &other).await.unwrap().outcome,
+        Outcome::Created
+    );
+    let kinds = world.kinds(&other).await;
+    assert_eq!(kinds, [K::Opened, K::Reopened, K::Created]);
+    assert!(
+        world
+            .live()
+            .iter()
+            .all(|it| it.idempotency_key.as_deref().unwrap().ends_with("/1"))
+    );
+}
+
+#[tokio::test]
+async fn after_a_restore_nothing_counts_as_none_for_five_hours() {
+    let world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let policy = tenant_billing::Policy {
+        look_first: true,
+        restored_at: Some(world.now()),
+        ..Default::default()
+    };
+    let billing = world.billing_with("sk_test_1", policy);
+    brief(&billing, &tenant).await.unwrap_err();
+    world.pass(4 * HOUR);
+    brief(&billing, &tenant).await.unwrap_err();
+    assert_eq!(world.creations(), 0);
+    world.pass(HOUR + Duration::from_secs(600));
+    assert_eq!(
+        call(&billing, &tenant).await.unwrap().outcome,
+        Outcome::Created
+    );
+}
+
+#[tokio::test]
+async fn an_email_that_stripe_refuses_is_final_for_that_email_alone() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    for _ in 0..2 {
+        let error = billing
+            .get_or_create_stripe_customer(tenant.as_str(), "who@com")
+            .await;
+        let error = error.unwrap_err();
+        let Error::Refused(refusal) = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(refusal.code.as_deref(), Some("email_invalid"));
+        assert_eq!(error.advice(), Advice::GiveUp);
+        assert!(!format!("{error} {error:?}").contains("who@com"), "{error}");
+    }
+    assert_eq!(world.creations(), 1, "a refusal is remembered");
+    assert_eq!(
+        call(&billing, &tenant).await.unwrap().outcome,
+        Outcome::Created
+    );
+}
+
+#[tokio::test]
+async fn a_caller_with_a_good_email_survives_joining_one_with_a_bad() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    world.fault(
+        Fault::Delay {
+            ms: 100,
+            when: When::Before,
+        },
+        1,
+    );
+    let bad = billing.get_or_create_stripe_customer(tenant.as_str(), "who@com");
+    let good = billing.get_or_create_stripe_customer(tenant.as_str(), "who@example.com");
+    let (bad, good) = tokio::join!(bad, good);
+    assert!(matches!(bad, Err(Error::Refused(_))), "{bad:?}");
+    assert_eq!(good.unwrap().as_str(), world.live()[0].id);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_cancels_nothing() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    world.fault(
+        Fault::Delay {
+            ms: 300,
+            when: When::After,
+        },
+        1,
+    );
+    let error = billing
+        .get_or_create(
+            &tenant,
+            &details("a@example.com"),
+            Duration::from_millis(100),
+        )
+        .await
+        .unwrap_err();
+    assert!(error.unsettled(), "{error:?}");
+    assert!(
+        !billing.shutdown(Duration::from_millis(1)).await,
+        "it is still under way"
+    );
+    assert!(billing.shutdown(Duration::from_secs(5)).await);
+    assert!(billing.lookup(&tenant).await.unwrap().is_some());
+    let closed = call(&billing, &world.tenant(2).await).await.unwrap_err();
+    assert!(
+        matches!(
+            closed,
+            Error::Later {
+                unsettled: false,
+                ..
+            }
+        ),
+        "{closed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_customer_at_hand_waits_for_its_database() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    world.fault(
+        Fault::Delay {
+            ms: 300,
+            when: When::After,
+        },
+        1,
+    );
+    let pending = tokio::spawn({
+        let (billing, tenant) = (billing.clone(), tenant.clone());
+        async move { call(&billing, &tenant).await }
+    });
+    while world.creations() == 0 && world.live().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The table is gone when the answer comes, as after a botched restore, and then is there again.
+    world.sql("ALTER TABLE deleted_customer RENAME TO elsewhere");
+    let error = pending.await.unwrap().unwrap_err();
+    assert_eq!(error.advice(), Advice::CallOperator, "{error:?}");
+    world.sql("ALTER TABLE elsewhere RENAME TO deleted_customer");
+    world.pass(Duration::from_secs(20));
+    world.recover_all(&billing).await;
+    assert_eq!(
+        billing.lookup(&tenant).await.unwrap(),
+        Some(id(&world.live()[0].id))
+    );
+}
+
+#[tokio::test]
+async fn stripe_down_is_try_again_later_and_leaves_nothing_that_is_not_mended() {
+    let world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let stripe = world
+        .stripe("sk_test_1")
+        .with_base("http://127.0.0.1:9")
+        .unwrap();
+    let clock = tenant_billing::SystemClock::shared();
+    let billing = tenant_billing::Billing::new(
+        std::sync::Arc::new(world.store()),
+        std::sync::Arc::new(stripe),
+        clock,
+    );
+    let error = brief(&billing, &tenant).await.unwrap_err();
+    assert!(matches!(error.advice(), Advice::TryAgain(_)), "{error:?}");
+    assert_eq!(
+        call(&world.billing(), &tenant).await.unwrap().outcome,
+        Outcome::Created
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_stripe_refuses_is_an_operators_matter() {
+    let world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let billing = world.billing_with("sk_test_invalid1", Default::default());
+    let error = call(&billing, &tenant).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Operator(OperatorError::BadKey(_))),
+        "{error:?}"
+    );
+    let billing = world.billing_with("rk_test_noaccount", Default::default());
+    let error = call(&billing, &tenant).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Operator(OperatorError::AccountUnreadable(_))),
+        "{error:?}"
+    );
+    assert_eq!(world.state(&tenant).await, "no row");
+}
+
+#[tokio::test]
+async fn a_database_belongs_to_one_account_and_mode() {
+    let world = World::new().await;
+    let (tenant, fresh) = (world.tenant(1).await, world.tenant(2).await);
+    let bound = call(&world.billing(), &tenant).await.unwrap().customer;
+    for key in ["sk_live_1", "sk_test_acct_other"] {
+        let billing = world.billing_with(key, Default::default());
+        let error = call(&billing, &fresh).await.unwrap_err();
+        assert!(
+            matches!(error, Error::Operator(OperatorError::WrongAccount { .. })),
+            "{error:?}"
+        );
+        assert_eq!(error.advice(), Advice::CallOperator);
+        // A bound tenant needs no Stripe, so it is served whatever the key.
+        assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound);
+    }
+    assert_eq!(world.creations(), 1);
+    assert_eq!(world.state(&fresh).await, "no row");
+}

@@ -1,0 +1,255 @@
+//! A whole small world: a database file, a sandbox, and processes of this software between them.
+//!
+//! When it is dropped it asserts the promise, so that no test can forget to: no tenant has two live
+//! Customers that we made, and each live one is bound to its tenant or on record as surplus.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
+use stripe_sandbox::{CustomerRecord, Fault, Rule, Sandbox};
+use tempfile::TempDir;
+use tenant_billing::{
+    Billing, Error, Policy, Provisioned, SecretKey, SqliteStore, StripeClient, SystemClock,
+    audit::EventKind,
+    ids::{CustomerId, Email, TenantId},
+    ports::{Clock, Store},
+    request::CustomerDetails,
+};
+
+/// The machine's clock, which a test may set ahead, and dice that make every back-off short.
+struct TestClock {
+    machine: Arc<dyn Clock>,
+    ahead_ms: AtomicI64,
+}
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_millis(self.ahead_ms.load(Ordering::SeqCst));
+        self.machine.now() + ahead
+    }
+
+    fn uptime(&self) -> Duration {
+        self.machine.uptime()
+    }
+
+    fn random(&self) -> u64 {
+        self.machine.random() / 50
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.machine.sleep(time).await;
+    }
+}
+
+pub(crate) struct World {
+    dir: TempDir,
+    clock: Arc<TestClock>,
+    pub(crate) sandbox: Sandbox,
+    /// What a test has put into Stripe itself, or expects to be left over.
+    pub(crate) not_ours: Vec<String>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let machine = SystemClock::shared();
+        let clock = Arc::new(TestClock {
+            machine,
+            ahead_ms: AtomicI64::new(0),
+        });
+        let sandbox = Sandbox::start().await.unwrap();
+        let world = Self {
+            dir: TempDir::new().unwrap(),
+            clock,
+            sandbox,
+            not_ours: Vec::new(),
+        };
+        world.store().migrate().await.unwrap();
+        world
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("world.db")
+    }
+
+    pub(crate) fn store(&self) -> SqliteStore {
+        SqliteStore::open(self.path(), self.clock.clone()).unwrap()
+    }
+
+    pub(crate) fn stripe(&self, key: &str) -> StripeClient {
+        let key = SecretKey::parse(key).unwrap();
+        StripeClient::new(key, self.clock.clone())
+            .with_base(&self.sandbox.url())
+            .unwrap()
+    }
+
+    /// As another process would have it.
+    pub(crate) fn billing(&self) -> Billing {
+        self.billing_with("sk_test_1", Policy::default())
+    }
+
+    pub(crate) fn look_first(&self) -> Billing {
+        self.billing_with(
+            "sk_test_1",
+            Policy {
+                look_first: true,
+                ..Policy::default()
+            },
+        )
+    }
+
+    pub(crate) fn billing_with(&self, key: &str, policy: Policy) -> Billing {
+        let (store, stripe) = (Arc::new(self.store()), Arc::new(self.stripe(key)));
+        Billing::with_policy(store, stripe, self.clock.clone(), policy)
+    }
+
+    pub(crate) async fn tenant(&self, number: u32) -> TenantId {
+        let tenant = TenantId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap();
+        self.store().add_tenant(&tenant).await.unwrap();
+        tenant
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Time passes, for Stripe and for the database.
+    pub(crate) fn pass(&self, time: Duration) {
+        let ms = i64::try_from(time.as_millis()).unwrap();
+        self.clock.ahead_ms.fetch_add(ms, Ordering::SeqCst);
+        self.sandbox.advance(time);
+    }
+
+    pub(crate) fn sql(&self, sql: &str) {
+        let connection = Connection::open(self.path()).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
+    /// Arms a fault for the next creations.
+    pub(crate) fn fault(&self, fault: Fault, times: u64) {
+        self.sandbox.arm(
+            Rule::new(fault)
+                .method("POST")
+                .path("/v1/customers")
+                .times(times),
+        );
+    }
+
+    pub(crate) fn live(&self) -> Vec<CustomerRecord> {
+        self.sandbox
+            .customers()
+            .into_iter()
+            .filter(|it| !it.deleted)
+            .collect()
+    }
+
+    pub(crate) fn creations(&self) -> usize {
+        let requests = self.sandbox.requests();
+        requests
+            .iter()
+            .filter(|it| it.method == "POST" && it.path == "/v1/customers")
+            .count()
+    }
+
+    pub(crate) async fn state(&self, tenant: &TenantId) -> &'static str {
+        let row = self.store().view(tenant, None).await.unwrap().row;
+        row.map_or("no row", |row| row.state.name())
+    }
+
+    pub(crate) async fn kinds(&self, tenant: &TenantId) -> Vec<EventKind> {
+        let history = self.store().history(tenant).await.unwrap();
+        history.events.iter().map(|it| it.event.kind).collect()
+    }
+
+    /// Recovers until nothing remains, letting the time pass that it asks for.
+    pub(crate) async fn recover_all(&self, billing: &Billing) {
+        for _ in 0..100 {
+            let backlog = billing.recover_once().await.unwrap().backlog;
+            let Some(due) = backlog.next_due else { return };
+            let wait = due.duration_since(backlog.now) + SignedDuration::from_millis(1);
+            self.pass(Duration::try_from(wait.max(SignedDuration::ZERO)).unwrap());
+        }
+        panic!("recovery does not come to an end");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let connection = Connection::open(self.path()).unwrap();
+        let holds = |sql: &str, id: &str, tenant: &str| -> bool {
+            connection
+                .query_row(sql, [id, tenant], |row| row.get(0))
+                .unwrap()
+        };
+        let mut made: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for customer in self
+            .live()
+            .into_iter()
+            .filter(|it| !self.not_ours.contains(&it.id))
+        {
+            let tenant = customer
+                .metadata
+                .get("tenantId")
+                .expect("ours names its tenant");
+            made.entry(tenant.clone())
+                .or_default()
+                .push(customer.id.clone());
+            let bound = "SELECT EXISTS (SELECT 1 FROM tenant_config
+                         WHERE stripe_customer_id = ?1 AND tenant_id = ?2)";
+            let surplus = "SELECT EXISTS (SELECT 1 FROM surplus_customer
+                           WHERE customer_id = ?1 AND tenant_id = ?2 AND resolved_at IS NULL)";
+            assert!(
+                holds(bound, &customer.id, tenant) || holds(surplus, &customer.id, tenant),
+                "{} of {tenant} is neither bound nor on record as surplus",
+                customer.id
+            );
+        }
+        for (tenant, customers) in made {
+            assert!(customers.len() == 1, "{tenant} has {customers:?}");
+        }
+    }
+}
+
+pub(crate) fn details(email: &str) -> CustomerDetails {
+    CustomerDetails::new(Email::parse(email).unwrap())
+}
+
+pub(crate) fn id(text: &str) -> CustomerId {
+    CustomerId::parse(text).unwrap()
+}
+
+/// The usual call, with a deadline that a test can wait for.
+pub(crate) async fn call(billing: &Billing, tenant: &TenantId) -> Result<Provisioned, Error> {
+    billing
+        .get_or_create(
+            tenant,
+            &details("owner@example.com"),
+            Duration::from_secs(5),
+        )
+        .await
+}
+
+/// A call that is not patient, for what cannot work out anyway.
+pub(crate) async fn brief(billing: &Billing, tenant: &TenantId) -> Result<Provisioned, Error> {
+    billing
+        .get_or_create(
+            tenant,
+            &details("owner@example.com"),
+            Duration::from_millis(300),
+        )
+        .await
+}
