@@ -38,21 +38,13 @@ pub struct Headers(Vec<(String, String)>);
 impl Headers {
     /// The value of the first header of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| &**value)
+        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        )
+        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
 
@@ -117,18 +109,11 @@ struct StripeError {
 /// Judges the answer to a creation of `request`; the first line that matches wins.
 pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
     let again = Failure::Again;
-    let Answer::Response {
-        status,
-        headers,
-        body,
-    } = answer
-    else {
+    let Answer::Response { status, headers, body } = answer else {
         return Verdict::Failed(again(None));
     };
     let replayed = headers.get("Idempotent-Replayed") == Some("true")
-        || headers
-            .get("Original-Request")
-            .is_some_and(|id| headers.get("Request-Id") != Some(id));
+        || headers.get("Original-Request").is_some_and(|id| headers.get("Request-Id") != Some(id));
     let customer = id_of(body).and_then(|id| CustomerId::parse(&id).ok());
     let error = stripe_error(body);
     let is = |kind| error.r#type.as_deref() == Some(kind);
@@ -166,12 +151,7 @@ pub enum Reading<T> {
 
 /// Reads a typed object off the answer to a GET.
 pub fn read<T>(answer: &Answer, parse: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
-    let Answer::Response {
-        status,
-        headers,
-        body,
-    } = answer
-    else {
+    let Answer::Response { status, headers, body } = answer else {
         return Reading::Again(None);
     };
     match *status {
@@ -203,16 +183,8 @@ pub struct Customer {
 
 impl std::fmt::Debug for Customer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            id,
-            created,
-            deleted,
-            ..
-        } = self;
-        write!(
-            f,
-            "Customer {{ id: {id}, created: {created}, deleted: {deleted}, … }}"
-        )
+        let Self { id, created, deleted, .. } = self;
+        write!(f, "Customer {{ id: {id}, created: {created}, deleted: {deleted}, … }}")
     }
 }
 
@@ -224,9 +196,7 @@ impl Customer {
 
     /// Whether its metadata names this tenant.
     pub fn names(&self, tenant: &TenantId) -> bool {
-        self.metadata
-            .get(TENANT_KEY)
-            .is_some_and(|id| id == tenant.as_str())
+        self.metadata.get(TENANT_KEY).is_some_and(|id| id == tenant.as_str())
     }
 
     /// The installation it names, if that is not this one.
@@ -297,12 +267,7 @@ pub fn describe(answer: &Answer) -> String {
     match answer {
         Answer::NoAnswer(why) => format!("no answer: {why}"),
         Answer::Response { status, body, .. } => {
-            let StripeError {
-                r#type,
-                code,
-                param,
-                ..
-            } = stripe_error(body);
+            let StripeError { r#type, code, param, .. } = stripe_error(body);
             let mut text = format!("HTTP {status}");
             for (name, word) in [("type", r#type), ("code", code), ("param", param)] {
                 if let Some(word) = word.filter(|word| word.len() <= 64 && !looks_personal(word)) {
@@ -348,9 +313,7 @@ fn id_of(body: &[u8]) -> Option<String> {
     struct OnlyId {
         id: String,
     }
-    serde_json::from_slice::<OnlyId>(body)
-        .ok()
-        .map(|object| object.id)
+    serde_json::from_slice::<OnlyId>(body).ok().map(|object| object.id)
 }
 
 #[derive(Deserialize)]
@@ -390,31 +353,16 @@ fn page<R: serde::de::DeserializeOwned, T>(
         next_page: Option<String>,
     }
     let raw: Raw<R> = serde_json::from_slice(body).ok()?;
-    let data = raw
-        .data
-        .into_iter()
-        .map(entry)
-        .collect::<Option<Vec<T>>>()?;
-    Some(Page {
-        data,
-        has_more: raw.has_more,
-        next_page: raw.next_page,
-    })
+    let data = raw.data.into_iter().map(entry).collect::<Option<Vec<T>>>()?;
+    Some(Page { data, has_more: raw.has_more, next_page: raw.next_page })
 }
 
 fn stripe_error(body: &[u8]) -> StripeError {
-    serde_json::from_slice::<ErrorBody>(body)
-        .unwrap_or_default()
-        .error
+    serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error
 }
 
 fn retry_after(headers: &Headers) -> Option<Duration> {
-    headers
-        .get("Retry-After")?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
+    headers.get("Retry-After")?.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn refusal(error: StripeError, request: &FrozenRequest) -> Refusal {
@@ -427,11 +375,7 @@ fn refusal(error: StripeError, request: &FrozenRequest) -> Refusal {
     let words = message.split_whitespace();
     let message = words.map(|word| if looks_personal(word) { "[…]" } else { word });
     let message = message.collect::<Vec<_>>().join(" ");
-    Refusal {
-        code: error.code,
-        param: error.param,
-        message,
-    }
+    Refusal { code: error.code, param: error.param, message }
 }
 
 /// A word that may be an e-mail address (in any disguise) or a key.

@@ -115,20 +115,11 @@ pub struct NewEvent {
 
 impl NewEvent {
     pub(crate) fn new(kind: EventKind, generation: u64, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            generation,
-            customer: None,
-            request_id: None,
-            detail: detail.into(),
-        }
+        Self { kind, generation, customer: None, request_id: None, detail: detail.into() }
     }
 
     pub(crate) fn of(self, customer: &CustomerId) -> Self {
-        Self {
-            customer: Some(customer.clone()),
-            ..self
-        }
+        Self { customer: Some(customer.clone()), ..self }
     }
 }
 

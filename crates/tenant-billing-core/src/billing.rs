@@ -24,6 +24,12 @@ use crate::{
 /// How long a call waits unless it says otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// A caller that waits so much longer than the flight it joined begins another when that one fails.
+const MORE_PATIENT: Duration = Duration::from_secs(1);
+
+/// Recovery takes over what a caller began after this long, however patient the caller is.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// Settings of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -37,11 +43,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            look_first: false,
-            restored_at: None,
-            concurrent_sends: 20,
-        }
+        Self { look_first: false, restored_at: None, concurrent_sends: 20 }
     }
 }
 
@@ -109,18 +111,8 @@ impl Billing {
     ) -> Self {
         let sends = Semaphore::new(policy.concurrent_sends.max(1));
         let (site, flights) = (OnceCell::new(), Flights::default());
-        let inner = Inner {
-            store,
-            stripe,
-            clock,
-            policy,
-            site,
-            sends,
-            flights,
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
+        let inner = Inner { store, stripe, clock, policy, site, sends, flights };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The tenant's one Stripe Customer, created with this e-mail address if there is none.
@@ -136,9 +128,7 @@ impl Billing {
     ) -> Result<CustomerId, Error> {
         let tenant = TenantId::parse(tenant_id)?;
         let details = CustomerDetails::new(Email::parse(user_email)?);
-        let provisioned = self
-            .get_or_create(&tenant, &details, DEFAULT_DEADLINE)
-            .await?;
+        let provisioned = self.get_or_create(&tenant, &details, DEFAULT_DEADLINE).await?;
         Ok(provisioned.customer)
     }
 
@@ -167,17 +157,15 @@ impl Billing {
                 return Err(Error::UnknownTenant(seen.view.tenant));
             }
             let (tenant, asked) = (seen.view.tenant.clone(), details.clone());
-            let patience = SignedDuration::try_from(deadline).unwrap_or(SignedDuration::MAX);
+            let patience = SignedDuration::try_from(deadline.min(LONGEST)).unwrap_or_default();
             let worker = Arc::clone(inner);
-            let flight = inner.flights.join(&tenant, details, || async move {
+            let flight = inner.flights.join(&tenant, details, waiting, || async move {
                 let asker = Asker::Caller(&asked, patience);
-                let landed = Driver::new(&worker, seen, asker, waiting)
-                    .await?
-                    .run()
-                    .await?;
+                let landed = Driver::new(&worker, seen, asker, waiting).await?.run().await?;
                 landed.ok_or_else(|| later("the work ended without a word", true))
             })?;
-            let (led, same) = (flight.led, flight.details == *details);
+            let not_mine = !flight.led && flight.details != *details;
+            let more_patient = waiting.until > flight.waiting.until + MORE_PATIENT;
             let Either::Left((landed, _)) =
                 select(pin!(flight.landed()), pin!(inner.until(waiting))).await
             else {
@@ -185,8 +173,8 @@ impl Billing {
             };
             // A flight that somebody else began carried their details, and their patience.
             let theirs = match &landed {
-                Err(Error::Later { .. }) => !led,
-                Err(Error::Refused(_)) => !led && !same,
+                Err(Error::Later { .. }) => more_patient,
+                Err(Error::Refused(_)) => not_mine,
                 _ => false,
             };
             if !theirs || !inner.pause(0, None, waiting).await {
@@ -233,9 +221,7 @@ impl Billing {
         idempotency_key: &str,
         customer: &CustomerId,
     ) -> Result<(), Error> {
-        let Some(parts) = IdempotencyKey::parse(idempotency_key)
-            .ok()
-            .and_then(|it| it.parts())
+        let Some(parts) = IdempotencyKey::parse(idempotency_key).ok().and_then(|it| it.parts())
         else {
             return Ok(());
         };
@@ -250,11 +236,7 @@ impl Billing {
                 }
                 let seen = inner.see(&parts.tenant, Some(&customer)).await?;
                 let mut driver = Driver::new(&inner, seen, Asker::Worker, waiting).await?;
-                let made = Made {
-                    generation: parts.generation,
-                    request: None,
-                    request_id: None,
-                };
+                let made = Made { generation: parts.generation, request: None, request_id: None };
                 match driver.confirm(made, &customer).await? {
                     true => Ok(()),
                     false => Err(later("the Customer could not be retrieved", true)),
@@ -283,28 +265,18 @@ impl Billing {
         let seen = inner.see(tenant, None).await?;
         let waiting = inner.waiting(DEFAULT_DEADLINE);
         let mut driver = Driver::new(inner, seen, Asker::Worker, waiting).await?;
-        driver
-            .write(&Event::Unbound(customer.clone()), None)
-            .await
-            .map(drop)
+        driver.write(&Event::Unbound(customer.clone()), None).await.map(drop)
     }
 
     /// Takes no further calls, and waits for what is under way; `false` if that took longer than
     /// `within`. Whatever was not done is for recovery.
     pub async fn shutdown(&self, within: Duration) -> bool {
         self.inner.flights.close();
-        let (landed, late) = (
-            self.inner.flights.all_landed(),
-            self.inner.clock.sleep(within),
-        );
+        let (landed, late) = (self.inner.flights.all_landed(), self.inner.clock.sleep(within));
         matches!(select(pin!(landed), late).await, Either::Left(_))
     }
 }
 
 fn existing(tenant: TenantId, customer: CustomerId) -> Provisioned {
-    Provisioned {
-        tenant,
-        customer,
-        outcome: Outcome::Existing,
-    }
+    Provisioned { tenant, customer, outcome: Outcome::Existing }
 }

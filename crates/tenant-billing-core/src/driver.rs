@@ -67,16 +67,7 @@ impl<'a> Driver<'a> {
     ) -> Result<Self, Error> {
         let site = inner.site(waiting).await?;
         let outcome = Outcome::Existing;
-        Ok(Self {
-            inner,
-            site,
-            asker,
-            waiting,
-            seen,
-            outcome,
-            tries: 0,
-            conflicts: 0,
-        })
+        Ok(Self { inner, site, asker, waiting, seen, outcome, tries: 0, conflicts: 0 })
     }
 
     /// Until there is a Customer, or nothing to do; `None` if the worker bound none.
@@ -114,21 +105,18 @@ impl<'a> Driver<'a> {
     }
 
     async fn send(&mut self, request: FrozenRequest) -> Result<(), Error> {
-        let _slot = self.inner.sends.acquire().await;
+        let slot = self.inner.sends.acquire().await;
         if self.inner.clock.uptime() > self.seen.at + FRESH {
             return self.reread(None).await;
         }
         let generation = self.seen.view.row.as_ref().map_or(0, |row| row.generation);
         let begin_by = self.seen.at + SEND_WINDOW;
         let answer = self.inner.stripe.create_customer(&request, begin_by).await;
+        drop(slot);
         let request_id = answer::request_id(&answer).map(str::to_owned);
         match answer::judge(&answer, &request) {
             Verdict::Created { customer, replayed } => {
-                let made = Made {
-                    generation,
-                    request: Some(request),
-                    request_id,
-                };
+                let made = Made { generation, request: Some(request), request_id };
                 if !replayed {
                     self.live(made, &customer).await
                 } else if self.confirm(made, &customer).await? {
@@ -148,11 +136,7 @@ impl<'a> Driver<'a> {
                 };
                 let words = answer::describe(&answer);
                 tracing::info!(tenant = %self.seen.view.tenant, %words, "no Customer yet");
-                let event = Event::Answered {
-                    generation,
-                    failure,
-                    words,
-                };
+                let event = Event::Answered { generation, failure, words };
                 self.write(&event, request_id.as_deref()).await?;
                 match patience {
                     Some(patience) => self.wait(patience).await,
@@ -172,10 +156,7 @@ impl<'a> Driver<'a> {
             Reading::Found(it) if it.deleted => {
                 self.inner.store.record_deletion(customer).await?;
                 self.reread(Some(customer)).await?;
-                let event = Event::Dead {
-                    generation: made.generation,
-                    customer: customer.clone(),
-                };
+                let event = Event::Dead { generation: made.generation, customer: customer.clone() };
                 self.write(&event, made.request_id.as_deref()).await?;
                 Ok(true)
             }
@@ -183,12 +164,7 @@ impl<'a> Driver<'a> {
                 let request = made.request.or_else(|| {
                     let (origin, tenant) = (&self.site.origin, &self.seen.view.tenant);
                     let details = it.details()?;
-                    Some(FrozenRequest::freeze(
-                        origin,
-                        tenant,
-                        made.generation,
-                        &details,
-                    ))
+                    Some(FrozenRequest::freeze(origin, tenant, made.generation, &details))
                 });
                 self.live(Made { request, ..made }, customer).await?;
                 Ok(true)
@@ -200,18 +176,9 @@ impl<'a> Driver<'a> {
     /// Binds a live Customer, or puts it on record as surplus. It is never dropped: while the
     /// database is away, this waits for it.
     async fn live(&mut self, made: Made, customer: &CustomerId) -> Result<(), Error> {
-        let Made {
-            generation,
-            request,
-            request_id,
-        } = made;
+        let Made { generation, request, request_id } = made;
         let (customer, how) = (customer.clone(), How::Created);
-        let event = Event::Live {
-            generation,
-            customer,
-            request,
-            how,
-        };
+        let event = Event::Live { generation, customer, request, how };
         self.write(&event, request_id.as_deref()).await?;
         // A row that was lost, or had given up this generation, is suspect now: bind at once.
         let row = self.seen.view.row.as_ref();
@@ -237,15 +204,7 @@ impl<'a> Driver<'a> {
             _ => None,
         };
         self.reread(candidate.as_ref()).await?;
-        self.write(
-            &Event::Looked {
-                generation,
-                look,
-                findings,
-            },
-            None,
-        )
-        .await?;
+        self.write(&Event::Looked { generation, look, findings }, None).await?;
         if matches!(self.asker, Asker::Worker)
             && matches!(
                 self.seen.view.row.as_ref().map(|row| &row.state),
@@ -267,9 +226,7 @@ impl<'a> Driver<'a> {
             }
             Reading::Found(_) => {
                 self.reread(Some(&customer)).await?;
-                self.write(&Event::StillLive(customer), None)
-                    .await
-                    .map(drop)
+                self.write(&Event::StillLive(customer), None).await.map(drop)
             }
             Reading::Missing => Err(OperatorError::UnknownCustomer(customer).into()),
             Reading::Again(_) => Err(later("Stripe cannot be asked for its Customer now", false)),
@@ -291,20 +248,21 @@ impl<'a> Driver<'a> {
     ) -> Result<(), Error> {
         let (customer, precious) = match event {
             Event::Live { customer, .. } => (Some(customer), true),
-            Event::Looked {
-                findings: Findings::Ours(found),
-                ..
-            } => (found.first().map(|customer| &customer.id), false),
+            Event::Looked { findings: Findings::Ours(found), .. } => {
+                (found.first().map(|customer| &customer.id), false)
+            }
             Event::StillLive(customer) => (Some(customer), false),
             _ => (None, false),
         };
-        for tries in 0..CONFLICTS {
+        let (mut conflicts, mut tries) = (0, 0);
+        while conflicts < CONFLICTS {
             match self.try_write(event, request_id, customer).await {
                 Ok(Some(written)) => return written,
-                Ok(None) => {}
+                Ok(None) => conflicts += 1,
                 Err(StoreError::Unavailable(why)) if precious => {
                     tracing::warn!(tenant = %self.seen.view.tenant, %why, "a Customer waits to be bound");
                     self.inner.clock.sleep(self.inner.backoff(tries)).await;
+                    tries += 1;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -341,9 +299,7 @@ impl<'a> Driver<'a> {
             self.replace(|view| view.changed(change));
         }
         let ours = &self.site.origin.account;
-        Ok(Some(outcome.problem.map_or(Ok(()), |problem| {
-            Err(Error::of_problem(problem, ours))
-        })))
+        Ok(Some(outcome.problem.map_or(Ok(()), |problem| Err(Error::of_problem(problem, ours)))))
     }
 
     /// Waits a little and reads again, or says that the asker's patience is over.
@@ -366,15 +322,9 @@ impl<'a> Driver<'a> {
 
     fn not_yet(&self, patience: Option<Duration>) -> Error {
         let row = self.seen.view.row.as_ref();
-        let why = row
-            .and_then(|row| row.last_error.as_deref())
-            .unwrap_or("somebody else is at it");
+        let why = row.and_then(|row| row.last_error.as_deref()).unwrap_or("somebody else is at it");
         let after = patience.unwrap_or_default().max(Duration::from_secs(1));
-        Error::Later {
-            after,
-            why: why.to_owned(),
-            unsettled: row.is_some(),
-        }
+        Error::Later { after, why: why.to_owned(), unsettled: row.is_some() }
     }
 
     fn stopped(&self, stop: Stop) -> Error {
@@ -396,10 +346,6 @@ impl<'a> Driver<'a> {
 
     fn provisioned(&self, customer: CustomerId) -> Provisioned {
         let tenant = self.seen.view.tenant.clone();
-        Provisioned {
-            tenant,
-            customer,
-            outcome: self.outcome,
-        }
+        Provisioned { tenant, customer, outcome: self.outcome }
     }
 }

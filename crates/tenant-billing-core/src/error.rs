@@ -151,10 +151,9 @@ impl Error {
             Problem::BoundElsewhere(customer) => OperatorError::BoundElsewhere(customer),
             Problem::Foreign(customer) => OperatorError::ForeignCustomer(customer),
             Problem::OutOfReach => OperatorError::OutOfReach,
-            Problem::WrongAccount(recorded) => OperatorError::WrongAccount {
-                recorded,
-                ours: ours.clone(),
-            },
+            Problem::WrongAccount(recorded) => {
+                OperatorError::WrongAccount { recorded, ours: ours.clone() }
+            }
             Problem::UnderWay => {
                 return Self::Later {
                     after: Duration::from_secs(10),
@@ -187,9 +186,5 @@ impl From<StoreError> for Error {
 
 /// Try again in a second, or later; `unsettled` if a creation is under way.
 pub(crate) fn later(why: &str, unsettled: bool) -> Error {
-    Error::Later {
-        after: Duration::from_secs(1),
-        why: why.to_owned(),
-        unsettled,
-    }
+    Error::Later { after: Duration::from_secs(1), why: why.to_owned(), unsettled }
 }

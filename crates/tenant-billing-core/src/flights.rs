@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     billing::Provisioned,
+    driver::Waiting,
     error::{Error, later},
     ids::TenantId,
     request::CustomerDetails,
@@ -34,6 +35,7 @@ pub(crate) struct Flights {
 #[derive(Clone)]
 struct Flight {
     details: CustomerDetails,
+    waiting: Waiting,
     landed: watch::Receiver<Landed>,
 }
 
@@ -43,6 +45,8 @@ pub(crate) struct Place {
     pub(crate) led: bool,
     /// The details that the flight carries.
     pub(crate) details: CustomerDetails,
+    /// How long it tries.
+    pub(crate) waiting: Waiting,
     landed: watch::Receiver<Landed>,
 }
 
@@ -52,30 +56,21 @@ impl Flights {
         &self,
         tenant: &TenantId,
         details: &CustomerDetails,
+        waiting: Waiting,
         work: impl FnOnce() -> F,
     ) -> Result<Place, Error>
     where
         F: Future<Output = Result<Provisioned, Error>> + Send + 'static,
     {
         let mut aloft = lock(&self.aloft);
-        if let Some(Flight { details, landed }) = aloft.get(tenant).cloned() {
-            return Ok(Place {
-                led: false,
-                details,
-                landed,
-            });
+        if let Some(Flight { details, waiting, landed }) = aloft.get(tenant).cloned() {
+            return Ok(Place { led: false, details, waiting, landed });
         }
         let counted = self.count()?;
         let (say, landed) = watch::channel(None);
-        let flight = Flight {
-            details: details.clone(),
-            landed: landed.clone(),
-        };
+        let flight = Flight { details: details.clone(), waiting, landed: landed.clone() };
         aloft.insert(tenant.clone(), flight);
-        let on_board = OnBoard {
-            aloft: Arc::clone(&self.aloft),
-            tenant: tenant.clone(),
-        };
+        let on_board = OnBoard { aloft: Arc::clone(&self.aloft), tenant: tenant.clone() };
         let work = work();
         tokio::spawn(async move {
             let _counted = counted;
@@ -84,11 +79,7 @@ impl Flights {
             drop(on_board);
             say.send_replace(Some(result));
         });
-        Ok(Place {
-            led: true,
-            details: details.clone(),
-            landed,
-        })
+        Ok(Place { led: true, details: details.clone(), waiting, landed })
     }
 
     /// Does `work` to its end even if the caller is dropped.

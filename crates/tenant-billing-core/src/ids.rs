@@ -19,10 +19,7 @@ pub struct Invalid {
 impl Invalid {
     /// A refusal of `field`; `reason` must not repeat the value.
     pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            reason: reason.into(),
-        }
+        Self { field: field.into(), reason: reason.into() }
     }
 }
 
@@ -85,16 +82,10 @@ fn visible(field: &str, text: &str, longest: usize) -> Result<Arc<str>, Invalid>
         return Err(Invalid::new(field, "is empty"));
     }
     if text.len() > longest {
-        return Err(Invalid::new(
-            field,
-            format!("is longer than {longest} characters"),
-        ));
+        return Err(Invalid::new(field, format!("is longer than {longest} characters")));
     }
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Invalid::new(
-            field,
-            "has a character that is not visible ASCII",
-        ));
+        return Err(Invalid::new(field, "has a character that is not visible ASCII"));
     }
     Ok(text.into())
 }
@@ -145,10 +136,7 @@ impl InstallationId {
         let field = "installation";
         let id = visible(field, text, 64)?;
         if id.len() < 8 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(Invalid::new(
-                field,
-                "is not 8 to 64 letters, digits and hyphens",
-            ));
+            return Err(Invalid::new(field, "is not 8 to 64 letters, digits and hyphens"));
         }
         Ok(Self(id))
     }
@@ -207,12 +195,7 @@ const KEY_PREFIX: &str = "tenant-billing";
 impl IdempotencyKey {
     /// The key of one generation of one tenant.
     pub fn of(parts: &KeyParts) -> Self {
-        let KeyParts {
-            installation,
-            mode,
-            tenant,
-            generation,
-        } = parts;
+        let KeyParts { installation, mode, tenant, generation } = parts;
         Self(format!("{KEY_PREFIX}/{installation}/{mode}/{tenant}/{generation}").into())
     }
 

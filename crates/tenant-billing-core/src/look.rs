@@ -37,16 +37,13 @@ impl Inner {
         waiting: Waiting,
     ) -> Result<Findings, Error> {
         let mut hits = Hits::default();
-        self.look_in_events(site, tenant, look, waiting, &mut hits)
-            .await;
+        self.look_in_events(site, tenant, look, waiting, &mut hits).await;
         self.look_in_list(tenant, look, waiting, &mut hits).await;
         self.look_in_search(tenant, waiting, &mut hits).await;
 
         let surplus = self.store.surplus(tenant).await?;
         let unbound = |id: &CustomerId| {
-            surplus
-                .iter()
-                .any(|it| it.customer == *id && it.reason == SurplusReason::Unbound)
+            surplus.iter().any(|it| it.customer == *id && it.reason == SurplusReason::Unbound)
         };
         let (mut ours, mut foreign) = (Vec::new(), None);
         for (id, by_our_key) in std::mem::take(&mut hits.named) {
@@ -86,9 +83,7 @@ impl Inner {
     /// A Customer as Stripe shows it now; one that answers to another id is no answer.
     pub(crate) async fn retrieve(&self, id: &CustomerId, waiting: Waiting) -> Reading<Customer> {
         let parse = |body: &[u8]| Customer::parse(body).filter(|customer| customer.id == *id);
-        self.patiently(waiting, || self.stripe.retrieve_customer(id), parse)
-            .await
-            .0
+        self.patiently(waiting, || self.stripe.retrieve_customer(id), parse).await.0
     }
 
     async fn look_in_events(
@@ -101,10 +96,7 @@ impl Inner {
     ) {
         let mut after: Option<String> = None;
         loop {
-            let ask = || {
-                self.stripe
-                    .list_created_events(look.events_since, after.as_deref())
-            };
+            let ask = || self.stripe.list_created_events(look.events_since, after.as_deref());
             let (reading, words) = self.patiently(waiting, ask, answer::created_events).await;
             let Some(page) = hits.page(reading, "events", &words) else {
                 return;
@@ -140,10 +132,7 @@ impl Inner {
         };
         let mut after: Option<CustomerId> = None;
         loop {
-            let ask = || {
-                self.stripe
-                    .list_customers(details.email().as_str(), after.as_ref())
-            };
+            let ask = || self.stripe.list_customers(details.email().as_str(), after.as_ref());
             let (reading, words) = self.patiently(waiting, ask, answer::customers).await;
             let Some(page) = hits.page(reading, "customers", &words) else {
                 return;

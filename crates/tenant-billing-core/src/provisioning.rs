@@ -225,7 +225,5 @@ pub enum Problem {
 }
 
 fn wrong_account(view: &View, site: &Site) -> Option<Account> {
-    view.account
-        .clone()
-        .filter(|recorded| *recorded != site.origin.account)
+    view.account.clone().filter(|recorded| *recorded != site.origin.account)
 }

@@ -49,11 +49,7 @@ impl Billing {
             }
             if work.is_empty() {
                 let backlog = self.inner.store.backlog().await?;
-                return Ok(Recovery {
-                    settled,
-                    postponed,
-                    backlog,
-                });
+                return Ok(Recovery { settled, postponed, backlog });
             }
             while let Some(done) = work.join_next().await {
                 match done {
@@ -87,10 +83,7 @@ impl Billing {
             .detach(async move {
                 let seen = inner.see(&tenant, None).await?;
                 let waiting = inner.waiting(DEFAULT_DEADLINE);
-                Driver::new(&inner, seen, Asker::Worker, waiting)
-                    .await?
-                    .run()
-                    .await
+                Driver::new(&inner, seen, Asker::Worker, waiting).await?.run().await
             })
             .await
     }

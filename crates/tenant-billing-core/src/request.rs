@@ -36,11 +36,7 @@ pub struct CustomerDetails {
 impl CustomerDetails {
     /// A Customer with this e-mail address and nothing else.
     pub fn new(email: Email) -> Self {
-        Self {
-            email,
-            name: None,
-            metadata: BTreeMap::new(),
-        }
+        Self { email, name: None, metadata: BTreeMap::new() }
     }
 
     /// Adds the Customer's name.
@@ -73,9 +69,7 @@ impl CustomerDetails {
             return wrong_key("has an empty key".into());
         }
         if key.chars().count() > METADATA_KEY_CHARS {
-            return wrong_key(format!(
-                "has a key longer than {METADATA_KEY_CHARS} characters"
-            ));
+            return wrong_key(format!("has a key longer than {METADATA_KEY_CHARS} characters"));
         }
         if key.chars().any(|c| c == '[' || c == ']' || c.is_control()) {
             return wrong_key("has a key with a bracket or control character".into());
@@ -90,11 +84,7 @@ impl CustomerDetails {
         if value.chars().count() > METADATA_VALUE_CHARS {
             return wrong(format!("is longer than {METADATA_VALUE_CHARS} characters"));
         }
-        if self
-            .metadata
-            .insert(key.to_owned(), value.to_owned())
-            .is_some()
-        {
+        if self.metadata.insert(key.to_owned(), value.to_owned()).is_some() {
             return wrong("is given twice".into());
         }
         if self.metadata.len() > METADATA_KEYS {
@@ -110,9 +100,7 @@ impl CustomerDetails {
 
     /// What a person might be known by, for scrubbing texts that may repeat it.
     pub(crate) fn personal(&self) -> impl Iterator<Item = &str> {
-        [self.email.as_str()]
-            .into_iter()
-            .chain(self.name.as_deref())
+        [self.email.as_str()].into_iter().chain(self.name.as_deref())
     }
 
     /// The details of a Customer that Stripe holds, as far as they would pass as a caller's; `None`
@@ -199,10 +187,7 @@ impl FrozenRequest {
             body.append_pair(&format!("metadata[{key}]"), value);
         }
         body.append_pair(&format!("metadata[{TENANT_KEY}]"), tenant.as_str());
-        body.append_pair(
-            &format!("metadata[{INSTALLATION_KEY}]"),
-            origin.installation.as_str(),
-        );
+        body.append_pair(&format!("metadata[{INSTALLATION_KEY}]"), origin.installation.as_str());
         Self {
             account: origin.account.clone(),
             stripe_account: origin.stripe_account.clone(),
@@ -229,9 +214,8 @@ impl FrozenRequest {
         for (key, value) in &pairs {
             if key == "name" {
                 details = details.with_name(value)?;
-            } else if let Some(key) = key
-                .strip_prefix("metadata[")
-                .and_then(|k| k.strip_suffix(']'))
+            } else if let Some(key) =
+                key.strip_prefix("metadata[").and_then(|k| k.strip_suffix(']'))
                 && key != TENANT_KEY
                 && key != INSTALLATION_KEY
             {
@@ -251,8 +235,6 @@ impl FrozenRequest {
 
 impl fmt::Debug for FrozenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrozenRequest")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("FrozenRequest").field("key", &self.key).finish_non_exhaustive()
     }
 }

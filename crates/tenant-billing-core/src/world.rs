@@ -18,17 +18,13 @@ impl Inner {
     ///
     /// The first run records account and mode in the database; a key of another one is refused.
     pub(crate) async fn site(&self, waiting: Waiting) -> Result<Site, Error> {
-        self.site
-            .get_or_try_init(|| self.identify(waiting))
-            .await
-            .cloned()
+        self.site.get_or_try_init(|| self.identify(waiting)).await.cloned()
     }
 
     async fn identify(&self, waiting: Waiting) -> Result<Site, Error> {
         let declared = self.stripe.stripe_account();
-        let (reading, words) = self
-            .patiently(waiting, || self.stripe.account(), answer::account_id)
-            .await;
+        let (reading, words) =
+            self.patiently(waiting, || self.stripe.account(), answer::account_id).await;
         let id = match (reading, declared) {
             (Reading::Found(id), declared) => {
                 let id = AccountId::parse(&id).map_err(|_| unreadable(&words))?;
@@ -44,44 +40,25 @@ impl Inner {
             (Reading::Again(after), _) => {
                 let why = format!("Stripe cannot be asked which account this is: {words}");
                 let after = after.unwrap_or(Duration::from_secs(1));
-                return Err(Error::Later {
-                    after,
-                    why,
-                    unsettled: false,
-                });
+                return Err(Error::Later { after, why, unsettled: false });
             }
         };
-        let ours = Account {
-            id,
-            mode: self.stripe.mode(),
-        };
+        let ours = Account { id, mode: self.stripe.mode() };
         let (installation, recorded) = self.store.identify(&ours).await?;
         if recorded != ours {
             return Err(OperatorError::WrongAccount { recorded, ours }.into());
         }
-        let origin = Origin {
-            installation,
-            account: ours,
-            stripe_account: declared.cloned(),
-        };
+        let origin = Origin { installation, account: ours, stripe_account: declared.cloned() };
         let (look_first, restored_at) = (self.policy.look_first, self.policy.restored_at);
-        Ok(Site {
-            origin,
-            look_first,
-            restored_at,
-        })
+        Ok(Site { origin, look_first, restored_at })
     }
 
     pub(crate) fn waiting(&self, patience: Duration) -> Waiting {
-        Waiting {
-            until: self.clock.uptime().saturating_add(patience),
-        }
+        Waiting { until: self.clock.uptime().saturating_add(patience) }
     }
 
     pub(crate) async fn until(&self, waiting: Waiting) {
-        self.clock
-            .sleep(waiting.until.saturating_sub(self.clock.uptime()))
-            .await;
+        self.clock.sleep(waiting.until.saturating_sub(self.clock.uptime())).await;
     }
 
     pub(crate) async fn see(
@@ -90,10 +67,7 @@ impl Inner {
         candidate: Option<&CustomerId>,
     ) -> Result<Seen, StoreError> {
         let at = self.clock.uptime();
-        Ok(Seen {
-            view: self.store.view(tenant, candidate).await?,
-            at,
-        })
+        Ok(Seen { view: self.store.view(tenant, candidate).await?, at })
     }
 
     /// Waits before the next try, as Stripe's own libraries do, or as long as Stripe asks; `false`,

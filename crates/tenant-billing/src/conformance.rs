@@ -53,10 +53,7 @@ pub struct SteppedClock {
 impl SteppedClock {
     /// Begins at this moment.
     pub fn at(now: Timestamp) -> Arc<Self> {
-        Arc::new(Self {
-            now: Mutex::new(now),
-            random: Mutex::new(0),
-        })
+        Arc::new(Self { now: Mutex::new(now), random: Mutex::new(0) })
     }
 
     /// Moves it ahead.
@@ -72,9 +69,7 @@ impl Clock for SteppedClock {
     }
 
     fn uptime(&self) -> Duration {
-        self.now()
-            .duration_since(Timestamp::UNIX_EPOCH)
-            .unsigned_abs()
+        self.now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs()
     }
 
     fn random(&self) -> u64 {
@@ -114,10 +109,7 @@ async fn ready(bench: &dyn Bench) -> (Arc<dyn Store>, TenantId) {
 }
 
 fn account() -> Account {
-    Account {
-        id: AccountId::parse("acct_one").expect("an id"),
-        mode: Mode::Test,
-    }
+    Account { id: AccountId::parse("acct_one").expect("an id"), mode: Mode::Test }
 }
 
 fn customer(name: &str) -> CustomerId {
@@ -137,11 +129,7 @@ fn request(tenant: &TenantId, generation: u64) -> FrozenRequest {
 
 fn refusal() -> Refusal {
     let (code, param) = (Some("email_invalid".into()), Some("email".into()));
-    Refusal {
-        code,
-        param,
-        message: "Invalid e-mail address".into(),
-    }
+    Refusal { code, param, message: "Invalid e-mail address".into() }
 }
 
 /// A change of nothing, decided from `view`.
@@ -183,21 +171,13 @@ fn bind(view: &View, customer: &CustomerId) -> Change {
     let mut change = to(view, State::Settled(customer.clone()));
     change.column = Column::Bind(customer.clone());
     change.unbound_on = Some(account());
-    change
-        .events
-        .push(event(EventKind::Created, Some(customer)));
+    change.events.push(event(EventKind::Created, Some(customer)));
     change
 }
 
 fn event(kind: EventKind, customer: Option<&CustomerId>) -> NewEvent {
     let request_id = Some("req_1".to_owned());
-    NewEvent {
-        kind,
-        generation: 1,
-        customer: customer.cloned(),
-        request_id,
-        detail: "why".into(),
-    }
+    NewEvent { kind, generation: 1, customer: customer.cloned(), request_id, detail: "why".into() }
 }
 
 async fn commit(store: &dyn Store, change: &Change) -> Committed {
@@ -211,21 +191,10 @@ async fn written(store: &dyn Store, change: &Change) {
 /// A condition does not hold, so nothing at all is written.
 async fn refused(bench: &dyn Bench, store: &dyn Store, change: &Change) {
     let before = bench.dump().await;
-    assert_eq!(
-        commit(store, change).await,
-        Committed::Conflict,
-        "{change:?}"
-    );
-    assert_eq!(
-        bench.dump().await,
-        before,
-        "a refused change left something: {change:?}"
-    );
+    assert_eq!(commit(store, change).await, Committed::Conflict, "{change:?}");
+    assert_eq!(bench.dump().await, before, "a refused change left something: {change:?}");
 }
 
 async fn view(store: &dyn Store, tenant: &TenantId) -> View {
-    store
-        .view(tenant, None)
-        .await
-        .expect("the database answers")
+    store.view(tenant, None).await.expect("the database answers")
 }

@@ -113,10 +113,7 @@ impl Stripe for FakeStripe {
 
     async fn retrieve_customer(&self, customer: &CustomerId) -> Answer {
         self.answer(|state| {
-            let at = state
-                .customers
-                .iter()
-                .position(|(it, _)| it.id == *customer);
+            let at = state.customers.iter().position(|(it, _)| it.id == *customer);
             match at {
                 Some(at) => state.ok(&state.customer(at)),
                 None => state.refuse(404, "resource_missing", "id"),
@@ -183,10 +180,7 @@ impl State {
             deleted: false,
         };
         for (name, value) in form_urlencoded::parse(request.body.as_bytes()).into_owned() {
-            match name
-                .strip_prefix("metadata[")
-                .and_then(|it| it.strip_suffix(']'))
-            {
+            match name.strip_prefix("metadata[").and_then(|it| it.strip_suffix(']')) {
                 Some(key) => drop(customer.metadata.insert(key.to_owned(), value)),
                 None if name == "email" => customer.email = Some(value),
                 None if name == "name" => customer.name = Some(value),

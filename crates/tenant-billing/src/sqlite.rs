@@ -51,12 +51,7 @@ impl SqliteStore {
             return Err(StoreError::Unfit("a database must be a file".into()));
         }
         let writer = Arc::new(tokio::sync::Mutex::new(connect(&path)?));
-        Ok(Self {
-            path,
-            clock,
-            readers: Mutex::default(),
-            writer,
-        })
+        Ok(Self { path, clock, readers: Mutex::default(), writer })
     }
 
     /// The machine's clock, in the database's resolution.
@@ -70,11 +65,7 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let pooled = self
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match pooled {
             Some(connection) => connection,
             None => connect(&self.path)?,
@@ -115,12 +106,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
-    connection
-        .pragma_update(None, "synchronous", "FULL")
-        .map_err(failed)?;
-    connection
-        .pragma_update(None, "foreign_keys", true)
-        .map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
@@ -148,11 +135,7 @@ fn canonical(tenant: &TenantId) -> Result<TenantId, StoreError> {
         .map_err(|_| Invalid::new("tenant_id", "is not a UUID, which this database asks for"))?;
     let mut text = uuid::Uuid::encode_buffer();
     let text: &str = uuid.hyphenated().encode_lower(&mut text);
-    if text == tenant.as_str() {
-        Ok(tenant.clone())
-    } else {
-        Ok(TenantId::parse(text)?)
-    }
+    if text == tenant.as_str() { Ok(tenant.clone()) } else { Ok(TenantId::parse(text)?) }
 }
 
 #[async_trait]
@@ -163,8 +146,7 @@ impl Store for SqliteStore {
         }
         self.turn_wal_on().await?;
         let (now, random) = (self.now(), [self.clock.random(), self.clock.random()]);
-        self.writing(move |connection| schema::migrate(connection, now, random))
-            .await
+        self.writing(move |connection| schema::migrate(connection, now, random)).await
     }
 
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
@@ -208,10 +190,7 @@ impl Store for SqliteStore {
         let (account, now) = (account.clone(), self.now());
         let write = move |connection: &Connection| {
             write::record_account(connection, &account, now)?;
-            Ok((
-                Committed::Yes,
-                read::account(connection)?.unwrap_or(account),
-            ))
+            Ok((Committed::Yes, read::account(connection)?.unwrap_or(account)))
         };
         Ok((installation, self.writing(write).await?))
     }
@@ -272,9 +251,7 @@ impl SqliteStore {
             let mut connection = Arc::clone(&self.writer).lock_owned().await;
             let turn = move || -> Result<(), StoreError> {
                 let connection = &mut *connection;
-                connection
-                    .pragma_update(None, "journal_mode", "WAL")
-                    .map_err(failed)
+                connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)
             };
             let turned = tokio::task::spawn_blocking(turn).await;
             match turned.unwrap_or_else(|_| Err(StoreError::Unavailable("cut off".into()))) {
@@ -288,7 +265,5 @@ impl SqliteStore {
 
 fn uuid_of([high, low]: [u64; 2]) -> String {
     let bytes = u128::from(high) << 64 | u128::from(low);
-    uuid::Builder::from_random_bytes(bytes.to_be_bytes())
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid().to_string()
 }

@@ -10,12 +10,14 @@
 //! - **A creation leaves in time or not at all.** Its body looks at the clock when the connection asks
 //!   for it, after every queue, name lookup and handshake (`stripe/body.rs`).
 //! - **One request a call.** The one repetition below us is harmless: hyper-util takes another
-//!   connection where a pooled one was found closed *before the request was handed to its writer*, when
-//!   not a byte of it has left. Once a byte may have left, the failure comes back. The body of a
-//!   creation is a stream that cannot be cloned, so no layer could send it twice if it wanted to.
-//! - **Nobody is named in a log.** At any level, reqwest logs hosts and never a path, query or header
-//!   (`connection_verbose`, which we leave off, would). The logging of hyper, hyper-util and rustls is
-//!   behind features that nothing here turns on. A test listens.
+//!   connection where a pooled one was found closed *before the request was handed to its writer*: not
+//!   a byte of it has left, and the clock is asked again. Once a byte may have left, the failure comes
+//!   back. The body of a creation is a stream that cannot be cloned, so no layer could send it twice if
+//!   it wanted to.
+//! - **Nobody is named in a log.** At any level, reqwest (through `log`) and hyper-util (through
+//!   `tracing`) tell hosts, addresses and why connections ended, and never a path, query, header or
+//!   body; `connection_verbose`, which we leave off, would. The logging of hyper and rustls is behind
+//!   features that nothing here turns on. A test listens to both.
 //!
 //! The client keeps connections on the tokio runtime that first used them: make one for each runtime.
 //!
@@ -118,8 +120,7 @@ impl StripeClient {
     }
 
     async fn get(&self, path: &[&str], query: &[(&str, Option<&str>)]) -> Answer {
-        self.send(self.plain(Method::GET, self.url(path, query)))
-            .await
+        self.send(self.plain(Method::GET, self.url(path, query))).await
     }
 
     /// The base, one path segment each, and the parameters that have a value.
@@ -149,11 +150,7 @@ impl StripeClient {
         )?;
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers_mut().insert(CONTENT_TYPE, form);
-        insert(
-            request.headers_mut(),
-            "idempotency-key",
-            frozen.key.as_str(),
-        )?;
+        insert(request.headers_mut(), "idempotency-key", frozen.key.as_str())?;
         let body = TimedBody::new(frozen.body.clone(), begin_by, Arc::clone(&self.clock));
         *request.body_mut() = Some(reqwest::Body::wrap(body));
         Some(request)
@@ -235,11 +232,7 @@ impl Stripe for StripeClient {
     }
 
     async fn search_customers(&self, query: &str, page: Option<&str>) -> Answer {
-        let query = [
-            ("query", Some(query)),
-            (PAGE.0, Some(PAGE.1)),
-            ("page", page),
-        ];
+        let query = [("query", Some(query)), (PAGE.0, Some(PAGE.1)), ("page", page)];
         self.get(&["v1", "customers", "search"], &query).await
     }
 
@@ -284,9 +277,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let key = SecretKey::parse("sk_test_1").unwrap();
-        let mut client = StripeClient::new(key, SystemClock::shared())
-            .with_base(&url)
-            .unwrap();
+        let mut client = StripeClient::new(key, SystemClock::shared()).with_base(&url).unwrap();
         client.timeout = Duration::from_millis(50);
         let Answer::NoAnswer(why) = client.account().await else {
             panic!("nobody answered");

@@ -20,9 +20,7 @@ impl SystemClock {
     /// The clock, ready to be handed to a store, a Stripe client and [`Billing`](crate::Billing).
     #[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
     pub fn shared() -> Arc<dyn Clock> {
-        Arc::new(Self {
-            started: boot_time::Instant::now(),
-        })
+        Arc::new(Self { started: boot_time::Instant::now() })
     }
 }
 
@@ -40,9 +38,7 @@ impl Clock for SystemClock {
 
     fn random(&self) -> u64 {
         // An operating system that cannot give a random number cannot be trusted with anything else.
-        SysRng
-            .try_next_u64()
-            .expect("the operating system gives random numbers")
+        SysRng.try_next_u64().expect("the operating system gives random numbers")
     }
 
     #[expect(clippy::disallowed_methods, reason = "this file owns the clock")]

@@ -16,54 +16,22 @@ use crate::{
 
 /// What `event` makes of a tenant that looks like this.
 pub fn after(view: &View, event: &Event, site: &Site) -> Outcome {
-    let mut out = Outcome {
-        change: Change::none(view),
-        problem: None,
-    };
+    let mut out = Outcome { change: Change::none(view), problem: None };
     match event {
-        Event::Answered {
-            generation,
-            failure,
-            words,
-        } => {
+        Event::Answered { generation, failure, words } => {
             answered(&mut out, view, *generation, failure, words);
         }
-        Event::Live {
-            generation,
-            customer,
-            request,
-            how,
-        } => {
-            live(
-                &mut out,
-                view,
-                site,
-                *generation,
-                customer,
-                request.as_ref(),
-                *how,
-            );
+        Event::Live { generation, customer, request, how } => {
+            live(&mut out, view, site, *generation, customer, request.as_ref(), *how);
         }
-        Event::Dead {
-            generation,
-            customer,
-        } => {
+        Event::Dead { generation, customer } => {
             if let Some(row) = own(view, *generation)
                 && let State::Pending(_) | State::Suspect { .. } = row.state
             {
-                vacate(
-                    &mut out.change,
-                    row,
-                    customer,
-                    "the Customer made is deleted",
-                );
+                vacate(&mut out.change, row, customer, "the Customer made is deleted");
             }
         }
-        Event::Looked {
-            generation,
-            look,
-            findings,
-        } => {
+        Event::Looked { generation, look, findings } => {
             looked(&mut out, view, site, *generation, look, findings);
         }
         Event::StillLive(customer) => still_live(&mut out, view, site, customer),
@@ -98,9 +66,7 @@ fn answered(out: &mut Outcome, view: &View, generation: u64, failure: &Failure, 
         (State::Pending(request), Failure::Refused(refusal)) => {
             let state = State::Rejected(request.clone(), refusal.clone());
             advance(change, row, state);
-            change
-                .events
-                .push(NewEvent::new(EventKind::Rejected, row.generation, words));
+            change.events.push(NewEvent::new(EventKind::Rejected, row.generation, words));
         }
         (State::Pending(_), Failure::Again(_) | Failure::Operator) => {
             send_failed(change, view, row, words);
@@ -128,15 +94,7 @@ fn live(
         Some((row, State::Pending(request) | State::Suspect { request, .. }))
             if row.generation == generation =>
         {
-            bind(
-                out,
-                view,
-                site,
-                row,
-                request,
-                std::slice::from_ref(customer),
-                how,
-            );
+            bind(out, view, site, row, request, std::slice::from_ref(customer), how);
         }
         // The row is gone, has moved on, or says that nothing was made: what it says next must take
         // this Customer into account, so it looks.
@@ -185,23 +143,10 @@ fn bind(
         let why = format!("{customer} is bound to another tenant");
         return match row.state {
             State::Suspect { .. } => look_failed(change, view, row, &why),
-            _ => suspect(
-                change,
-                view,
-                row,
-                request.clone(),
-                view.now + GIVEN_UP_QUIET,
-                &why,
-            ),
+            _ => suspect(change, view, row, request.clone(), view.now + GIVEN_UP_QUIET, &why),
         };
     }
-    surplus(
-        change,
-        row.generation,
-        others
-            .iter()
-            .map(|it| (it.clone(), SurplusReason::Duplicate)),
-    );
+    surplus(change, row.generation, others.iter().map(|it| (it.clone(), SurplusReason::Duplicate)));
     advance(change, row, State::Settled(customer.clone()));
     let why_surplus = match &view.bound {
         None if view.exists => {
@@ -211,9 +156,7 @@ fn bind(
                 How::Created => EventKind::Created,
                 How::Adopted => EventKind::Adopted,
             };
-            change
-                .events
-                .push(NewEvent::new(kind, row.generation, "").of(customer));
+            change.events.push(NewEvent::new(kind, row.generation, "").of(customer));
             return;
         }
         None => SurplusReason::TenantGone,
@@ -239,12 +182,7 @@ fn looked(
     let Some(row) = own(view, generation) else {
         return;
     };
-    let State::Suspect {
-        request,
-        quiet_until,
-        sent,
-    } = &row.state
-    else {
+    let State::Suspect { request, quiet_until, sent } = &row.state else {
         return;
     };
     let change = &mut out.change;
@@ -254,15 +192,13 @@ fn looked(
             format!("{customer} was made for this tenant by another installation"),
             Some(Problem::Foreign(customer.clone())),
         ),
-        Findings::OutOfReach => (
-            "events do not reach back far enough".into(),
-            Some(Problem::OutOfReach),
-        ),
+        Findings::OutOfReach => {
+            ("events do not reach back far enough".into(), Some(Problem::OutOfReach))
+        }
         Findings::Failed(why) => (format!("could not look: {why}"), None),
-        Findings::Forbidden(why) => (
-            format!("may not look: {why}"),
-            Some(Problem::Stripe(why.clone())),
-        ),
+        Findings::Forbidden(why) => {
+            (format!("may not look: {why}"), Some(Problem::Stripe(why.clone())))
+        }
         Findings::None => {
             let restored = site.restored_at.map(|at| at + GIVEN_UP_QUIET);
             let counts_from = restored.map_or(*quiet_until, |at| at.max(*quiet_until));
@@ -272,10 +208,7 @@ fn looked(
             if look.began >= counts_from {
                 return certainly_none(change, view, site, row, request, *sent);
             }
-            (
-                format!("nothing there; that counts from {counts_from:.0} on"),
-                None,
-            )
+            (format!("nothing there; that counts from {counts_from:.0} on"), None)
         }
     };
     look_failed(change, view, row, &why);
@@ -306,15 +239,7 @@ fn found_ours(
                 return;
             };
             surplus(&mut out.change, generation, others.iter().map(duplicate));
-            live(
-                out,
-                view,
-                site,
-                generation,
-                oldest,
-                Some(&look.request),
-                How::Adopted,
-            );
+            live(out, view, site, generation, oldest, Some(&look.request), How::Adopted);
         }
     }
 }
@@ -330,14 +255,9 @@ fn certainly_none(
 ) {
     if !view.exists {
         let why = "looked, found none, and the tenant is gone";
-        let row = Row {
-            generation: row.generation + 1,
-            ..row.clone()
-        };
+        let row = Row { generation: row.generation + 1, ..row.clone() };
         advance(change, &row, State::Vacant);
-        return change
-            .events
-            .push(NewEvent::new(EventKind::Vacated, row.generation, why));
+        return change.events.push(NewEvent::new(EventKind::Vacated, row.generation, why));
     }
     if let Some(bound) = &view.bound {
         advance(change, row, State::Settled(bound.clone()));
@@ -357,9 +277,7 @@ fn certainly_none(
         row.next_attempt_at = view.now + TAKE_OVER;
     }
     change.unbound_on = Some(site.origin.account.clone());
-    change
-        .events
-        .push(NewEvent::new(EventKind::Reopened, generation, why));
+    change.events.push(NewEvent::new(EventKind::Reopened, generation, why));
 }
 
 fn still_live(out: &mut Outcome, view: &View, site: &Site, customer: &CustomerId) {
@@ -379,9 +297,7 @@ fn still_live(out: &mut Outcome, view: &View, site: &Site, customer: &CustomerId
     change.column = Column::Bind(customer.clone());
     change.unbound_on = Some(site.origin.account.clone());
     let why = "the column had lost it";
-    change
-        .events
-        .push(NewEvent::new(EventKind::Rebound, row.generation, why).of(customer));
+    change.events.push(NewEvent::new(EventKind::Rebound, row.generation, why).of(customer));
 }
 
 /// What the deletion of a Customer in Stripe makes of a tenant. (That it is gone is on record
@@ -420,11 +336,7 @@ fn unbound(out: &mut Outcome, view: &View, customer: &CustomerId) {
         change.events.push(event.of(customer));
     }
     if bound || settled.is_some() {
-        surplus(
-            change,
-            generation,
-            [(customer.clone(), SurplusReason::Unbound)],
-        );
+        surplus(change, generation, [(customer.clone(), SurplusReason::Unbound)]);
     }
     if let Some(row) = settled {
         vacate(change, row, customer, "unbound by an operator");

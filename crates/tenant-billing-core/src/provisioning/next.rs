@@ -27,17 +27,7 @@ pub fn next(view: &View, asker: Asker<'_>, site: &Site) -> Step {
     }
     match (view.row.as_ref().map(|row| (row, &row.state)), asker) {
         (Some((row, State::Pending(request))), _) => pending(view, row, request, asker),
-        (
-            Some((
-                row,
-                State::Suspect {
-                    request,
-                    quiet_until,
-                    sent,
-                },
-            )),
-            _,
-        ) => {
+        (Some((row, State::Suspect { request, quiet_until, sent })), _) => {
             if matches!(asker, Asker::Worker) || row.next_attempt_at <= view.now {
                 Step::Look(look(view, row, request, *sent))
             } else if *quiet_until <= view.now {
@@ -74,43 +64,26 @@ fn pending(view: &View, row: &Row, request: &FrozenRequest, asker: Asker<'_>) ->
         return quiet(view.now + GIVEN_UP_QUIET, "the tenant is gone");
     }
     if view.bound.is_some() {
-        return quiet(
-            view.now + GIVEN_UP_QUIET,
-            "the host has bound a Customer itself",
-        );
+        return quiet(view.now + GIVEN_UP_QUIET, "the host has bound a Customer itself");
     }
     let age = view.now.duration_since(row.opened_at);
     if age < SEND_UNTIL {
         return Step::Send(request.clone());
     }
     if age >= SUSPECT_FROM {
-        return quiet(
-            row.opened_at + AGED_QUIET,
-            "the idempotency key is too old to rely on",
-        );
+        return quiet(row.opened_at + AGED_QUIET, "the idempotency key is too old to rely on");
     }
     let later = row.opened_at + SUSPECT_FROM;
     if matches!(asker, Asker::Worker) && row.next_attempt_at != later {
-        let row = Row {
-            version: row.version + 1,
-            next_attempt_at: later,
-            ..row.clone()
-        };
-        return Step::Commit(Box::new(Change {
-            row: Some(row),
-            ..Change::none(view)
-        }));
+        let row = Row { version: row.version + 1, next_attempt_at: later, ..row.clone() };
+        return Step::Commit(Box::new(Change { row: Some(row), ..Change::none(view) }));
     }
     Step::Stop(Stop::Later(later))
 }
 
 fn look(view: &View, row: &Row, request: &FrozenRequest, sent: bool) -> Look {
     let oldest = view.now - EVENTS_KEPT;
-    let wanted = if sent {
-        row.opened_at - EVENTS_BEFORE
-    } else {
-        oldest
-    };
+    let wanted = if sent { row.opened_at - EVENTS_BEFORE } else { oldest };
     Look {
         version: row.version,
         began: view.now,
@@ -130,24 +103,13 @@ fn open(
     let request = FrozenRequest::freeze(&site.origin, &view.tenant, generation, details);
     let key = request.key.clone();
     let (state, next_attempt_at) = if site.look_first {
-        (
-            State::Suspect {
-                request,
-                quiet_until: view.now,
-                sent: false,
-            },
-            view.now,
-        )
+        (State::Suspect { request, quiet_until: view.now, sent: false }, view.now)
     } else {
         (State::Pending(request), view.now + wait + TAKE_OVER)
     };
     let mut change = Change::none(view);
     change.unbound_on = Some(site.origin.account.clone());
-    change.events.push(NewEvent::new(
-        EventKind::Opened,
-        generation,
-        format!("key {key}"),
-    ));
+    change.events.push(NewEvent::new(EventKind::Opened, generation, format!("key {key}")));
     change.row = Some(Row {
         generation,
         version: change.was.unwrap_or(0) + 1,

@@ -11,24 +11,14 @@ use crate::{
 
 /// The row in a new state, with a clean slate of attempts.
 pub(super) fn advance(change: &mut Change, row: &Row, state: State) {
-    change.row = Some(Row {
-        version: row.version + 1,
-        state,
-        attempts: 0,
-        last_error: None,
-        ..row.clone()
-    });
+    change.row =
+        Some(Row { version: row.version + 1, state, attempts: 0, last_error: None, ..row.clone() });
 }
 
 pub(super) fn vacate(change: &mut Change, row: &Row, customer: &CustomerId, why: &str) {
-    let row = Row {
-        generation: row.generation + 1,
-        ..row.clone()
-    };
+    let row = Row { generation: row.generation + 1, ..row.clone() };
     advance(change, &row, State::Vacant);
-    change
-        .events
-        .push(NewEvent::new(EventKind::Vacated, row.generation, why).of(customer));
+    change.events.push(NewEvent::new(EventKind::Vacated, row.generation, why).of(customer));
 }
 
 /// Suspect, and due for a look at once. `opened_at` stays: it says how far back to look.
@@ -42,29 +32,15 @@ pub(super) fn suspect(
 ) {
     // What was known before keeps counting: a look may never conclude earlier than it would have.
     let (quiet_until, sent) = match &row.state {
-        State::Suspect {
-            quiet_until: until,
-            sent,
-            ..
-        } => (quiet_until.max(*until), *sent),
+        State::Suspect { quiet_until: until, sent, .. } => (quiet_until.max(*until), *sent),
         _ => (quiet_until, true),
     };
-    advance(
-        change,
-        row,
-        State::Suspect {
-            request,
-            quiet_until,
-            sent,
-        },
-    );
+    advance(change, row, State::Suspect { request, quiet_until, sent });
     if let Some(row) = &mut change.row {
         row.next_attempt_at = view.now;
         row.last_error = Some(why.to_owned());
     }
-    change
-        .events
-        .push(NewEvent::new(EventKind::Suspected, row.generation, why));
+    change.events.push(NewEvent::new(EventKind::Suspected, row.generation, why));
 }
 
 const SHORTEST: SignedDuration = SignedDuration::from_secs(5);
@@ -75,13 +51,7 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(10);
 pub(super) fn send_failed(change: &mut Change, view: &View, row: &Row, why: &str) {
     let age = view.now.duration_since(row.opened_at);
     let due = view.now + age.clamp(SHORTEST, LONGEST);
-    failed(
-        change,
-        row,
-        EventKind::SendFailed,
-        row.next_attempt_at.max(due),
-        why,
-    );
+    failed(change, row, EventKind::SendFailed, row.next_attempt_at.max(due), why);
 }
 
 /// The same state after a look that decided nothing. The next is due after 5 s, doubling to 10
@@ -120,7 +90,5 @@ pub(super) fn surplus(
 }
 
 pub(super) fn settled(change: &mut Change, row: &Row, customer: &CustomerId, how: &str) {
-    change
-        .events
-        .push(NewEvent::new(EventKind::Settled, row.generation, how).of(customer));
+    change.events.push(NewEvent::new(EventKind::Settled, row.generation, how).of(customer));
 }

@@ -1,1 +1,180 @@
+//! The loop on bad days: no Customer is dropped, no error claims more than it knows, nobody waits for
+//! somebody else's trouble, and nothing spins or hangs.
 
+use std::{
+    pin::pin,
+    sync::mpsc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tenant_billing_core::{Error, Outcome, Policy, ids::TenantId};
+
+use crate::{
+    answers::response,
+    fakes::{Day, World, world},
+    scene::{At, DETAILS, X, cus, request, row, suspect, tenant, unbound, view},
+};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+impl World {
+    async fn call(&self) -> Result<(String, Outcome), Error> {
+        let tenant = tenant();
+        let call = self.billing.get_or_create(&tenant, &DETAILS, DEADLINE);
+        call.await.map(|it| (it.customer.to_string(), it.outcome))
+    }
+}
+
+fn created(id: &str) -> Result<(String, Outcome), Error> {
+    Ok((id.to_owned(), Outcome::Created))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_tenant_costs_one_call_and_two_commits() {
+    let world = world(Policy::default());
+    assert_eq!(world.call().await, created("cus_new1"));
+    assert_eq!(world.call().await, Ok(("cus_new1".into(), Outcome::Existing)));
+    assert_eq!(world.stripe.sent().len(), 1);
+    let version = world.store.data().tenants[&tenant()].row.as_ref().map(|row| row.version);
+    assert_eq!(version, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_customer_waits_for_a_database_that_is_away_for_long() {
+    for commits in [1, 99, 100, 101, 5000] {
+        let world = world(Policy::default());
+        world.store.order([Day::Good]);
+        world.store.order(std::iter::repeat_n(Day::Away, commits));
+        // The caller's patience ends, its Customer's does not.
+        let _ = world.call().await;
+        assert!(world.billing.shutdown(Duration::from_secs(1_000_000)).await);
+        let bound = world.store.data().tenants[&tenant()].bound.clone();
+        assert_eq!(bound, Some(cus("cus_new1")), "after {commits} commits that failed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_of_unknown_outcome_is_unsettled() {
+    let world = world(Policy::default());
+    world.store.order([Day::Unknown]);
+    let error = world.call().await.expect_err("nobody was told");
+    assert!(world.store.data().tenants[&tenant()].row.is_some());
+    assert!(error.unsettled(), "the row is pending, and recovery will send it: {error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_goes_away_after_a_send_leaves_it_unsettled() {
+    let world = world(Policy::default());
+    world.store.order([Day::Good, Day::Away]);
+    world.stripe.answer([response(500, &[], "{}")]);
+    let error = world.call().await.expect_err("Stripe and the database are away");
+    assert_eq!(world.stripe.sent().len(), 1);
+    assert!(error.unsettled(), "that send may have made a Customer: {error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_backs_off_does_not_keep_others_from_sending() {
+    let policy = Policy { concurrent_sends: 1, ..Policy::default() };
+    let world = world(policy);
+    world.stripe.answer([response(429, &[("Retry-After", "8")], "{}")]);
+    let other = TenantId::parse("another").expect("a tenant id");
+    let first = world.call();
+    let second = async {
+        tokio::task::yield_now().await;
+        let call = world.billing.get_or_create(&other, &DETAILS, Duration::from_secs(2));
+        call.await.map(|it| it.outcome)
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(second, Ok(Outcome::Created));
+    assert!(first.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_somebody_else_holds_is_waited_for() {
+    let world = world(Policy::default());
+    world.store.put(view(At::Suspect));
+    world.store.data().claimed = true;
+    let error = world.call().await.expect_err("it is held throughout");
+    assert!(error.unsettled() && error.to_string().contains("try again"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_may_wait_for_ever() {
+    let world = world(Policy::default());
+    let tenant = tenant();
+    let call = world.billing.get_or_create(&tenant, &DETAILS, Duration::MAX);
+    assert_eq!(call.await.map(|it| it.outcome), Ok(Outcome::Created));
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_without_measure_is_not_had() {
+    let world = world(Policy::default());
+    let longest = u64::MAX.to_string();
+    world.stripe.answer([response(429, &[("Retry-After", &longest)], "{}")]);
+    let error = world.call().await.expect_err("it takes too long");
+    assert!(error.to_string().contains("HTTP 429"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_problem_of_a_send_does_not_hide_a_customer_bound_meanwhile() {
+    let world = world(Policy::default());
+    world.store.put(unbound(Some(row(tenant_billing_core::state::State::Pending(request(3))))));
+    world.stripe.answer([response(401, &[], "{}")]);
+    let call = world.call();
+    let meanwhile = async {
+        // After the send has been read, before its answer is written.
+        while world.stripe.sent().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.store.put(view(At::Settled));
+    };
+    let (called, ()) = tokio::join!(biased; call, meanwhile);
+    assert!(called.is_ok() || world.stripe.sent().len() == 1, "{called:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_customer_that_an_operator_took_off_is_not_adopted_when_a_webhook_comes_again() {
+    let policy = Policy { look_first: true, ..Policy::default() };
+    let world = world(policy);
+    let key = request(3).key;
+    world.store.put(view(At::Settled));
+    world.stripe.event(key.as_str(), "cus_cid");
+    assert_eq!(world.billing.unbind(&tenant(), &cus("cus_cid")).await, Ok(()));
+    assert_eq!(world.billing.customer_created(key.as_str(), &cus("cus_cid")).await, Ok(()));
+    let called = world.call().await;
+    assert_ne!(called.map(|it| it.0), Ok("cus_cid".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_finds_what_the_key_made() {
+    let world = world(Policy::default());
+    world.store.put(unbound(Some(row(suspect(crate::scene::now(), true)))));
+    world.stripe.event(request(3).key.as_str(), X);
+    assert_eq!(world.call().await, Ok((X.to_owned(), Outcome::Adopted)));
+    assert!(world.stripe.sent().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_finds_none_sends_the_next_generation() {
+    let world = world(Policy::default());
+    world.store.put(unbound(Some(row(suspect(crate::scene::now(), true)))));
+    assert_eq!(world.call().await, created("cus_new1"));
+    assert_eq!(world.stripe.sent(), [request(4)]);
+}
+
+/// `tokio::spawn` panics where there is no runtime, and nobody may be left waiting for a lock.
+#[test]
+fn a_call_outside_a_runtime_fails_instead_of_hanging() {
+    let (say, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        let world = world(Policy::default());
+        let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut call = pin!(world.call());
+            let mut context = Context::from_waker(Waker::noop());
+            (0..10).any(|_| matches!(call.as_mut().poll(&mut context), Poll::Ready(_)))
+        }));
+        say.send(polled.is_err()).expect("the test waits");
+    });
+    assert_eq!(heard.recv_timeout(Duration::from_secs(20)), Ok(true));
+}

@@ -3,6 +3,7 @@
 
 mod answers;
 mod errors;
+mod fakes;
 mod honest_loop;
 mod ids;
 mod scene;

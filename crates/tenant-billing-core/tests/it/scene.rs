@@ -83,17 +83,11 @@ pub(crate) fn site() -> Site {
 }
 
 pub(crate) fn look_first() -> Site {
-    Site {
-        look_first: true,
-        ..site()
-    }
+    Site { look_first: true, ..site() }
 }
 
 pub(crate) fn restored(at: Timestamp) -> Site {
-    Site {
-        restored_at: Some(at),
-        ..look_first()
-    }
+    Site { restored_at: Some(at), ..look_first() }
 }
 
 pub(crate) fn request(generation: u64) -> FrozenRequest {
@@ -119,23 +113,13 @@ pub(crate) enum At {
     Settled,
 }
 
-pub(crate) const COLUMNS: [At; 6] = [
-    At::NoRow,
-    At::Vacant,
-    At::Pending,
-    At::Suspect,
-    At::Rejected,
-    At::Settled,
-];
+pub(crate) const COLUMNS: [At; 6] =
+    [At::NoRow, At::Vacant, At::Pending, At::Suspect, At::Rejected, At::Settled];
 
 /// A suspect row: what it waits for, and whether its generation may have been sent.
 pub(crate) fn suspect(quiet_until: Timestamp, sent: bool) -> State {
     let request = request(G);
-    State::Suspect {
-        request,
-        quiet_until,
-        sent,
-    }
+    State::Suspect { request, quiet_until, sent }
 }
 
 /// A row that was opened two hours ago, failed twice, and is due.
@@ -165,10 +149,7 @@ fn state(at: At) -> Option<State> {
 /// The tenant in that column: it exists, and it is bound where it is settled.
 pub(crate) fn view(at: At) -> View {
     let bound = (at == At::Settled).then(|| cus(CID));
-    View {
-        bound,
-        ..unbound(state(at).map(row))
-    }
+    View { bound, ..unbound(state(at).map(row)) }
 }
 
 /// The tenant with this row and a null column.
@@ -201,18 +182,12 @@ impl But for View {
     }
 
     fn nulled(self) -> Self {
-        Self {
-            bound: None,
-            ..self
-        }
+        Self { bound: None, ..self }
     }
 
     /// The host's rows are gone, the column's with the tenant's.
     fn gone(self) -> Self {
-        Self {
-            exists: false,
-            ..self.nulled()
-        }
+        Self { exists: false, ..self.nulled() }
     }
 
     fn known_deleted(mut self) -> Self {
@@ -254,12 +229,7 @@ pub(crate) fn customer(id: &str, created: i64) -> Customer {
 
 pub(crate) fn found(ids: &[&str]) -> Findings {
     let times = 1..;
-    Findings::Ours(
-        ids.iter()
-            .zip(times)
-            .map(|(id, at)| customer(id, at))
-            .collect(),
-    )
+    Findings::Ours(ids.iter().zip(times).map(|(id, at)| customer(id, at)).collect())
 }
 
 /// A look at version 7 of a row of this generation that began now.

@@ -32,29 +32,11 @@ fn a_customer_that_is_not_bound_is_deleted() {
     row(&deleted, ["–"; 6]);
     row_if(But::nulled, &deleted, ["–"; 6]);
     let its = settled_with_x(view(At::Settled));
-    check(
-        "settled with it, null",
-        &its.clone().nulled(),
-        &deleted,
-        &site(),
-        "V4 [vacated]",
-    );
-    check(
-        "settled with it, overwritten",
-        &its.bound_to(HOST),
-        &deleted,
-        &site(),
-        "V4 [vacated]",
-    );
+    check("settled with it, null", &its.clone().nulled(), &deleted, &site(), "V4 [vacated]");
+    check("settled with it, overwritten", &its.bound_to(HOST), &deleted, &site(), "V4 [vacated]");
     for at in [At::Pending, At::Suspect] {
         let known = view(at).known_deleted();
-        check(
-            "bound after that",
-            &known,
-            &live(G, X),
-            &site(),
-            "V4 [vacated]",
-        );
+        check("bound after that", &known, &live(G, X), &site(), "V4 [vacated]");
     }
 }
 
@@ -78,14 +60,7 @@ fn a_look_found_ours() {
     let adopted = "settled cus_x bind cus_x guarded [adopted]";
     row(
         &looked(found(&[X])),
-        [
-            "n/a",
-            late,
-            adopted,
-            adopted,
-            late,
-            "surplus cus_x duplicate [surplus]",
-        ],
+        ["n/a", late, adopted, adopted, late, "surplus cus_x duplicate [surplus]"],
     );
     row(
         &looked(found(&[CID])),
@@ -108,13 +83,7 @@ fn a_look_found_ours_whenever_it_began_and_whatever_was_written_meanwhile() {
         for at in [At::Pending, At::Suspect] {
             check("found", &view(at), &event, &site(), adopted);
         }
-        check(
-            "never sent",
-            &with(suspect(now() + hours(1), false)),
-            &event,
-            &site(),
-            adopted,
-        );
+        check("never sent", &with(suspect(now() + hours(1), false)), &event, &site(), adopted);
     }
 }
 
@@ -140,17 +109,7 @@ fn a_look_found_ours_for_a_row_that_went_on_to_another_generation() {
 fn a_look_found_a_foreign_customer() {
     // In live mode. In test mode the look passes it over, and finds none.
     let foreign = looked(Findings::Foreign(cus(X)));
-    row(
-        &foreign,
-        [
-            "n/a",
-            "–",
-            "–",
-            "paced [look_failed] operator: cus_x is foreign",
-            "–",
-            "–",
-        ],
-    );
+    row(&foreign, ["n/a", "–", "–", "paced [look_failed] operator: cus_x is foreign", "–", "–"]);
 }
 
 #[test]
@@ -158,18 +117,9 @@ fn a_look_found_several() {
     let several = looked(found(&["cus_old", X, "cus_young"]));
     let oldest = "settled cus_old bind cus_old guarded surplus cus_x duplicate surplus cus_young duplicate [surplus surplus adopted]";
     let all_but = "surplus cus_old duplicate surplus cus_x duplicate surplus cus_young duplicate [surplus surplus surplus]";
-    row(
-        &several,
-        ["n/a", "no bind", oldest, oldest, "no bind", all_but],
-    );
+    row(&several, ["n/a", "no bind", oldest, oldest, "no bind", all_but]);
     let all_but = "surplus cus_old duplicate surplus cus_young duplicate [surplus surplus]";
-    check(
-        "one is cid",
-        &settled_with_x(view(At::Settled)).bound_to(X),
-        &several,
-        &site(),
-        all_but,
-    );
+    check("one is cid", &settled_with_x(view(At::Settled)).bound_to(X), &several, &site(), all_but);
 }
 
 #[test]
@@ -177,28 +127,10 @@ fn certainly_none() {
     let none = looked(Findings::None);
     row(&none, ["n/a", "–", "–", "P4 guarded [reopened]", "–", "–"]);
     let never_sent = with(suspect(now(), false));
-    check(
-        "never sent",
-        &never_sent,
-        &none,
-        &site(),
-        "P3 guarded [reopened]",
-    );
+    check("never sent", &never_sent, &none, &site(), "P3 guarded [reopened]");
     for view in [never_sent, view(At::Suspect)] {
-        check(
-            "tenant gone",
-            &view.clone().gone(),
-            &none,
-            &site(),
-            "V4 [vacated]",
-        );
-        check(
-            "bound by host",
-            &view.bound_to(HOST),
-            &none,
-            &site(),
-            "settled cus_host [settled]",
-        );
+        check("tenant gone", &view.clone().gone(), &none, &site(), "V4 [vacated]");
+        check("bound by host", &view.bound_to(HOST), &none, &site(), "settled cus_host [settled]");
     }
 }
 
@@ -220,23 +152,14 @@ fn none_in_a_look_that_the_row_has_outrun() {
     if let Some(row) = &mut moved_on.row {
         row.generation = G + 1;
     }
-    check(
-        "next generation",
-        &moved_on,
-        &looked(Findings::None),
-        &site(),
-        "–",
-    );
+    check("next generation", &moved_on, &looked(Findings::None), &site(), "–");
 }
 
 #[test]
 fn none_in_a_look_that_began_too_early() {
     let (early, certain) = ("paced [look_failed]", "P4 guarded [reopened]");
     let quiet_until = now() - minutes(10);
-    row(
-        &looked_at(7, quiet_until - SECOND, Findings::None),
-        ["n/a", "–", "–", early, "–", "–"],
-    );
+    row(&looked_at(7, quiet_until - SECOND, Findings::None), ["n/a", "–", "–", early, "–", "–"]);
     let table = [
         // when it began after the quiet, or 5 h after the restore
         (-hours(9), early),
@@ -249,66 +172,28 @@ fn none_in_a_look_that_began_too_early() {
         let none = looked_at(7, quiet_until + after, Findings::None);
         check("quiet", &view, &none, &site(), expected);
         let none = looked_at(7, now() + after, Findings::None);
-        check(
-            "restored",
-            &view,
-            &none,
-            &restored(now() - hours(5)),
-            expected,
-        );
+        check("restored", &view, &none, &restored(now() - hours(5)), expected);
         // The later of the two counts.
         let quiet = with(suspect(now(), true));
         check("both", &quiet, &none, &restored(now() - hours(9)), expected);
-        check(
-            "both",
-            &quiet,
-            &none,
-            &restored(now() - hours(5) - SECOND),
-            expected,
-        );
+        check("both", &quiet, &none, &restored(now() - hours(5) - SECOND), expected);
     }
     let never_sent = with(suspect(now() - hours(1), false));
-    check(
-        "any row",
-        &never_sent,
-        &looked(Findings::None),
-        &restored(now() - hours(1)),
-        early,
-    );
+    check("any row", &never_sent, &looked(Findings::None), &restored(now() - hours(1)), early);
 }
 
 #[test]
 fn a_look_failed() {
     let table = [
-        (
-            Findings::Failed("customers: HTTP 503".into()),
-            "paced [look_failed]",
-        ),
-        (
-            Findings::Forbidden("events: HTTP 403".into()),
-            "paced [look_failed] operator",
-        ),
-        (
-            Findings::OutOfReach,
-            "paced [look_failed] operator: out of reach",
-        ),
+        (Findings::Failed("customers: HTTP 503".into()), "paced [look_failed]"),
+        (Findings::Forbidden("events: HTTP 403".into()), "paced [look_failed] operator"),
+        (Findings::OutOfReach, "paced [look_failed] operator: out of reach"),
     ];
     for (findings, suspect) in table {
-        row(
-            &looked(findings.clone()),
-            ["n/a", "–", "–", suspect, "–", "–"],
-        );
+        row(&looked(findings.clone()), ["n/a", "–", "–", suspect, "–", "–"]);
         // Also of a tenant that is gone or bound: could not look is never none.
-        row_if(
-            But::gone,
-            &looked(findings.clone()),
-            ["n/a", "–", "–", suspect, "–", "–"],
-        );
-        row_if(
-            bound,
-            &looked(findings),
-            ["n/a", "–", "–", suspect, "–", "–"],
-        );
+        row_if(But::gone, &looked(findings.clone()), ["n/a", "–", "–", suspect, "–", "–"]);
+        row_if(bound, &looked(findings), ["n/a", "–", "–", suspect, "–", "–"]);
     }
 }
 
@@ -319,13 +204,7 @@ fn an_operator_unbinds_a_customer() {
     row_if(bound, &unbound, [off, off, "refuse", "refuse", off, off]);
     let settled = |view: View| settled_with_x(view).bound_to(X);
     let vacated = "V4 clear cus_x surplus cus_x unbound [cleared surplus vacated]";
-    check(
-        "settled with it",
-        &settled(view(At::Settled)),
-        &unbound,
-        &site(),
-        vacated,
-    );
+    check("settled with it", &settled(view(At::Settled)), &unbound, &site(), vacated);
 }
 
 #[test]
@@ -333,20 +212,8 @@ fn an_operator_unbinds_a_customer_that_the_column_has_lost() {
     let vacated = "V4 surplus cus_x unbound [surplus vacated]";
     let unbound = Event::Unbound(cus(X));
     let settled = settled_with_x(view(At::Settled));
-    check(
-        "null",
-        &settled.clone().nulled(),
-        &unbound,
-        &site(),
-        vacated,
-    );
-    check(
-        "overwritten",
-        &settled.bound_to(HOST),
-        &unbound,
-        &site(),
-        vacated,
-    );
+    check("null", &settled.clone().nulled(), &unbound, &site(), vacated);
+    check("overwritten", &settled.bound_to(HOST), &unbound, &site(), vacated);
     row(&unbound, ["–", "–", "refuse", "refuse", "–", "–"]);
 }
 
@@ -358,12 +225,7 @@ fn a_look_found_several_and_the_oldest_is_deleted_meanwhile() {
     for at in [At::Pending, At::Suspect] {
         let known = view(at).known_deleted();
         let outcome = after(&known, &several, &site());
-        let row = outcome
-            .change
-            .row
-            .clone()
-            .or(known.row.clone())
-            .expect("a row");
+        let row = outcome.change.row.clone().or(known.row.clone()).expect("a row");
         let on_record = outcome.change.surplus.iter().any(|(it, _)| *it == cus(X));
         let looks_again = matches!(row.state, State::Suspect { .. });
         let bound = row.state == State::Settled(cus(X));

@@ -58,11 +58,8 @@ fn a_look_reads_events_since_a_day_before_the_opening_and_30_days_at_most() {
 
 #[test]
 fn a_suspect_row_keeps_its_opening_time_and_is_due_at_once() {
-    let event = Event::Answered {
-        generation: G,
-        failure: Failure::Spent,
-        words: "HTTP 500".into(),
-    };
+    let event =
+        Event::Answered { generation: G, failure: Failure::Spent, words: "HTTP 500".into() };
     let view = view(At::Pending);
     let row = after(&view, &event, &site()).change.row.expect("a row");
     assert_eq!(row.opened_at, now() - hours(2));
@@ -93,12 +90,8 @@ fn a_row_that_is_given_up_to_an_older_answer_looks_for_what_the_sender_asked() {
     let mut asked = request(G - 1);
     asked.body = asked.body.replace("jane", "joan");
     let (generation, customer) = (G - 1, cus(X));
-    let event = Event::Live {
-        generation,
-        customer,
-        request: Some(asked.clone()),
-        how: How::Created,
-    };
+    let event =
+        Event::Live { generation, customer, request: Some(asked.clone()), how: How::Created };
     for at in [At::Vacant, At::Pending, At::Suspect, At::Rejected] {
         let row = after(&view(at), &event, &site()).change.row.expect("a row");
         assert_eq!(row.state.request(), Some(&asked), "{at:?}");
@@ -119,21 +112,12 @@ fn certainly_none_freezes_the_rows_own_fields_anew() {
     old.account = account("acct_ours", Mode::Live);
     for (sent, generation) in [(true, G + 1), (false, G)] {
         let quiet_until = now();
-        let row = reopened(State::Suspect {
-            request: old.clone(),
-            quiet_until,
-            sent,
-        });
+        let row = reopened(State::Suspect { request: old.clone(), quiet_until, sent });
         let expected = FrozenRequest::freeze(&site().origin, &tenant(), generation, &DETAILS);
         assert_eq!(row.state, State::Pending(expected));
-        assert_eq!(
-            (row.generation, row.opened_at, row.attempts),
-            (generation, now(), 0)
-        );
+        assert_eq!((row.generation, row.opened_at, row.attempts), (generation, now(), 0));
         assert!(row.next_attempt_at > now(), "who reopened it sends it");
-        let State::Pending(request) = &row.state else {
-            panic!()
-        };
+        let State::Pending(request) = &row.state else { panic!() };
         assert_eq!(request.stripe_version, STRIPE_VERSION);
     }
 }
@@ -142,27 +126,15 @@ fn certainly_none_freezes_the_rows_own_fields_anew() {
 fn certainly_none_sends_nothing_that_cannot_be_read_back() {
     let mut request = request(G);
     request.body = "name=x".into();
-    let view = unbound(Some(row(State::Suspect {
-        request,
-        quiet_until: now(),
-        sent: true,
-    })));
-    check(
-        "unreadable",
-        &view,
-        &looked(Findings::None),
-        &site(),
-        "paced [look_failed]",
-    );
+    let view = unbound(Some(row(State::Suspect { request, quiet_until: now(), sent: true })));
+    check("unreadable", &view, &looked(Findings::None), &site(), "paced [look_failed]");
 }
 
 #[test]
 fn an_opening_freezes_what_was_asked() {
-    for (at, was, generation) in [
-        (At::NoRow, None, 1),
-        (At::Vacant, Some(7), G),
-        (At::Rejected, Some(7), G + 1),
-    ] {
+    for (at, was, generation) in
+        [(At::NoRow, None, 1), (At::Vacant, Some(7), G), (At::Rejected, Some(7), G + 1)]
+    {
         let Step::Commit(change) = next(&view(at), caller(&OTHER), &site()) else {
             panic!("{at:?}")
         };
@@ -189,17 +161,10 @@ fn a_look_first_opening_is_due_at_once_and_a_look_opens_its_own_generation() {
             panic!("{at:?}")
         };
         assert_eq!(look.events_since, now() - hours(30 * 24));
-        let event = Event::Looked {
-            generation,
-            look,
-            findings: Findings::None,
-        };
+        let event = Event::Looked { generation, look, findings: Findings::None };
         let pending = opened.changed(after(&view_of(&change_of(at)), &event, &look_first()).change);
         let expected = FrozenRequest::freeze(&site().origin, &tenant(), generation, &OTHER);
-        assert_eq!(
-            next(&pending, caller(&OTHER), &look_first()),
-            Step::Send(expected)
-        );
+        assert_eq!(next(&pending, caller(&OTHER), &look_first()), Step::Send(expected));
     }
 }
 
@@ -244,15 +209,7 @@ fn a_rejection_is_final_only_for_the_same_request() {
 
 #[test]
 fn failed_attempts_are_spread_out_up_to_ten_minutes() {
-    let table = [
-        (0, 5),
-        (1, 10),
-        (2, 20),
-        (6, 320),
-        (7, 600),
-        (8, 600),
-        (u32::MAX - 1, 600),
-    ];
+    let table = [(0, 5), (1, 10), (2, 20), (6, 320), (7, 600), (8, 600), (u32::MAX - 1, 600)];
     for (attempts, seconds) in table {
         for (at, event) in [
             (
@@ -285,19 +242,13 @@ fn a_suspect_row_is_due_again_when_a_look_begins_to_count() {
     if let Some(row) = &mut view.row {
         (row.attempts, row.state) = (7, suspect(now() + minutes(3), true));
     }
-    let row = after(&view, &looked(Findings::None), &site())
-        .change
-        .row
-        .expect("a row");
+    let row = after(&view, &looked(Findings::None), &site()).change.row.expect("a row");
     assert_eq!(row.next_attempt_at, now() + minutes(3));
 }
 
 #[test]
 fn nothing_is_opened_sent_or_bound_on_another_account() {
-    for recorded in [
-        account("acct_theirs", Mode::Live),
-        account("acct_ours", Mode::Test),
-    ] {
+    for recorded in [account("acct_theirs", Mode::Live), account("acct_ours", Mode::Test)] {
         for at in COLUMNS {
             let mut view = view(at);
             view.account = Some(recorded.clone());
@@ -305,18 +256,12 @@ fn nothing_is_opened_sent_or_bound_on_another_account() {
             assert_eq!(next(&view, Asker::Worker, &site()), stop, "{at:?}");
             let asked = next(&view, caller(&DETAILS), &site());
             let bound = Step::Done(cus(CID));
-            assert_eq!(
-                asked,
-                if at == At::Settled { bound } else { stop },
-                "{at:?}"
-            );
+            assert_eq!(asked, if at == At::Settled { bound } else { stop }, "{at:?}");
             for event in [live(G, X), looked(found(&[X]))] {
                 let outcome = after(&view, &event, &site());
                 assert_eq!(outcome.change.column, Column::Keep, "{at:?}");
-                let pending = outcome
-                    .change
-                    .row
-                    .is_some_and(|row| matches!(row.state, State::Pending(_)));
+                let pending =
+                    outcome.change.row.is_some_and(|row| matches!(row.state, State::Pending(_)));
                 assert!(!pending, "{at:?}");
             }
         }
@@ -327,26 +272,10 @@ fn nothing_is_opened_sent_or_bound_on_another_account() {
 #[test]
 fn a_bound_customer_is_never_left_on_record_as_surplus() {
     let table = [
-        (
-            "our row was lost, the host's was not",
-            view(At::NoRow).bound_to(X),
-            live(G, X),
-        ),
-        (
-            "vacant, and bound by the host",
-            view(At::Vacant).bound_to(X),
-            live(G - 1, X),
-        ),
-        (
-            "rejected, and bound by the host",
-            view(At::Rejected).bound_to(X),
-            live(G, X),
-        ),
-        (
-            "settled, and overwritten by the host",
-            view(At::Settled).bound_to(X),
-            live(G - 1, X),
-        ),
+        ("our row was lost, the host's was not", view(At::NoRow).bound_to(X), live(G, X)),
+        ("vacant, and bound by the host", view(At::Vacant).bound_to(X), live(G - 1, X)),
+        ("rejected, and bound by the host", view(At::Rejected).bound_to(X), live(G, X)),
+        ("settled, and overwritten by the host", view(At::Settled).bound_to(X), live(G - 1, X)),
         (
             "overwritten with one that a look finds",
             view(At::Suspect).bound_to(X),
@@ -416,13 +345,8 @@ fn step_name(event: &Event) -> &'static str {
 fn a_newer_generation_than_a_restored_row_knows_of_may_have_been_sent() {
     for sent in [true, false] {
         let view = unbound(Some(row(suspect(now(), sent))));
-        let row = after(&view, &live(G + 1, X), &site())
-            .change
-            .row
-            .expect("a row");
-        let State::Suspect { sent, .. } = row.state else {
-            panic!("{row:?}")
-        };
+        let row = after(&view, &live(G + 1, X), &site()).change.row.expect("a row");
+        let State::Suspect { sent, .. } = row.state else { panic!("{row:?}") };
         assert_eq!((row.generation, sent), (G + 1, true));
     }
 }
@@ -465,17 +389,14 @@ fn every_state_against_every_event() {
             words: words.clone(),
         }));
         for how in [How::Created, How::Adopted] {
-            events.extend([None, Some(request(G))].map(|request| Event::Live {
+            events.extend([None, Some(request(generation))].map(|request| Event::Live {
                 generation,
                 customer: cus(X),
                 request,
                 how,
             }));
         }
-        events.push(Event::Dead {
-            generation,
-            customer: cus(X),
-        });
+        events.push(Event::Dead { generation, customer: cus(X) });
     }
     let findings = [
         found(&[X]),

@@ -23,23 +23,13 @@ fn as_is(view: View) -> View {
 
 fn answered(failure: Failure) -> Event {
     let words = "HTTP 400 type=some_error".into();
-    Event::Answered {
-        generation: G,
-        failure,
-        words,
-    }
+    Event::Answered { generation: G, failure, words }
 }
 
 #[test]
 fn open_with_the_same_request() {
-    let cells = [
-        "P1 guarded [opened]",
-        "P3 guarded [opened]",
-        "send 3",
-        "look",
-        "refused",
-        "done cus_cid",
-    ];
+    let cells =
+        ["P1 guarded [opened]", "P3 guarded [opened]", "send 3", "look", "refused", "done cus_cid"];
     steps(as_is, caller(&DETAILS), &site(), cells);
     let cells = [
         "S1 +0s unsent guarded [opened]",
@@ -98,11 +88,7 @@ fn open_of_a_suspect_row_looks_if_due_else_tries_later() {
     for (due, quiet, expected) in table {
         let view = view_suspect(due, quiet);
         assert_eq!(step(&view, caller(&DETAILS), &site()), expected);
-        assert_eq!(
-            step(&view, Asker::Worker, &site()),
-            "look",
-            "the worker has claimed it"
-        );
+        assert_eq!(step(&view, Asker::Worker, &site()), "look", "the worker has claimed it");
     }
 }
 
@@ -120,10 +106,7 @@ fn view_suspect(due: jiff::SignedDuration, quiet: jiff::SignedDuration) -> View 
 fn open_of_a_settled_tenant_whose_column_is_null_asks_stripe_about_its_customer() {
     let nulled = view(At::Settled).nulled();
     assert_eq!(step(&nulled, caller(&DETAILS), &site()), "retrieve cus_cid");
-    let (alive, dead) = (
-        Event::StillLive(cus("cus_cid")),
-        Event::Deleted(cus("cus_cid")),
-    );
+    let (alive, dead) = (Event::StillLive(cus("cus_cid")), Event::Deleted(cus("cus_cid")));
     let say = |view: &View, event: &Event, cell| check("settled, null", view, event, &site(), cell);
     say(&nulled, &alive, "same bind cus_cid guarded [rebound]");
     say(&nulled, &dead, "V4 [vacated]");
@@ -132,11 +115,7 @@ fn open_of_a_settled_tenant_whose_column_is_null_asks_stripe_about_its_customer(
     say(&nulled, &Event::StillLive(cus(X)), "–");
     say(&nulled.clone().gone(), &alive, "–");
     say(&nulled.clone().known_deleted(), &alive, "V4 [vacated]");
-    say(
-        &nulled.bound_elsewhere(),
-        &alive,
-        "operator: cus_cid is another's",
-    );
+    say(&nulled.bound_elsewhere(), &alive, "operator: cus_cid is another's");
 }
 
 #[test]
@@ -152,61 +131,30 @@ fn created_by_a_fresh_answer_of_its_own_generation() {
             "surplus cus_x late [surplus]",
         ],
     );
-    check(
-        "settled with the same",
-        &view(At::Settled),
-        &live(G, "cus_cid"),
-        &site(),
-        "–",
-    );
+    check("settled with the same", &view(At::Settled), &live(G, "cus_cid"), &site(), "–");
 }
 
 /// A retrieve precedes it. Live: as fresh. Failed: nothing is written. Deleted: this.
 #[test]
 fn a_replayed_answer_names_a_deleted_customer() {
     let (generation, customer) = (G, cus(X));
-    let dead = Event::Dead {
-        generation,
-        customer,
-    };
-    row(
-        &dead,
-        ["–", "n/a", "V4 [vacated]", "V4 [vacated]", "–", "–"],
-    );
+    let dead = Event::Dead { generation, customer };
+    row(&dead, ["–", "n/a", "V4 [vacated]", "V4 [vacated]", "–", "–"]);
     let (generation, customer) = (G - 1, cus(X));
-    row(
-        &Event::Dead {
-            generation,
-            customer,
-        },
-        ["–"; 6],
-    );
+    row(&Event::Dead { generation, customer }, ["–"; 6]);
 }
 
 #[test]
 fn created_by_an_answer_of_an_older_generation() {
     let late = "S3 +5h surplus cus_x late [surplus suspected]";
-    row(
-        &live(G - 1, X),
-        [
-            "n/a",
-            late,
-            late,
-            late,
-            late,
-            "surplus cus_x late [surplus]",
-        ],
-    );
+    row(&live(G - 1, X), ["n/a", late, late, late, late, "surplus cus_x late [surplus]"]);
 }
 
 #[test]
 fn no_news_keeps_the_same_key() {
     let table = [
         (Failure::Again(None), "paced [send_failed]"),
-        (
-            Failure::Again(Some(Duration::from_secs(7))),
-            "paced [send_failed]",
-        ),
+        (Failure::Again(Some(Duration::from_secs(7))), "paced [send_failed]"),
         (Failure::InFlight, "–"),
     ];
     for (failure, pending) in table {
@@ -217,34 +165,22 @@ fn no_news_keeps_the_same_key() {
 #[test]
 fn a_replayed_failure_spends_the_key() {
     let spent = "S3 +10m [suspected]";
-    row(
-        &answered(Failure::Spent),
-        ["–", "–", spent, "–", spent, "–"],
-    );
+    row(&answered(Failure::Spent), ["–", "–", spent, "–", spent, "–"]);
 }
 
 #[test]
 fn an_idempotency_error_shows_an_earlier_use_of_the_key() {
-    row(
-        &answered(Failure::Mismatched),
-        ["–", "–", "S3 +1h 10m [suspected]", "–", "–", "–"],
-    );
+    row(&answered(Failure::Mismatched), ["–", "–", "S3 +1h 10m [suspected]", "–", "–", "–"]);
 }
 
 #[test]
 fn a_definite_refusal_rejects_the_request() {
-    row(
-        &answered(Failure::Refused(refusal())),
-        ["–", "–", "R3 [rejected]", "–", "–", "–"],
-    );
+    row(&answered(Failure::Refused(refusal())), ["–", "–", "R3 [rejected]", "–", "–", "–"]);
 }
 
 #[test]
 fn a_refused_key_calls_an_operator() {
-    row(
-        &answered(Failure::Operator),
-        ["–", "–", "paced [send_failed] operator", "–", "–", "–"],
-    );
+    row(&answered(Failure::Operator), ["–", "–", "paced [send_failed] operator", "–", "–", "–"]);
 }
 
 #[test]
@@ -259,32 +195,15 @@ fn an_answer_changes_only_the_row_of_its_own_generation() {
     for failure in failures {
         for generation in [G - 1, G + 1] {
             let (failure, words) = (failure.clone(), "HTTP 500".into());
-            row(
-                &Event::Answered {
-                    generation,
-                    failure,
-                    words,
-                },
-                ["–"; 6],
-            );
+            row(&Event::Answered { generation, failure, words }, ["–"; 6]);
         }
     }
 }
 
 #[test]
 fn after_a_crash_the_worker_goes_on_and_begins_nothing() {
-    steps(
-        as_is,
-        Asker::Worker,
-        &site(),
-        ["idle", "idle", "send 3", "look", "idle", "idle"],
-    );
-    steps(
-        But::nulled,
-        Asker::Worker,
-        &site(),
-        ["idle", "idle", "send 3", "look", "idle", "idle"],
-    );
+    steps(as_is, Asker::Worker, &site(), ["idle", "idle", "send 3", "look", "idle", "idle"]);
+    steps(But::nulled, Asker::Worker, &site(), ["idle", "idle", "send 3", "look", "idle", "idle"]);
     // Its next caller does the rest.
     steps(
         But::nulled,
@@ -311,14 +230,7 @@ fn a_bind_finds_another_id() {
     row_if(
         host_bound,
         &live(G, X),
-        [
-            "no bind",
-            "no bind",
-            surplus,
-            surplus,
-            "no bind",
-            "surplus cus_x late [surplus]",
-        ],
+        ["no bind", "no bind", surplus, surplus, "no bind", "surplus cus_x late [surplus]"],
     );
 }
 
@@ -328,10 +240,7 @@ fn a_bind_finds_its_own_id() {
         let outcome =
             tenant_billing_core::provisioning::after(&view(at).bound_to(X), &live(G, X), &site());
         let row = outcome.change.row.expect("a row");
-        assert_eq!(
-            row.state,
-            tenant_billing_core::state::State::Settled(cus(X))
-        );
+        assert_eq!(row.state, tenant_billing_core::state::State::Settled(cus(X)));
         assert_eq!((outcome.change.surplus, outcome.problem), (vec![], None));
     }
 }
@@ -381,12 +290,7 @@ fn the_tenant_is_gone_at_the_bind() {
 
 #[test]
 fn the_host_nulls_the_column() {
-    steps(
-        But::nulled,
-        Asker::Worker,
-        &site(),
-        ["idle", "idle", "send 3", "look", "idle", "idle"],
-    );
+    steps(But::nulled, Asker::Worker, &site(), ["idle", "idle", "send 3", "look", "idle", "idle"]);
     assert_eq!(
         step(&view(At::Settled).nulled(), caller(&OTHER), &look_first()),
         "retrieve cus_cid"
@@ -440,10 +344,7 @@ trait Registered {
 
 impl Registered for View {
     fn registered(self) -> Self {
-        Self {
-            exists: true,
-            ..self
-        }
+        Self { exists: true, ..self }
     }
 }
 
@@ -459,24 +360,10 @@ fn a_created_webhook_with_the_key_of_this_generation() {
         };
         let bound = "settled cus_x bind cus_x guarded [created]";
         let then = "S3 +5h surplus cus_x late [surplus suspected], then settled cus_x bind cus_x guarded [created]";
-        let no_row = if request.is_some() {
-            then
-        } else {
-            "surplus cus_x late [surplus]"
-        };
+        let no_row = if request.is_some() { then } else { "surplus cus_x late [surplus]" };
         // Vacant: no key of this generation was ever sent, says the table. If the row was restored,
         // one was, and the promise that no Customer is lost comes before the table's "–".
-        row(
-            &event,
-            [
-                no_row,
-                "no bind",
-                bound,
-                bound,
-                then,
-                "surplus cus_x late [surplus]",
-            ],
-        );
+        row(&event, [no_row, "no bind", bound, bound, then, "surplus cus_x late [surplus]"]);
     }
 }
 

@@ -138,9 +138,7 @@ fn moved(view: &View, row: &Row) -> String {
         state if was.is_some_and(|was| was.state == *state && was.generation == g) => "same".into(),
         State::Vacant => format!("V{g}"),
         State::Pending(_) => format!("P{g}"),
-        State::Suspect {
-            quiet_until, sent, ..
-        } => {
+        State::Suspect { quiet_until, sent, .. } => {
             let quiet = quiet_until.duration_since(view.now);
             let unsent = if *sent { "" } else { " unsent" };
             format!("S{g} +{quiet:#}{unsent}")
@@ -155,26 +153,12 @@ pub(crate) fn always(name: &str, view: &View, event: &Event, outcome: &Outcome) 
     let change = &outcome.change;
     written(view, change);
     if let Column::Bind(customer) = &change.column {
-        assert!(
-            view.exists && view.bound.as_ref().is_none_or(|it| it == customer),
-            "{name}"
-        );
+        assert!(view.exists && view.bound.as_ref().is_none_or(|it| it == customer), "{name}");
         let fit = !view.candidate.deleted && !view.candidate.bound_elsewhere;
         assert!(fit, "{name}: binds what must not be bound");
     }
-    if let Some(Row {
-        state: State::Pending(_),
-        generation,
-        ..
-    }) = &change.row
-    {
-        let sure = matches!(
-            event,
-            Event::Looked {
-                findings: Findings::None,
-                ..
-            }
-        );
+    if let Some(Row { state: State::Pending(_), generation, .. }) = &change.row {
+        let sure = matches!(event, Event::Looked { findings: Findings::None, .. });
         let same = view.row.as_ref().is_some_and(|was| {
             was.generation == *generation && matches!(was.state, State::Pending(_))
         });
@@ -185,30 +169,20 @@ pub(crate) fn always(name: &str, view: &View, event: &Event, outcome: &Outcome) 
         change.column == Column::Bind(customer.clone())
             || change.surplus.iter().any(|(it, _)| it == customer)
             || view.bound.as_ref() == Some(customer)
-            || view
-                .row
-                .as_ref()
-                .is_some_and(|row| row.state == State::Settled(customer.clone()))
+            || view.row.as_ref().is_some_and(|row| row.state == State::Settled(customer.clone()))
             || outcome.problem.is_some()
     };
     match event {
         Event::Live { customer, .. } if !view.candidate.deleted => {
             assert!(remembered(customer), "{name}: {customer} was dropped");
         }
-        Event::Looked {
-            findings: Findings::Ours(found),
-            ..
-        } => {
+        Event::Looked { findings: Findings::Ours(found), .. } => {
             let live = found.iter().skip(usize::from(view.candidate.deleted));
             let still_looked_for = change.row.as_ref().or(view.row.as_ref());
             let looks =
                 still_looked_for.is_some_and(|row| matches!(row.state, State::Suspect { .. }));
             for customer in live {
-                assert!(
-                    looks || remembered(&customer.id),
-                    "{name}: {} was dropped",
-                    customer.id
-                );
+                assert!(looks || remembered(&customer.id), "{name}: {} was dropped", customer.id);
             }
         }
         _ => {}
@@ -242,19 +216,7 @@ fn written(view: &View, change: &Change) {
 
 /// Names nobody that the scene is about, and no key.
 pub(crate) fn nameless(text: &str) {
-    for personal in [
-        EMAIL,
-        OTHER_EMAIL,
-        "jane",
-        "Jane",
-        "doe",
-        "Doe",
-        "sk_",
-        "rk_",
-    ] {
-        assert!(
-            !text.contains(personal),
-            "a text that names somebody: {text}"
-        );
+    for personal in [EMAIL, OTHER_EMAIL, "jane", "Jane", "Doe", "sk_", "rk_"] {
+        assert!(!text.contains(personal), "a text that names somebody: {text}");
     }
 }

@@ -14,55 +14,21 @@ use super::{
 };
 
 pub(super) const CHECKS: &[(&str, Check)] = &[
-    (
-        "migrating twice, and by two at once, makes one schema",
-        |b| Box::pin(migrate(b)),
-    ),
-    (
-        "without tables every call says that they are missing",
-        |b| Box::pin(no_schema(b)),
-    ),
-    ("an unknown tenant is seen as one and opens nothing", |b| {
-        Box::pin(unknown_tenant(b))
-    }),
-    ("another spelling of a tenant is the same tenant", |b| {
-        Box::pin(spellings(b))
-    }),
-    ("every state is read back as it was written", |b| {
-        Box::pin(states(b))
-    }),
-    ("a change needs the version it was decided from", |b| {
-        Box::pin(versions(b))
-    }),
-    ("of two who open at once one wins", |b| {
-        Box::pin(opening_at_once(b))
-    }),
-    ("binding sets the column, and makes a missing row", |b| {
-        Box::pin(binding(b))
-    }),
-    (
-        "binding needs a null column, the tenant and the account",
-        |b| Box::pin(guards(b)),
-    ),
-    (
-        "a Customer known deleted or bound elsewhere is not bound",
-        |b| Box::pin(candidates(b)),
-    ),
-    ("clearing touches only the Customer that it names", |b| {
-        Box::pin(clearing(b))
-    }),
-    ("surplus is recorded, and resolved by binding", |b| {
-        Box::pin(surplus(b))
-    }),
-    ("what a person is known by is gone once settled", |b| {
-        Box::pin(forgetting(b))
-    }),
-    ("the trail keeps every event in order", |b| {
-        Box::pin(trail(b))
-    }),
-    ("the first account wins, and is read back", |b| {
-        Box::pin(accounts(b))
-    }),
+    ("migrating twice, and by two at once, makes one schema", |b| Box::pin(migrate(b))),
+    ("without tables every call says that they are missing", |b| Box::pin(no_schema(b))),
+    ("an unknown tenant is seen as one and opens nothing", |b| Box::pin(unknown_tenant(b))),
+    ("another spelling of a tenant is the same tenant", |b| Box::pin(spellings(b))),
+    ("every state is read back as it was written", |b| Box::pin(states(b))),
+    ("a change needs the version it was decided from", |b| Box::pin(versions(b))),
+    ("of two who open at once one wins", |b| Box::pin(opening_at_once(b))),
+    ("binding sets the column, and makes a missing row", |b| Box::pin(binding(b))),
+    ("binding needs a null column, the tenant and the account", |b| Box::pin(guards(b))),
+    ("a Customer known deleted or bound elsewhere is not bound", |b| Box::pin(candidates(b))),
+    ("clearing touches only the Customer that it names", |b| Box::pin(clearing(b))),
+    ("surplus is recorded, and resolved by binding", |b| Box::pin(surplus(b))),
+    ("what a person is known by is gone once settled", |b| Box::pin(forgetting(b))),
+    ("the trail keeps every event in order", |b| Box::pin(trail(b))),
+    ("the first account wins, and is read back", |b| Box::pin(accounts(b))),
 ];
 
 async fn migrate(bench: &dyn Bench) {
@@ -99,11 +65,7 @@ async fn spellings(bench: &dyn Bench) {
     assert_ne!(respelled, tenant);
     assert_eq!(view(&*store, &respelled).await.tenant, tenant);
     written(&*store, &open(&view(&*store, &respelled).await)).await;
-    written(
-        &*store,
-        &bind(&view(&*store, &respelled).await, &customer("a")),
-    )
-    .await;
+    written(&*store, &bind(&view(&*store, &respelled).await, &customer("a"))).await;
     assert_eq!(store.bound(&respelled).await, Ok(Some(customer("a"))));
     assert_eq!(store.add_tenant(&respelled).await, Ok(false));
 }
@@ -115,16 +77,8 @@ async fn states(bench: &dyn Bench) {
     let quiet_until = seen.now + SignedDuration::from_mins(70);
     let states = [
         State::Pending(ask.clone()),
-        State::Suspect {
-            request: ask.clone(),
-            quiet_until,
-            sent: true,
-        },
-        State::Suspect {
-            request: ask.clone(),
-            quiet_until,
-            sent: false,
-        },
+        State::Suspect { request: ask.clone(), quiet_until, sent: true },
+        State::Suspect { request: ask.clone(), quiet_until, sent: false },
         State::Rejected(ask, refusal()),
         State::Settled(customer("a")),
         State::Vacant,
@@ -149,18 +103,12 @@ async fn versions(bench: &dyn Bench) {
     let blank = view(&*store, &tenant).await;
     let mut none_there = change(&blank);
     none_there.was = Some(1);
-    none_there
-        .surplus
-        .push((customer("s"), SurplusReason::Late));
+    none_there.surplus.push((customer("s"), SurplusReason::Late));
     refused(bench, &*store, &none_there).await;
     written(&*store, &open(&blank)).await;
     refused(bench, &*store, &open(&blank)).await;
     let first = view(&*store, &tenant).await;
-    written(
-        &*store,
-        &to(&first, State::Rejected(request(&tenant, 1), refusal())),
-    )
-    .await;
+    written(&*store, &to(&first, State::Rejected(request(&tenant, 1), refusal()))).await;
     refused(bench, &*store, &bind(&first, &customer("a"))).await;
     let mut late = change(&first);
     late.surplus.push((customer("s"), SurplusReason::Late));
@@ -177,10 +125,7 @@ async fn opening_at_once(bench: &dyn Bench) {
         commit(&*others[1], &change),
         commit(&*others[2], &change)
     );
-    let won = [a, b, c, d]
-        .iter()
-        .filter(|it| **it == Committed::Yes)
-        .count();
+    let won = [a, b, c, d].iter().filter(|it| **it == Committed::Yes).count();
     assert_eq!(won, 1);
 }
 
@@ -223,36 +168,18 @@ async fn candidates(bench: &dyn Bench) {
     let other = bench.tenant(2);
     store.add_tenant(&other).await.expect("adds");
     bench.set_column(&other, Some(&customer("taken"))).await;
-    store
-        .record_deletion(&customer("dead"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("dead")).await.expect("records");
     written(&*store, &open(&view(&*store, &tenant).await)).await;
 
     let check = async |id: &str| {
-        let seen = store
-            .view(&tenant, Some(&customer(id)))
-            .await
-            .expect("reads");
+        let seen = store.view(&tenant, Some(&customer(id))).await.expect("reads");
         (seen.candidate, bind(&seen, &customer(id)))
     };
     let (candidate, change) = check("dead").await;
-    assert_eq!(
-        candidate,
-        Candidate {
-            deleted: true,
-            bound_elsewhere: false
-        }
-    );
+    assert_eq!(candidate, Candidate { deleted: true, bound_elsewhere: false });
     refused(bench, &*store, &change).await;
     let (candidate, change) = check("taken").await;
-    assert_eq!(
-        candidate,
-        Candidate {
-            deleted: false,
-            bound_elsewhere: true
-        }
-    );
+    assert_eq!(candidate, Candidate { deleted: false, bound_elsewhere: true });
     refused(bench, &*store, &change).await;
     let (candidate, change) = check("fine").await;
     assert_eq!(candidate, Candidate::default());
@@ -278,9 +205,7 @@ async fn surplus(bench: &dyn Bench) {
     written(&*store, &open(&view(&*store, &tenant).await)).await;
     let mut found = change(&view(&*store, &tenant).await);
     found.surplus.push((customer("a"), SurplusReason::Late));
-    found
-        .surplus
-        .push((customer("b"), SurplusReason::Duplicate));
+    found.surplus.push((customer("b"), SurplusReason::Duplicate));
     written(&*store, &found).await;
     // Told again, it is still one, for the newer reason.
     found.surplus = vec![(customer("b"), SurplusReason::Unbound)];
@@ -294,15 +219,9 @@ async fn surplus(bench: &dyn Bench) {
     };
     let (a, b) = (customer("a"), customer("b"));
     let (late, unbound) = (SurplusReason::Late, SurplusReason::Unbound);
-    assert_eq!(
-        on_record().await,
-        [(a.clone(), late, false), (b.clone(), unbound, false)]
-    );
+    assert_eq!(on_record().await, [(a.clone(), late, false), (b.clone(), unbound, false)]);
     written(&*store, &bind(&view(&*store, &tenant).await, &a)).await;
-    assert_eq!(
-        on_record().await,
-        [(a.clone(), late, true), (b.clone(), unbound, false)]
-    );
+    assert_eq!(on_record().await, [(a.clone(), late, true), (b.clone(), unbound, false)]);
     store.record_deletion(&b).await.expect("records");
     assert_eq!(on_record().await, [(a, late, true), (b, unbound, true)]);
 }
@@ -311,11 +230,7 @@ async fn forgetting(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     written(&*store, &open(&view(&*store, &tenant).await)).await;
     assert!(bench.dump().await.contains("someone%40example.com"));
-    written(
-        &*store,
-        &bind(&view(&*store, &tenant).await, &customer("a")),
-    )
-    .await;
+    written(&*store, &bind(&view(&*store, &tenant).await, &customer("a"))).await;
     assert!(!bench.dump().await.contains("someone"));
 }
 

@@ -10,29 +10,13 @@ use tenant_billing_core::{
 use super::{Bench, Check, bind, customer, open, ready, refused, request, to, view, written};
 
 pub(super) const CHECKS: &[(&str, Check)] = &[
-    ("a deletion takes the Customer off its tenant", |b| {
-        Box::pin(bound(b))
-    }),
+    ("a deletion takes the Customer off its tenant", |b| Box::pin(bound(b))),
     ("a deletion told twice is one", |b| Box::pin(twice(b))),
-    (
-        "a deletion told before the Customer is bound prevents that",
-        |b| Box::pin(before(b)),
-    ),
-    (
-        "a deletion of a Customer that the host bound nulls the column",
-        |b| Box::pin(hosts(b)),
-    ),
-    (
-        "a deletion after the column was lost still moves the row",
-        |b| Box::pin(nulled(b)),
-    ),
-    ("a deletion leaves a row that is under way alone", |b| {
-        Box::pin(under_way(b))
-    }),
-    (
-        "a deletion of an older Customer leaves the newer bound",
-        |b| Box::pin(older(b)),
-    ),
+    ("a deletion told before the Customer is bound prevents that", |b| Box::pin(before(b))),
+    ("a deletion of a Customer that the host bound nulls the column", |b| Box::pin(hosts(b))),
+    ("a deletion after the column was lost still moves the row", |b| Box::pin(nulled(b))),
+    ("a deletion leaves a row that is under way alone", |b| Box::pin(under_way(b))),
+    ("a deletion of an older Customer leaves the newer bound", |b| Box::pin(older(b))),
 ];
 
 async fn settle(store: &dyn Store, tenant: &TenantId, id: &str) {
@@ -51,38 +35,23 @@ async fn bound(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     settle(&*store, &tenant, "a").await;
     let before = row(&*store, &tenant).await;
-    store
-        .record_deletion(&customer("a"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("a")).await.expect("records");
     let after = row(&*store, &tenant).await;
     assert_eq!(store.bound(&tenant).await, Ok(None));
     assert_eq!(after.state, State::Vacant);
     assert_eq!(after.generation, before.generation + 1);
     assert_eq!(after.version, before.version + 1);
     let history = store.history(&tenant).await.expect("reads");
-    let last: Vec<_> = history
-        .events
-        .iter()
-        .rev()
-        .take(2)
-        .map(|it| it.event.kind)
-        .collect();
+    let last: Vec<_> = history.events.iter().rev().take(2).map(|it| it.event.kind).collect();
     assert_eq!(last, [EventKind::Vacated, EventKind::Cleared]);
 }
 
 async fn twice(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     settle(&*store, &tenant, "a").await;
-    store
-        .record_deletion(&customer("a"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("a")).await.expect("records");
     let once = bench.dump().await;
-    store
-        .record_deletion(&customer("a"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("a")).await.expect("records");
     assert_eq!(bench.dump().await, once);
 }
 
@@ -90,20 +59,14 @@ async fn before(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     written(&*store, &open(&view(&*store, &tenant).await)).await;
     let ready_to_bind = bind(&view(&*store, &tenant).await, &customer("a"));
-    store
-        .record_deletion(&customer("a"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("a")).await.expect("records");
     refused(bench, &*store, &ready_to_bind).await;
 }
 
 async fn hosts(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     bench.set_column(&tenant, Some(&customer("host"))).await;
-    store
-        .record_deletion(&customer("host"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("host")).await.expect("records");
     assert_eq!(store.bound(&tenant).await, Ok(None));
     assert_eq!(view(&*store, &tenant).await.row, None);
 }
@@ -112,10 +75,7 @@ async fn nulled(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     settle(&*store, &tenant, "a").await;
     bench.set_column(&tenant, None).await;
-    store
-        .record_deletion(&customer("a"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("a")).await.expect("records");
     assert_eq!(row(&*store, &tenant).await.state, State::Vacant);
 }
 
@@ -124,10 +84,7 @@ async fn under_way(bench: &dyn Bench) {
     written(&*store, &open(&view(&*store, &tenant).await)).await;
     let pending = row(&*store, &tenant).await;
     bench.set_column(&tenant, Some(&customer("host"))).await;
-    store
-        .record_deletion(&customer("host"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("host")).await.expect("records");
     assert_eq!(store.bound(&tenant).await, Ok(None));
     assert_eq!(row(&*store, &tenant).await, pending);
 }
@@ -135,24 +92,15 @@ async fn under_way(bench: &dyn Bench) {
 async fn older(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     settle(&*store, &tenant, "a").await;
-    store
-        .record_deletion(&customer("a"))
-        .await
-        .expect("records");
-    let mut reopen = to(
-        &view(&*store, &tenant).await,
-        State::Pending(request(&tenant, 2)),
-    );
+    store.record_deletion(&customer("a")).await.expect("records");
+    let mut reopen = to(&view(&*store, &tenant).await, State::Pending(request(&tenant, 2)));
     if let Some(row) = &mut reopen.row {
         row.generation = 2;
     }
     written(&*store, &reopen).await;
     settle(&*store, &tenant, "b").await;
     let settled = row(&*store, &tenant).await;
-    store
-        .record_deletion(&customer("a"))
-        .await
-        .expect("records");
+    store.record_deletion(&customer("a")).await.expect("records");
     assert_eq!(store.bound(&tenant).await, Ok(Some(customer("b"))));
     assert_eq!(row(&*store, &tenant).await, settled);
 }

@@ -8,24 +8,11 @@ use tenant_billing_core::{ids::TenantId, ports::Store, state::State};
 use super::{Bench, Check, bind, customer, open, ready, request, to, view, written};
 
 pub(super) const CHECKS: &[(&str, Check)] = &[
-    (
-        "only rows that are due are claimed, the oldest first",
-        |b| Box::pin(due(b)),
-    ),
-    (
-        "a claimed row is nobody else's until the claim is over",
-        |b| Box::pin(held(b)),
-    ),
-    ("two who claim at once share the rows", |b| {
-        Box::pin(shared(b))
-    }),
-    (
-        "a claim changes nothing that a change is conditional on",
-        |b| Box::pin(harmless(b)),
-    ),
-    ("the backlog counts what is pending or suspect", |b| {
-        Box::pin(backlog(b))
-    }),
+    ("only rows that are due are claimed, the oldest first", |b| Box::pin(due(b))),
+    ("a claimed row is nobody else's until the claim is over", |b| Box::pin(held(b))),
+    ("two who claim at once share the rows", |b| Box::pin(shared(b))),
+    ("a claim changes nothing that a change is conditional on", |b| Box::pin(harmless(b))),
+    ("the backlog counts what is pending or suspect", |b| Box::pin(backlog(b))),
 ];
 
 const HOLD: Duration = Duration::from_secs(60);
@@ -102,27 +89,13 @@ async fn backlog(bench: &dyn Bench) {
     let seen = view(&*store, &tenants[0]).await;
     let quiet_until = seen.now + SignedDuration::from_mins(70);
     let ask = request(&tenants[0], 1);
-    let mut change = to(
-        &seen,
-        State::Suspect {
-            request: ask,
-            quiet_until,
-            sent: true,
-        },
-    );
+    let mut change = to(&seen, State::Suspect { request: ask, quiet_until, sent: true });
     if let Some(row) = &mut change.row {
         row.next_attempt_at = quiet_until;
     }
     written(&*store, &change).await;
-    written(
-        &*store,
-        &bind(&view(&*store, &tenants[1]).await, &customer("a")),
-    )
-    .await;
+    written(&*store, &bind(&view(&*store, &tenants[1]).await, &customer("a"))).await;
     let backlog = store.backlog().await.expect("reads");
     assert_eq!(backlog.rows, 2);
-    assert_eq!(
-        backlog.next_due,
-        Some(seen.now + SignedDuration::from_secs(3))
-    );
+    assert_eq!(backlog.next_due, Some(seen.now + SignedDuration::from_secs(3)));
 }

@@ -23,12 +23,7 @@ pub(super) fn bound(
     let found = statement.query_row([tenant.as_str()], |row| {
         Ok(row.get_ref(0)?.as_str_or_null()?.map(CustomerId::parse))
     });
-    found
-        .optional()
-        .map_err(failed)?
-        .flatten()
-        .transpose()
-        .map_err(corrupt)
+    found.optional().map_err(failed)?.flatten().transpose().map_err(corrupt)
 }
 
 /// Everything about a tenant.
@@ -60,42 +55,24 @@ pub(super) fn view(
     let row = row.ok_or_else(|| StoreError::Corrupt("a view without a row".into()))?;
     let mut cells = Cells { row, at: 0 };
     let exists = cells.next()?;
-    let bound = cells
-        .text()?
-        .map(|id| CustomerId::parse(&id))
-        .transpose()
-        .map_err(corrupt)?;
+    let bound = cells.text()?.map(|id| CustomerId::parse(&id)).transpose().map_err(corrupt)?;
     let account = cells.account()?;
-    let candidate = Candidate {
-        deleted: cells.next()?,
-        bound_elsewhere: cells.next()?,
-    };
+    let candidate = Candidate { deleted: cells.next()?, bound_elsewhere: cells.next()? };
     let row = cells.provisioning()?;
-    Ok(View {
-        tenant: tenant.clone(),
-        now,
-        exists,
-        bound,
-        row,
-        account,
-        candidate,
-    })
+    Ok(View { tenant: tenant.clone(), now, exists, bound, row, account, candidate })
 }
 
 /// This database's own id.
 pub(super) fn installation(connection: &Connection) -> Result<InstallationId, StoreError> {
     let sql = "SELECT id FROM installation";
-    let id: String = connection
-        .query_row(sql, [], |row| row.get(0))
-        .map_err(failed)?;
+    let id: String = connection.query_row(sql, [], |row| row.get(0)).map_err(failed)?;
     InstallationId::parse(&id).map_err(corrupt)
 }
 
 /// The account that this database belongs to, once recorded.
 pub(super) fn account(connection: &Connection) -> Result<Option<Account>, StoreError> {
-    let mut statement = connection
-        .prepare("SELECT account_id, mode FROM stripe_account")
-        .map_err(failed)?;
+    let mut statement =
+        connection.prepare("SELECT account_id, mode FROM stripe_account").map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     match rows.next().map_err(failed)? {
         Some(row) => Cells { row, at: 0 }.account(),
@@ -118,14 +95,9 @@ pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, Sto
 pub(super) fn backlog(connection: &Connection, now: Timestamp) -> Result<Backlog, StoreError> {
     let sql = "SELECT count(*), min(next_attempt_at) FROM customer_provisioning
                WHERE state IN ('pending', 'suspect')";
-    let (rows, due): (i64, Option<i64>) = connection
-        .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(failed)?;
-    Ok(Backlog {
-        rows: rows.unsigned_abs(),
-        next_due: due.map(time).transpose()?,
-        now,
-    })
+    let (rows, due): (i64, Option<i64>) =
+        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
+    Ok(Backlog { rows: rows.unsigned_abs(), next_due: due.map(time).transpose()?, now })
 }
 
 /// All that is on record of a tenant.
@@ -161,14 +133,7 @@ pub(super) fn history(
     }
     let (exists, bound) = (view.exists, view.bound);
     let surplus = surplus(connection, tenant)?;
-    Ok(History {
-        tenant: tenant.clone(),
-        exists,
-        bound,
-        state,
-        events,
-        surplus,
-    })
+    Ok(History { tenant: tenant.clone(), exists, bound, state, events, surplus })
 }
 
 /// The surplus Customers of a tenant.
@@ -183,19 +148,12 @@ pub(super) fn surplus(
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
         let mut cells = Cells { row, at: 0 };
-        let customer = cells
-            .parsed(CustomerId::parse)?
-            .ok_or_else(|| missing("customer_id"))?;
+        let customer = cells.parsed(CustomerId::parse)?.ok_or_else(|| missing("customer_id"))?;
         let reason: String = cells.next()?;
         let reason = SurplusReason::parse(&reason).ok_or_else(|| missing("reason"))?;
         let found_at = cells.time()?;
         let resolved_at = cells.next::<Option<i64>>()?.map(time).transpose()?;
-        found.push(Surplus {
-            customer,
-            reason,
-            found_at,
-            resolved_at,
-        });
+        found.push(Surplus { customer, reason, found_at, resolved_at });
     }
     Ok(found)
 }
@@ -209,9 +167,7 @@ struct Cells<'a, 'stmt> {
 impl Cells<'_, '_> {
     fn next<T: rusqlite::types::FromSql>(&mut self) -> Result<T, StoreError> {
         self.at += 1;
-        self.row
-            .get(self.at - 1)
-            .map_err(|error| StoreError::Corrupt(error.to_string()))
+        self.row.get(self.at - 1).map_err(|error| StoreError::Corrupt(error.to_string()))
     }
 
     fn text(&mut self) -> Result<Option<String>, StoreError> {
@@ -230,10 +186,7 @@ impl Cells<'_, '_> {
         &mut self,
         parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Result<Option<T>, StoreError> {
-        self.text()?
-            .map(|text| parse(&text))
-            .transpose()
-            .map_err(corrupt)
+        self.text()?.map(|text| parse(&text)).transpose().map_err(corrupt)
     }
 
     fn account(&mut self) -> Result<Option<Account>, StoreError> {
@@ -254,13 +207,9 @@ impl Cells<'_, '_> {
         let key = self.parsed(IdempotencyKey::parse)?;
         let body = self.text()?;
         let request = match (account, stripe_version, key, body) {
-            (Some(account), Some(stripe_version), Some(key), Some(body)) => Ok(FrozenRequest {
-                account,
-                stripe_account,
-                stripe_version,
-                key,
-                body,
-            }),
+            (Some(account), Some(stripe_version), Some(key), Some(body)) => {
+                Ok(FrozenRequest { account, stripe_account, stripe_version, key, body })
+            }
             _ => Err(missing("body")),
         };
         let quiet_until = self.next::<Option<i64>>()?.map(time).transpose()?;
@@ -278,14 +227,7 @@ impl Cells<'_, '_> {
             },
             "rejected" => {
                 let message = message.ok_or_else(|| missing("refusal_message"))?;
-                State::Rejected(
-                    request?,
-                    Refusal {
-                        code,
-                        param,
-                        message,
-                    },
-                )
+                State::Rejected(request?, Refusal { code, param, message })
             }
             "settled" => State::Settled(customer.ok_or_else(|| missing("customer_id"))?),
             _ => return Err(missing("state")),

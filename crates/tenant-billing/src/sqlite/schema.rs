@@ -11,9 +11,7 @@ use tenant_billing_core::ports::{Committed, StoreError};
 use super::{failed, uuid_of};
 
 /// Each brings the schema from the one before it to its own.
-const MIGRATIONS: &[&str] = &[include_str!(
-    "../../migrations/sqlite/0001_provisioning.sql"
-)];
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_provisioning.sql")];
 const HOST_TABLES: &str = include_str!("../../migrations/sqlite/host.sql");
 
 /// The newest schema that this program knows is its own number among programs.
@@ -28,15 +26,9 @@ pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
         version if version < PROGRAM => Ok(false),
         _ => {
             let oldest: i64 = connection
-                .query_row("SELECT oldest_program FROM installation", [], |row| {
-                    row.get(0)
-                })
+                .query_row("SELECT oldest_program FROM installation", [], |row| row.get(0))
                 .map_err(failed)?;
-            if oldest > PROGRAM {
-                Err(StoreError::SchemaTooNew)
-            } else {
-                Ok(true)
-            }
+            if oldest > PROGRAM { Err(StoreError::SchemaTooNew) } else { Ok(true) }
         }
     }
 }
@@ -61,17 +53,12 @@ pub(super) fn migrate(
     for (version, migration) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > done) {
         connection.execute_batch(migration).map_err(failed)?;
         let record = "INSERT INTO tenant_billing_migration VALUES (?1, ?2)";
-        connection
-            .execute(record, params![version, now.as_millisecond()])
-            .map_err(failed)?;
+        connection.execute(record, params![version, now.as_millisecond()]).map_err(failed)?;
     }
     let installation = "INSERT INTO installation VALUES (1, ?1, ?2, ?3)
                         ON CONFLICT DO UPDATE SET oldest_program = excluded.oldest_program";
     connection
-        .execute(
-            installation,
-            params![uuid_of(random), OLDEST_PROGRAM, now.as_millisecond()],
-        )
+        .execute(installation, params![uuid_of(random), OLDEST_PROGRAM, now.as_millisecond()])
         .map_err(failed)?;
     Ok((Committed::Yes, ()))
 }
@@ -81,9 +68,7 @@ fn version(connection: &Connection) -> Result<i64, StoreError> {
         return Ok(0);
     }
     let newest = "SELECT coalesce(max(version), 0) FROM tenant_billing_migration";
-    connection
-        .query_row(newest, [], |row| row.get(0))
-        .map_err(failed)
+    connection.query_row(newest, [], |row| row.get(0)).map_err(failed)
 }
 
 fn has_table(connection: &Connection, table: &str) -> Result<bool, StoreError> {
@@ -93,16 +78,11 @@ fn has_table(connection: &Connection, table: &str) -> Result<bool, StoreError> {
 }
 
 fn make_host_tables(connection: &Connection) -> Result<(), StoreError> {
-    match (
-        has_table(connection, "tenants")?,
-        has_table(connection, "tenant_config")?,
-    ) {
+    match (has_table(connection, "tenants")?, has_table(connection, "tenant_config")?) {
         (_, false) => connection.execute_batch(HOST_TABLES).map_err(failed)?,
         (true, true) => {}
         (false, true) => {
-            return Err(StoreError::Unfit(
-                "there is a tenant_config, but no table tenants".into(),
-            ));
+            return Err(StoreError::Unfit("there is a tenant_config, but no table tenants".into()));
         }
     }
     check_host_tables(connection)
@@ -128,28 +108,20 @@ fn check_host_tables(connection: &Connection) -> Result<(), StoreError> {
     }
     for (name, demanded) in &config {
         if *demanded && !["id", "tenant_id"].contains(&name.as_str()) {
-            return unfit(format!(
-                "tenant_config.{name} is NOT NULL and has no default"
-            ));
+            return unfit(format!("tenant_config.{name} is NOT NULL and has no default"));
         }
     }
     for column in ["tenant_id", "stripe_customer_id"] {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list('tenant_config') AS i
                    WHERE i.\"unique\" AND NOT i.partial AND
                    (SELECT group_concat(name) FROM pragma_index_info(i.name)) = ?1)";
-        if !connection
-            .query_row(sql, [column], |row| row.get(0))
-            .map_err(failed)?
-        {
+        if !connection.query_row(sql, [column], |row| row.get(0)).map_err(failed)? {
             return unfit(format!("tenant_config.{column} is not UNIQUE"));
         }
     }
     let odd = "SELECT EXISTS (SELECT 1 FROM tenants WHERE typeof(id) <> 'text' OR id <> lower(id)
                OR id NOT GLOB '????????-????-????-????-????????????')";
-    if connection
-        .query_row(odd, [], |row| row.get(0))
-        .map_err(failed)?
-    {
+    if connection.query_row(odd, [], |row| row.get(0)).map_err(failed)? {
         return unfit("tenants.id holds what is no lower-case, hyphenated UUID".into());
     }
     Ok(())

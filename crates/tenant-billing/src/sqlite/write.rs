@@ -66,9 +66,7 @@ pub(super) fn record_deletion(
         let view = read::view(connection, &TenantId::parse(&tenant)?, None, now)?;
         let change = provisioning::deletion(&view, customer);
         if apply(connection, &change, now, new_id)? == Committed::Conflict {
-            return Err(StoreError::Unavailable(
-                "a row moved inside a transaction".into(),
-            ));
+            return Err(StoreError::Unavailable("a row moved inside a transaction".into()));
         }
     }
     Ok(())
@@ -104,14 +102,10 @@ pub(super) fn claim(
     let (now, until) = (now.as_millisecond(), until.as_millisecond());
     let only = only.map(TenantId::as_str);
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
-    let claimed = statement.query_map(params![now, until, only, limit], |row| {
-        row.get::<_, String>(0)
-    });
+    let claimed =
+        statement.query_map(params![now, until, only, limit], |row| row.get::<_, String>(0));
     let claimed: Vec<String> = claimed.and_then(Iterator::collect).map_err(failed)?;
-    Ok(claimed
-        .iter()
-        .map(|id| TenantId::parse(id))
-        .collect::<Result<_, _>>()?)
+    Ok(claimed.iter().map(|id| TenantId::parse(id)).collect::<Result<_, _>>()?)
 }
 
 /// Registers a tenant; `false` if it was there.
@@ -128,11 +122,7 @@ fn may_write(connection: &Connection, change: &Change) -> Result<bool, StoreErro
                AND NOT EXISTS (SELECT 1 FROM tenant_config
                                WHERE tenant_id = ?1 AND stripe_customer_id IS NOT NULL)
                AND EXISTS (SELECT 1 FROM stripe_account WHERE account_id = ?2 AND mode = ?3)";
-        if !holds(
-            connection,
-            sql,
-            params![tenant, account.id.as_str(), account.mode.as_str()],
-        )? {
+        if !holds(connection, sql, params![tenant, account.id.as_str(), account.mode.as_str()])? {
             return Ok(false);
         }
     }
@@ -186,20 +176,12 @@ fn execute_row(
     tenant: &str,
     was: Option<u64>,
 ) -> Result<usize, StoreError> {
-    let Row {
-        generation,
-        version,
-        state,
-        opened_at,
-        attempts,
-        next_attempt_at,
-        last_error,
-    } = row;
+    let Row { generation, version, state, opened_at, attempts, next_attempt_at, last_error } = row;
     let request = state.request();
     let (quiet_until, sent) = match state {
-        State::Suspect {
-            quiet_until, sent, ..
-        } => (Some(quiet_until.as_millisecond()), Some(*sent)),
+        State::Suspect { quiet_until, sent, .. } => {
+            (Some(quiet_until.as_millisecond()), Some(*sent))
+        }
         _ => (None, None),
     };
     let refusal = match state {
@@ -216,9 +198,7 @@ fn execute_row(
         state.name(),
         request.map(|it| it.account.id.as_str()),
         request.map(|it| it.account.mode.as_str()),
-        request
-            .and_then(|it| it.stripe_account.as_ref())
-            .map(AccountId::as_str),
+        request.and_then(|it| it.stripe_account.as_ref()).map(AccountId::as_str),
         request.map(|it| it.stripe_version.as_str()),
         request.map(|it| it.key.as_str()),
         request.map(|it| it.body.as_str()),
@@ -278,12 +258,7 @@ fn resolve_surplus(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE surplus_customer SET resolved_at = ?2
                WHERE customer_id = ?1 AND resolved_at IS NULL";
-    execute(
-        connection,
-        sql,
-        params![customer.as_str(), now.as_millisecond()],
-    )
-    .map(drop)
+    execute(connection, sql, params![customer.as_str(), now.as_millisecond()]).map(drop)
 }
 
 fn write_event(
@@ -292,27 +267,14 @@ fn write_event(
     event: &NewEvent,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let NewEvent {
-        kind,
-        generation,
-        customer,
-        request_id,
-        detail,
-    } = event;
+    let NewEvent { kind, generation, customer, request_id, detail } = event;
     let sql = "INSERT INTO billing_event
                    (tenant_id, at, kind, generation, customer_id, request_id, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let customer = customer.as_ref().map(CustomerId::as_str);
     let (at, generation) = (now.as_millisecond(), number(*generation)?);
-    let values = params![
-        tenant.as_str(),
-        at,
-        kind.as_str(),
-        generation,
-        customer,
-        request_id,
-        detail
-    ];
+    let values =
+        params![tenant.as_str(), at, kind.as_str(), generation, customer, request_id, detail];
     execute(connection, sql, values).map(drop)
 }
 

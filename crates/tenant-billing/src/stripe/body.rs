@@ -32,11 +32,7 @@ pub(super) struct WindowClosed;
 
 impl TimedBody {
     pub(super) fn new(text: String, begin_by: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            bytes: Some(text.into()),
-            begin_by,
-            clock,
-        }
+        Self { bytes: Some(text.into()), begin_by, clock }
     }
 }
 

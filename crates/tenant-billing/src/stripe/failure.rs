@@ -15,17 +15,12 @@ pub(super) fn of_request(error: &reqwest::Error) -> String {
     }
     let connecting = error.is_connect();
     if error.is_timeout() {
-        return if connecting {
-            "connecting timed out"
-        } else {
-            "timed out"
-        }
-        .into();
+        return if connecting { "connecting timed out" } else { "timed out" }.into();
     }
     if error.is_dns() {
         return "the host's name cannot be resolved".into();
     }
-    match tls(error) {
+    match causes(error).find_map(|it| it.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(_)) => {
             return "the server's TLS certificate is not to be trusted".into();
         }
@@ -51,8 +46,14 @@ pub(super) fn of_body(error: &reqwest::Error) -> String {
     }
 }
 
+/// The error and what caused it. An I/O error is not the `source` of what it wraps: it is opened.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    iter::successors(Some(error as &(dyn Error + 'static)), |it| (*it).source())
+    iter::successors(Some(error as &(dyn Error + 'static)), |it| {
+        match it.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => (*it).source(),
+        }
+    })
 }
 
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
@@ -60,13 +61,4 @@ fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
         .filter_map(|it| it.downcast_ref::<io::Error>())
         .map(io::Error::kind)
         .find(|kind| *kind != io::ErrorKind::Other)
-}
-
-/// An I/O error is not the `source` of what it wraps, so it has to be opened.
-fn tls(error: &reqwest::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|it| {
-        let wrapped = it.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        it.downcast_ref()
-            .or_else(|| wrapped.and_then(|it| it.downcast_ref()))
-    })
 }

@@ -83,10 +83,7 @@ pub(super) fn base(text: &str) -> Result<Url, Invalid> {
 /// over TLS that end is authenticated, and over plain HTTP it is taken at its word.)
 pub(super) async fn whole(mut response: Response) -> Answer {
     let too_long = || Answer::NoAnswer("the answer's body is longer than 32 MiB".into());
-    if response
-        .content_length()
-        .is_some_and(|length| length > LONGEST_BODY as u64)
-    {
+    if response.content_length().is_some_and(|length| length > LONGEST_BODY as u64) {
         return too_long();
     }
     let mut body = BytesMut::new();
@@ -129,9 +126,7 @@ fn make(base: &Url) -> Result<Client, String> {
         builder = builder.no_proxy();
     }
     // Its text may hold a proxy's URL with a password in it.
-    builder
-        .build()
-        .map_err(|_| "the HTTP client cannot be made".into())
+    builder.build().map_err(|_| "the HTTP client cannot be made".into())
 }
 
 /// ring, handed in: a process-wide default is the program's to choose, never a library's.
@@ -147,9 +142,7 @@ fn tls(base: &Url) -> Result<ClientConfig, String> {
     } else {
         // No redirect is followed, so no TLS will be spoken: a container without certificates can
         // reach a sandbox.
-        builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()
+        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)

@@ -19,11 +19,7 @@ async fn a_deleted_customer_is_followed_by_another_once_it_is_known() {
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
     world.sandbox.delete_customer(first.as_str());
-    assert_eq!(
-        call(&billing, &tenant).await.unwrap().customer,
-        first,
-        "nobody has told us"
-    );
+    assert_eq!(call(&billing, &tenant).await.unwrap().customer, first, "nobody has told us");
     for _ in 0..2 {
         billing.customer_deleted(&first).await.unwrap();
     }
@@ -32,23 +28,14 @@ async fn a_deleted_customer_is_followed_by_another_once_it_is_known() {
     assert_eq!(second.outcome, Outcome::Created);
     assert_ne!(second.customer, first);
     billing.customer_deleted(&first).await.unwrap();
-    assert_eq!(
-        billing.lookup(&tenant).await.unwrap(),
-        Some(second.customer)
-    );
+    assert_eq!(billing.lookup(&tenant).await.unwrap(), Some(second.customer));
 }
 
 #[tokio::test]
 async fn a_deletion_told_before_the_answer_prevents_the_bind() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(
-        Fault::Delay {
-            ms: 300,
-            when: When::After,
-        },
-        1,
-    );
+    world.fault(Fault::Delay { ms: 300, when: When::After }, 1);
     let pending = tokio::spawn({
         let (billing, tenant) = (billing.clone(), tenant.clone());
         async move { call(&billing, &tenant).await }
@@ -68,9 +55,7 @@ async fn a_deletion_told_before_the_answer_prevents_the_bind() {
 async fn a_customer_deleted_before_its_answer_is_replayed_is_not_bound() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world
-        .sandbox
-        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     brief(&billing, &tenant).await.unwrap_err();
     billing.shutdown(Duration::from_secs(5)).await;
     world.sandbox.disarm();
@@ -79,29 +64,20 @@ async fn a_customer_deleted_before_its_answer_is_replayed_is_not_bound() {
     let answer = call(&world.billing(), &tenant).await.unwrap();
     assert_ne!(answer.customer.as_str(), dead);
     let kinds = world.kinds(&tenant).await;
-    assert!(
-        kinds.ends_with(&[K::Vacated, K::Opened, K::Created]),
-        "{kinds:?}"
-    );
+    assert!(kinds.ends_with(&[K::Vacated, K::Opened, K::Created]), "{kinds:?}");
 }
 
 #[tokio::test]
 async fn a_created_webhook_binds_what_no_answer_told() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world
-        .sandbox
-        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     brief(&billing, &tenant).await.unwrap_err();
     billing.shutdown(Duration::from_secs(5)).await;
     let made = world.live()[0].clone();
     let key = made.idempotency_key.clone().unwrap();
     let billing = world.billing();
-    for key in [
-        "",
-        "a-strangers-key",
-        "tenant-billing/other-installation/test/x/1",
-    ] {
+    for key in ["", "a-strangers-key", "tenant-billing/other-installation/test/x/1"] {
         billing.customer_created(key, &id(&made.id)).await.unwrap();
     }
     assert_eq!(billing.lookup(&tenant).await.unwrap(), None);
@@ -128,9 +104,7 @@ async fn a_created_webhook_makes_good_a_lost_row() {
 async fn a_created_webhook_for_a_customer_deleted_since_binds_nothing() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world
-        .sandbox
-        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     brief(&billing, &tenant).await.unwrap_err();
     billing.shutdown(Duration::from_secs(5)).await;
     world.sandbox.disarm();
@@ -140,10 +114,7 @@ async fn a_created_webhook_for_a_customer_deleted_since_binds_nothing() {
     let key = made.idempotency_key.unwrap();
     billing.customer_created(&key, &id(&made.id)).await.unwrap();
     assert_eq!(billing.lookup(&tenant).await.unwrap(), None);
-    assert_ne!(
-        call(&billing, &tenant).await.unwrap().customer,
-        id(&made.id)
-    );
+    assert_ne!(call(&billing, &tenant).await.unwrap().customer, id(&made.id));
 }
 
 #[tokio::test]
@@ -167,10 +138,7 @@ async fn a_column_that_the_host_overwrites_is_the_hosts() {
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let ours = call(&billing, &tenant).await.unwrap().customer;
     world.sql("UPDATE tenant_config SET stripe_customer_id = 'cus_hosts_own'");
-    assert_eq!(
-        call(&billing, &tenant).await.unwrap().customer,
-        id("cus_hosts_own")
-    );
+    assert_eq!(call(&billing, &tenant).await.unwrap().customer, id("cus_hosts_own"));
     let history = billing.history(&tenant).await.unwrap();
     assert_eq!(history.overridden(), Some(&ours));
     world.not_ours.push(ours.to_string());
@@ -180,13 +148,7 @@ async fn a_column_that_the_host_overwrites_is_the_hosts() {
 async fn a_host_that_binds_while_we_create_wins_and_ours_is_on_record() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(
-        Fault::Delay {
-            ms: 300,
-            when: When::After,
-        },
-        1,
-    );
+    world.fault(Fault::Delay { ms: 300, when: When::After }, 1);
     let pending = tokio::spawn({
         let (billing, tenant) = (billing.clone(), tenant.clone());
         async move { call(&billing, &tenant).await }
@@ -211,14 +173,8 @@ async fn a_tenant_deleted_and_registered_again_gets_its_customer_back() {
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
     world.sql("DELETE FROM tenants");
-    assert_eq!(
-        call(&billing, &tenant).await,
-        Err(Error::UnknownTenant(tenant.clone()))
-    );
-    assert!(
-        billing.history(&tenant).await.is_ok(),
-        "what happened is still on record"
-    );
+    assert_eq!(call(&billing, &tenant).await, Err(Error::UnknownTenant(tenant.clone())));
+    assert!(billing.history(&tenant).await.is_ok(), "what happened is still on record");
     world.tenant(1).await;
     assert_eq!(call(&billing, &tenant).await.unwrap().customer, first);
     assert_eq!(world.creations(), 1);
@@ -228,9 +184,7 @@ async fn a_tenant_deleted_and_registered_again_gets_its_customer_back() {
 async fn a_tenant_deleted_while_we_create_leaves_its_customer_on_record() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world
-        .sandbox
-        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     brief(&billing, &tenant).await.unwrap_err();
     billing.shutdown(Duration::from_secs(5)).await;
     world.sandbox.disarm();
@@ -242,34 +196,22 @@ async fn a_tenant_deleted_while_we_create_leaves_its_customer_on_record() {
     assert_eq!(history.surplus[0].reason, SurplusReason::TenantGone);
     // Registered again, it is given what was made for it.
     world.tenant(1).await;
-    assert_eq!(
-        call(&billing, &tenant).await.unwrap().customer,
-        history.surplus[0].customer
-    );
-    assert!(
-        billing.history(&tenant).await.unwrap().surplus[0]
-            .resolved_at
-            .is_some()
-    );
+    assert_eq!(call(&billing, &tenant).await.unwrap().customer, history.surplus[0].customer);
+    assert!(billing.history(&tenant).await.unwrap().surplus[0].resolved_at.is_some());
 }
 
 #[tokio::test]
 async fn an_email_edited_in_the_dashboard_hides_nothing_from_a_look() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world
-        .sandbox
-        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     brief(&billing, &tenant).await.unwrap_err();
     billing.shutdown(Duration::from_secs(5)).await;
     world.sandbox.disarm();
     let made = world.live()[0].id.clone();
     assert!(world.sandbox.edit_email(&made, "edited@example.com"));
     world.pass(Duration::from_secs(25 * 3600));
-    assert_eq!(
-        call(&world.billing(), &tenant).await.unwrap().customer,
-        id(&made)
-    );
+    assert_eq!(call(&world.billing(), &tenant).await.unwrap().customer, id(&made));
 }
 
 #[tokio::test]
@@ -277,19 +219,14 @@ async fn what_could_not_be_looked_at_is_never_taken_for_none() {
     for path in ["/v1/events", "/v1/customers/search", "/v1/customers"] {
         let world = World::new().await;
         let tenant = world.tenant(1).await;
-        let broken = Rule::new(Fault::ServerError {
-            should_retry: false,
-        });
+        let broken = Rule::new(Fault::ServerError { should_retry: false });
         world.sandbox.arm(broken.method("GET").path(path).always());
         let error = brief(&world.look_first(), &tenant).await.unwrap_err();
         assert!(matches!(error, Error::Later { .. }), "{path}: {error:?}");
         assert_eq!(world.creations(), 0, "{path}");
         world.sandbox.disarm();
         world.pass(Duration::from_secs(61));
-        assert_eq!(
-            call(&world.look_first(), &tenant).await.unwrap().outcome,
-            Outcome::Created
-        );
+        assert_eq!(call(&world.look_first(), &tenant).await.unwrap().outcome, Outcome::Created);
     }
 }
 
@@ -298,10 +235,7 @@ async fn planted(world: &World, tenant: &TenantId, installation: &str, mode: &st
     let key = format!("sk_{mode}_1");
     let origin = Origin {
         installation: InstallationId::parse(installation).unwrap(),
-        account: Account {
-            id: "acct_sandbox".parse().unwrap(),
-            mode: Mode::parse(mode).unwrap(),
-        },
+        account: Account { id: "acct_sandbox".parse().unwrap(), mode: Mode::parse(mode).unwrap() },
         stripe_account: None,
     };
     let count = world.sandbox.customers().len();
@@ -318,17 +252,8 @@ async fn planted(world: &World, tenant: &TenantId, installation: &str, mode: &st
 }
 
 async fn installation(world: &World) -> String {
-    let account = Account {
-        id: "acct_sandbox".parse().unwrap(),
-        mode: Mode::Test,
-    };
-    world
-        .store()
-        .identify(&account)
-        .await
-        .unwrap()
-        .0
-        .to_string()
+    let account = Account { id: "acct_sandbox".parse().unwrap(), mode: Mode::Test };
+    world.store().identify(&account).await.unwrap().0.to_string()
 }
 
 #[tokio::test]
@@ -343,10 +268,7 @@ async fn of_several_the_oldest_is_adopted_and_the_others_are_surplus() {
     assert_eq!((found.customer, found.outcome), (oldest, Outcome::Adopted));
     let surplus = world.store().surplus(&tenant).await.unwrap();
     assert_eq!(surplus.len(), 1);
-    assert_eq!(
-        (&surplus[0].customer, surplus[0].reason),
-        (&younger, SurplusReason::Duplicate)
-    );
+    assert_eq!((&surplus[0].customer, surplus[0].reason), (&younger, SurplusReason::Duplicate));
     world.not_ours.push(younger.to_string());
 }
 
@@ -366,17 +288,9 @@ async fn a_customer_of_another_installation_stops_a_live_look() {
     let mut world = World::new().await;
     let tenant = world.tenant(1).await;
     let foreign = planted(&world, &tenant, "another-installation", "live").await;
-    let policy = tenant_billing::Policy {
-        look_first: true,
-        ..Default::default()
-    };
-    let error = call(&world.billing_with("sk_live_1", policy), &tenant)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error,
-        Error::Operator(OperatorError::ForeignCustomer(foreign.clone()))
-    );
+    let policy = tenant_billing::Policy { look_first: true, ..Default::default() };
+    let error = call(&world.billing_with("sk_live_1", policy), &tenant).await.unwrap_err();
+    assert_eq!(error, Error::Operator(OperatorError::ForeignCustomer(foreign.clone())));
     world.not_ours.push(foreign.to_string());
 }
 
@@ -387,11 +301,7 @@ async fn an_email_alone_never_decides_ownership() {
     let ours = installation(&world).await;
     let others = planted(&world, &other, &ours, "test").await;
     let made = call(&world.look_first(), &tenant).await.unwrap();
-    assert_eq!(
-        made.outcome,
-        Outcome::Created,
-        "the same e-mail, but another tenant's"
-    );
+    assert_eq!(made.outcome, Outcome::Created, "the same e-mail, but another tenant's");
     world.not_ours.push(others.to_string());
 }
 
@@ -412,13 +322,8 @@ async fn a_customer_that_an_operator_unbound_is_never_adopted_again() {
 async fn what_search_shows_late_is_waited_for() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.sandbox.set_lag(Lag {
-        search_seconds: 3600,
-        events_seconds: 3600,
-    });
-    world
-        .sandbox
-        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    world.sandbox.set_lag(Lag { search_seconds: 3600, events_seconds: 3600 });
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     brief(&billing, &tenant).await.unwrap_err();
     billing.shutdown(Duration::from_secs(5)).await;
     world.sandbox.disarm();
@@ -429,16 +334,7 @@ async fn what_search_shows_late_is_waited_for() {
     let again = world.billing();
     let ask = || again.get_or_create(&tenant, world_details(), Duration::from_millis(300));
     let error = ask().await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Later {
-                unsettled: true,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
     world.pass(Duration::from_secs(30 * 60));
     ask().await.unwrap_err();
     world.pass(Duration::from_secs(31 * 60));

@@ -1,4 +1,5 @@
-//! The stores and the Stripe client, over real files and real HTTP.
+//! The stores, the Stripe client and the whole protocol, over real files and real HTTP.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod lifecycle;
 mod provisioning;

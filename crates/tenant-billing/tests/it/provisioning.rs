@@ -15,12 +15,7 @@ async fn a_new_tenant_costs_one_creation_and_is_then_bound() {
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap();
     assert_eq!(first.outcome, Outcome::Created);
-    let requests: Vec<_> = world
-        .sandbox
-        .requests()
-        .iter()
-        .map(|it| it.path.clone())
-        .collect();
+    let requests: Vec<_> = world.sandbox.requests().iter().map(|it| it.path.clone()).collect();
     assert_eq!(requests, ["/v1/account", "/v1/customers"]);
     let made = &world.live()[0];
     assert_eq!(made.id, first.customer.as_str());
@@ -32,18 +27,10 @@ async fn a_new_tenant_costs_one_creation_and_is_then_bound() {
     // Warm: by this process, by another, and in another spelling, without any request.
     let upper = tenant.as_str().to_uppercase();
     for again in [billing, world.billing()] {
-        assert_eq!(
-            call(&again, &tenant).await.unwrap().outcome,
-            Outcome::Existing
-        );
-        let same = again
-            .get_or_create_stripe_customer(&upper, "other@example.com")
-            .await;
+        assert_eq!(call(&again, &tenant).await.unwrap().outcome, Outcome::Existing);
+        let same = again.get_or_create_stripe_customer(&upper, "other@example.com").await;
         assert_eq!(same.unwrap(), first.customer);
-        assert_eq!(
-            again.lookup(&tenant).await.unwrap(),
-            Some(first.customer.clone())
-        );
+        assert_eq!(again.lookup(&tenant).await.unwrap(), Some(first.customer.clone()));
     }
     assert_eq!(world.sandbox.requests().len(), 2);
 }
@@ -54,11 +41,7 @@ async fn more_details_reach_the_customer() {
     let tenant = world.tenant(1).await;
     let details = details("a@example.com").with_name("Ärger & Söhne").unwrap();
     let details = details.with_metadata("plan", "pro 100%").unwrap();
-    world
-        .billing()
-        .get_or_create(&tenant, &details, Duration::from_secs(5))
-        .await
-        .unwrap();
+    world.billing().get_or_create(&tenant, &details, Duration::from_secs(5)).await.unwrap();
     let made = &world.live()[0];
     assert_eq!(made.name.as_deref(), Some("Ärger & Söhne"));
     assert_eq!(made.metadata["plan"], "pro 100%");
@@ -75,9 +58,7 @@ async fn many_callers_in_several_processes_get_one_customer_each() {
             let (billing, tenant) = (billing.clone(), tenant.clone());
             calls.spawn(async move {
                 let id = tenant.as_str();
-                let called = billing
-                    .get_or_create_stripe_customer(id, "a@example.com")
-                    .await;
+                let called = billing.get_or_create_stripe_customer(id, "a@example.com").await;
                 (tenant, called.unwrap())
             });
         }
@@ -93,13 +74,7 @@ async fn many_callers_in_several_processes_get_one_customer_each() {
 async fn callers_in_one_process_share_one_request() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(
-        Fault::Delay {
-            ms: 100,
-            when: When::Before,
-        },
-        1,
-    );
+    world.fault(Fault::Delay { ms: 100, when: When::Before }, 1);
     let calls = (0..50).map(|_| call(&billing, &tenant));
     for answer in futures_util::future::join_all(calls).await {
         assert_eq!(answer.unwrap().outcome, Outcome::Created);
@@ -119,27 +94,16 @@ async fn bad_input_and_unknown_tenants_reach_neither_database_nor_stripe() {
         (tenant.as_str(), "not-an-email", "email"),
         (tenant.as_str(), "", "email"),
     ] {
-        let error = billing
-            .get_or_create_stripe_customer(tenant, email)
-            .await
-            .unwrap_err();
-        let Error::Invalid(invalid) = &error else {
-            panic!("{error:?}")
-        };
+        let error = billing.get_or_create_stripe_customer(tenant, email).await.unwrap_err();
+        let Error::Invalid(invalid) = &error else { panic!("{error:?}") };
         assert_eq!(invalid.field, field);
         assert_eq!(error.advice(), Advice::CorrectInput);
     }
     let stranger = TenantId::parse("99999999-0000-4000-8000-000000000000").unwrap();
     let error = call(&billing, &stranger).await.unwrap_err();
     assert_eq!(error, Error::UnknownTenant(stranger.clone()));
-    assert_eq!(
-        billing.lookup(&stranger).await,
-        Err(Error::UnknownTenant(stranger.clone()))
-    );
-    assert_eq!(
-        billing.history(&stranger).await,
-        Err(Error::UnknownTenant(stranger))
-    );
+    assert_eq!(billing.lookup(&stranger).await, Err(Error::UnknownTenant(stranger.clone())));
+    assert_eq!(billing.history(&stranger).await, Err(Error::UnknownTenant(stranger)));
     assert_eq!(billing.lookup(&tenant).await, Ok(None));
     assert_eq!(world.sandbox.requests().len(), 0);
     assert_eq!(world.state(&tenant).await, "no row");
@@ -156,41 +120,21 @@ async fn one_fault_of_any_kind_is_survived_within_the_call() {
         (Fault::TruncatedBody, Outcome::Created),
         (Fault::BadGateway { when: When::Before }, Outcome::Created),
         (Fault::BadGateway { when: When::After }, Outcome::Created),
-        (
-            Fault::RateLimited {
-                retry_after: Some(1),
-            },
-            Outcome::Created,
-        ),
+        (Fault::RateLimited { retry_after: Some(1) }, Outcome::Created),
         (Fault::RateLimited { retry_after: None }, Outcome::Created),
-        (
-            Fault::ServerError {
-                should_retry: false,
-            },
-            Outcome::Created,
-        ),
+        (Fault::ServerError { should_retry: false }, Outcome::Created),
         (Fault::StoredError { side_effect: true }, Outcome::Adopted),
     ];
     for (fault, outcome) in faults {
         let world = World::new().await;
         let (billing, tenant) = (world.billing(), world.tenant(1).await);
         world.fault(fault.clone(), 1);
-        let answer = call(&billing, &tenant)
-            .await
-            .unwrap_or_else(|e| panic!("{fault:?}: {e}"));
+        let answer = call(&billing, &tenant).await.unwrap_or_else(|e| panic!("{fault:?}: {e}"));
         assert_eq!(answer.outcome, outcome, "{fault:?}");
         assert_eq!(world.live().len(), 1, "{fault:?}");
-        let asked_for_patience = matches!(
-            fault,
-            Fault::RateLimited {
-                retry_after: Some(_)
-            }
-        );
+        let asked_for_patience = matches!(fault, Fault::RateLimited { retry_after: Some(_) });
         let kinds = world.kinds(&tenant).await;
-        assert!(
-            kinds.len() > 2,
-            "{fault:?} is in the trail: {kinds:?} {asked_for_patience}"
-        );
+        assert!(kinds.len() > 2, "{fault:?} is in the trail: {kinds:?} {asked_for_patience}");
     }
 }
 
@@ -200,25 +144,13 @@ async fn a_stored_failure_without_effect_is_waited_out_before_the_next_generatio
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     world.fault(Fault::StoredError { side_effect: false }, 1);
     let error = brief(&billing, &tenant).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Later {
-                unsettled: true,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
     assert_eq!(world.state(&tenant).await, "suspect");
     world.pass(Duration::from_secs(9 * 60));
     brief(&billing, &tenant).await.unwrap_err();
     assert_eq!(world.creations(), 2, "the same key twice, and no other");
     world.pass(Duration::from_secs(61));
-    assert_eq!(
-        call(&billing, &tenant).await.unwrap().outcome,
-        Outcome::Created
-    );
+    assert_eq!(call(&billing, &tenant).await.unwrap().outcome, Outcome::Created);
     let key = world.live()[0].idempotency_key.clone().unwrap();
     assert!(key.ends_with("/2"), "{key}");
 }
@@ -227,14 +159,9 @@ async fn a_stored_failure_without_effect_is_waited_out_before_the_next_generatio
 async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world
-        .sandbox
-        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     let error = brief(&billing, &tenant).await.unwrap_err();
-    assert!(
-        matches!(error.advice(), Advice::TryAgain(_)) && error.unsettled(),
-        "{error:?}"
-    );
+    assert!(matches!(error.advice(), Advice::TryAgain(_)) && error.unsettled(), "{error:?}");
     assert!(billing.shutdown(Duration::from_secs(5)).await);
     world.sandbox.disarm();
     let recovery = world.billing();
@@ -242,19 +169,14 @@ async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
     let report = recovery.recover_once().await.unwrap();
     assert_eq!(report.settled.len(), 1);
     assert_eq!(report.backlog.rows, 0);
-    assert_eq!(
-        recovery.lookup(&tenant).await.unwrap(),
-        Some(report.settled[0].customer.clone())
-    );
+    assert_eq!(recovery.lookup(&tenant).await.unwrap(), Some(report.settled[0].customer.clone()));
 }
 
 #[tokio::test]
 async fn a_day_after_a_lost_answer_the_customer_is_found_and_not_made_again() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world
-        .sandbox
-        .arm(Rule::new(Fault::AnswerLost).method("POST").always());
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     brief(&billing, &tenant).await.unwrap_err();
     billing.shutdown(Duration::from_secs(5)).await;
     world.sandbox.disarm();
@@ -281,10 +203,7 @@ async fn a_lost_row_is_made_good_at_once_whatever_the_email() {
         let first = call(&billing, &tenant).await.unwrap();
         world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config");
         let again = world.billing();
-        let same = again
-            .get_or_create_stripe_customer(tenant.as_str(), email)
-            .await
-            .unwrap();
+        let same = again.get_or_create_stripe_customer(tenant.as_str(), email).await.unwrap();
         assert_eq!(same, first.customer);
     }
 }
@@ -297,24 +216,13 @@ async fn a_row_lost_for_more_than_a_day_is_found_by_look_first() {
     world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config");
     world.pass(25 * HOUR);
     let found = call(&world.look_first(), &tenant).await.unwrap();
-    assert_eq!(
-        (found.customer, found.outcome),
-        (first.customer, Outcome::Adopted)
-    );
+    assert_eq!((found.customer, found.outcome), (first.customer, Outcome::Adopted));
     // And where there is none, it makes one, under this generation's own key.
     let other = world.tenant(2).await;
-    assert_eq!(
-        call(&world.look_first(), &other).await.unwrap().outcome,
-        Outcome::Created
-    );
+    assert_eq!(call(&world.look_first(), &other).await.unwrap().outcome, Outcome::Created);
     let kinds = world.kinds(&other).await;
     assert_eq!(kinds, [K::Opened, K::Reopened, K::Created]);
-    assert!(
-        world
-            .live()
-            .iter()
-            .all(|it| it.idempotency_key.as_deref().unwrap().ends_with("/1"))
-    );
+    assert!(world.live().iter().all(|it| it.idempotency_key.as_deref().unwrap().ends_with("/1")));
 }
 
 #[tokio::test]
@@ -332,10 +240,7 @@ async fn after_a_restore_nothing_counts_as_none_for_five_hours() {
     brief(&billing, &tenant).await.unwrap_err();
     assert_eq!(world.creations(), 0);
     world.pass(HOUR + Duration::from_secs(600));
-    assert_eq!(
-        call(&billing, &tenant).await.unwrap().outcome,
-        Outcome::Created
-    );
+    assert_eq!(call(&billing, &tenant).await.unwrap().outcome, Outcome::Created);
 }
 
 #[tokio::test]
@@ -343,35 +248,22 @@ async fn an_email_that_stripe_refuses_is_final_for_that_email_alone() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     for _ in 0..2 {
-        let error = billing
-            .get_or_create_stripe_customer(tenant.as_str(), "who@com")
-            .await;
+        let error = billing.get_or_create_stripe_customer(tenant.as_str(), "who@com").await;
         let error = error.unwrap_err();
-        let Error::Refused(refusal) = &error else {
-            panic!("{error:?}")
-        };
+        let Error::Refused(refusal) = &error else { panic!("{error:?}") };
         assert_eq!(refusal.code.as_deref(), Some("email_invalid"));
         assert_eq!(error.advice(), Advice::GiveUp);
         assert!(!format!("{error} {error:?}").contains("who@com"), "{error}");
     }
     assert_eq!(world.creations(), 1, "a refusal is remembered");
-    assert_eq!(
-        call(&billing, &tenant).await.unwrap().outcome,
-        Outcome::Created
-    );
+    assert_eq!(call(&billing, &tenant).await.unwrap().outcome, Outcome::Created);
 }
 
 #[tokio::test]
 async fn a_caller_with_a_good_email_survives_joining_one_with_a_bad() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(
-        Fault::Delay {
-            ms: 100,
-            when: When::Before,
-        },
-        1,
-    );
+    world.fault(Fault::Delay { ms: 100, when: When::Before }, 1);
     let bad = billing.get_or_create_stripe_customer(tenant.as_str(), "who@com");
     let good = billing.get_or_create_stripe_customer(tenant.as_str(), "who@example.com");
     let (bad, good) = tokio::join!(bad, good);
@@ -383,52 +275,24 @@ async fn a_caller_with_a_good_email_survives_joining_one_with_a_bad() {
 async fn a_caller_that_hangs_up_cancels_nothing() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(
-        Fault::Delay {
-            ms: 300,
-            when: When::After,
-        },
-        1,
-    );
+    world.fault(Fault::Delay { ms: 300, when: When::After }, 1);
     let error = billing
-        .get_or_create(
-            &tenant,
-            &details("a@example.com"),
-            Duration::from_millis(100),
-        )
+        .get_or_create(&tenant, &details("a@example.com"), Duration::from_millis(100))
         .await
         .unwrap_err();
     assert!(error.unsettled(), "{error:?}");
-    assert!(
-        !billing.shutdown(Duration::from_millis(1)).await,
-        "it is still under way"
-    );
+    assert!(!billing.shutdown(Duration::from_millis(1)).await, "it is still under way");
     assert!(billing.shutdown(Duration::from_secs(5)).await);
     assert!(billing.lookup(&tenant).await.unwrap().is_some());
     let closed = call(&billing, &world.tenant(2).await).await.unwrap_err();
-    assert!(
-        matches!(
-            closed,
-            Error::Later {
-                unsettled: false,
-                ..
-            }
-        ),
-        "{closed:?}"
-    );
+    assert!(matches!(closed, Error::Later { unsettled: false, .. }), "{closed:?}");
 }
 
 #[tokio::test]
 async fn a_customer_at_hand_waits_for_its_database() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(
-        Fault::Delay {
-            ms: 300,
-            when: When::After,
-        },
-        1,
-    );
+    world.fault(Fault::Delay { ms: 300, when: When::After }, 1);
     let pending = tokio::spawn({
         let (billing, tenant) = (billing.clone(), tenant.clone());
         async move { call(&billing, &tenant).await }
@@ -443,20 +307,14 @@ async fn a_customer_at_hand_waits_for_its_database() {
     world.sql("ALTER TABLE elsewhere RENAME TO deleted_customer");
     world.pass(Duration::from_secs(20));
     world.recover_all(&billing).await;
-    assert_eq!(
-        billing.lookup(&tenant).await.unwrap(),
-        Some(id(&world.live()[0].id))
-    );
+    assert_eq!(billing.lookup(&tenant).await.unwrap(), Some(id(&world.live()[0].id)));
 }
 
 #[tokio::test]
 async fn stripe_down_is_try_again_later_and_leaves_nothing_that_is_not_mended() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
-    let stripe = world
-        .stripe("sk_test_1")
-        .with_base("http://127.0.0.1:9")
-        .unwrap();
+    let stripe = world.stripe("sk_test_1").with_base("http://127.0.0.1:9").unwrap();
     let clock = tenant_billing::SystemClock::shared();
     let billing = tenant_billing::Billing::new(
         std::sync::Arc::new(world.store()),
@@ -465,10 +323,7 @@ async fn stripe_down_is_try_again_later_and_leaves_nothing_that_is_not_mended() 
     );
     let error = brief(&billing, &tenant).await.unwrap_err();
     assert!(matches!(error.advice(), Advice::TryAgain(_)), "{error:?}");
-    assert_eq!(
-        call(&world.billing(), &tenant).await.unwrap().outcome,
-        Outcome::Created
-    );
+    assert_eq!(call(&world.billing(), &tenant).await.unwrap().outcome, Outcome::Created);
 }
 
 #[tokio::test]
@@ -477,16 +332,10 @@ async fn a_key_that_stripe_refuses_is_an_operators_matter() {
     let tenant = world.tenant(1).await;
     let billing = world.billing_with("sk_test_invalid1", Default::default());
     let error = call(&billing, &tenant).await.unwrap_err();
-    assert!(
-        matches!(error, Error::Operator(OperatorError::BadKey(_))),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::Operator(OperatorError::BadKey(_))), "{error:?}");
     let billing = world.billing_with("rk_test_noaccount", Default::default());
     let error = call(&billing, &tenant).await.unwrap_err();
-    assert!(
-        matches!(error, Error::Operator(OperatorError::AccountUnreadable(_))),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::Operator(OperatorError::AccountUnreadable(_))), "{error:?}");
     assert_eq!(world.state(&tenant).await, "no row");
 }
 
@@ -498,10 +347,7 @@ async fn a_database_belongs_to_one_account_and_mode() {
     for key in ["sk_live_1", "sk_test_acct_other"] {
         let billing = world.billing_with(key, Default::default());
         let error = call(&billing, &fresh).await.unwrap_err();
-        assert!(
-            matches!(error, Error::Operator(OperatorError::WrongAccount { .. })),
-            "{error:?}"
-        );
+        assert!(matches!(error, Error::Operator(OperatorError::WrongAccount { .. })), "{error:?}");
         assert_eq!(error.advice(), Advice::CallOperator);
         // A bound tenant needs no Stripe, so it is served whatever the key.
         assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound);

@@ -21,10 +21,7 @@ struct SqliteBench {
 impl SqliteBench {
     fn fresh() -> Self {
         let began = Timestamp::from_second(1_800_000_000).unwrap();
-        Self {
-            dir: TempDir::new().unwrap(),
-            clock: SteppedClock::at(began),
-        }
+        Self { dir: TempDir::new().unwrap(), clock: SteppedClock::at(began) }
     }
 
     fn path(&self) -> PathBuf {
@@ -37,9 +34,7 @@ impl SqliteBench {
 
     fn sql(&self) -> Connection {
         let connection = Connection::open(self.path()).unwrap();
-        connection
-            .pragma_update(None, "foreign_keys", true)
-            .unwrap();
+        connection.pragma_update(None, "foreign_keys", true).unwrap();
         connection
     }
 }
@@ -59,17 +54,13 @@ impl Bench for SqliteBench {
     }
 
     async fn remove_tenant(&self, tenant: &TenantId) {
-        self.sql()
-            .execute("DELETE FROM tenants WHERE id = ?1", [tenant.as_str()])
-            .unwrap();
+        self.sql().execute("DELETE FROM tenants WHERE id = ?1", [tenant.as_str()]).unwrap();
     }
 
     async fn set_column(&self, tenant: &TenantId, customer: Option<&CustomerId>) {
         let sql = "INSERT INTO tenant_config (id, tenant_id, stripe_customer_id) VALUES (?1, ?1, ?2)
                    ON CONFLICT (tenant_id) DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id";
-        self.sql()
-            .execute(sql, (tenant.as_str(), customer.map(CustomerId::as_str)))
-            .unwrap();
+        self.sql().execute(sql, (tenant.as_str(), customer.map(CustomerId::as_str))).unwrap();
     }
 
     async fn dump(&self) -> String {
@@ -116,81 +107,44 @@ async fn illegal_rows_cannot_be_written() {
     let legal = [
         ("'vacant'".to_owned(), String::new()),
         (format!("'pending', {asked}"), format!(", {request}")),
-        (
-            format!("'suspect', {asked}, 5, 0"),
-            format!(", {request}, quiet_until, sent"),
-        ),
-        (
-            format!("'rejected', {asked}, 'no'"),
-            format!(", {request}, refusal_message"),
-        ),
+        (format!("'suspect', {asked}, 5, 0"), format!(", {request}, quiet_until, sent")),
+        (format!("'rejected', {asked}, 'no'"), format!(", {request}, refusal_message")),
         ("'settled', 'cus_1'".to_owned(), ", customer_id".to_owned()),
     ];
     let illegal = [
         ("'napping'".to_owned(), String::new()),
         ("'vacant', 'cus_1'".to_owned(), ", customer_id".to_owned()),
-        (
-            "'vacant', 'acct_1'".to_owned(),
-            ", stripe_account".to_owned(),
-        ),
+        ("'vacant', 'acct_1'".to_owned(), ", stripe_account".to_owned()),
         ("'settled'".to_owned(), String::new()),
-        (
-            format!("'settled', 'cus_1', {asked}"),
-            format!(", customer_id, {request}"),
-        ),
+        (format!("'settled', 'cus_1', {asked}"), format!(", customer_id, {request}")),
         ("'pending'".to_owned(), String::new()),
         ("'pending', 'email=a'".to_owned(), ", body".to_owned()),
-        (
-            format!("'pending', {asked}, 5"),
-            format!(", {request}, quiet_until"),
-        ),
-        (
-            format!("'pending', {asked}, 'cus_1'"),
-            format!(", {request}, customer_id"),
-        ),
+        (format!("'pending', {asked}, 5"), format!(", {request}, quiet_until")),
+        (format!("'pending', {asked}, 'cus_1'"), format!(", {request}, customer_id")),
         (format!("'suspect', {asked}"), format!(", {request}")),
-        (
-            format!("'suspect', {asked}, 5"),
-            format!(", {request}, quiet_until"),
-        ),
-        (
-            format!("'suspect', {asked}, 5, 2"),
-            format!(", {request}, quiet_until, sent"),
-        ),
+        (format!("'suspect', {asked}, 5"), format!(", {request}, quiet_until")),
+        (format!("'suspect', {asked}, 5, 2"), format!(", {request}, quiet_until, sent")),
         (format!("'rejected', {asked}"), format!(", {request}")),
-        (
-            format!("'pending', {asked}, 'x'"),
-            format!(", {request}, refusal_code"),
-        ),
-        (
-            "'pending', 'acct_1', 'both', 'v', 'k', 'b'".to_owned(),
-            format!(", {request}"),
-        ),
+        (format!("'pending', {asked}, 'x'"), format!(", {request}, refusal_code")),
+        ("'pending', 'acct_1', 'both', 'v', 'k', 'b'".to_owned(), format!(", {request}")),
     ];
     let sql = bench.sql();
     let insert = |(values, names): &(String, String)| {
-        sql.execute(
-            &format!("{columns}{names}) VALUES ('t', 1, 1, 0, 0, 0, {values})"),
-            [],
-        )
+        sql.execute(&format!("{columns}{names}) VALUES ('t', 1, 1, 0, 0, 0, {values})"), [])
     };
     for case in &legal {
         insert(case).unwrap_or_else(|error| panic!("{case:?} is legal: {error}"));
-        sql.execute("DELETE FROM customer_provisioning", [])
-            .unwrap();
+        sql.execute("DELETE FROM customer_provisioning", []).unwrap();
     }
     for case in &illegal {
-        let error = insert(case)
-            .expect_err(&format!("{case:?} is illegal"))
-            .to_string();
+        let error = insert(case).expect_err(&format!("{case:?} is illegal")).to_string();
         assert!(error.contains("constraint failed"), "{case:?}: {error}");
     }
     for change in ["version = 0", "generation = 0", "attempts = -1"] {
         insert(&legal[0]).unwrap();
         let error = sql.execute(&format!("UPDATE customer_provisioning SET {change}"), []);
         assert!(error.unwrap_err().to_string().contains("CHECK"), "{change}");
-        sql.execute("DELETE FROM customer_provisioning", [])
-            .unwrap();
+        sql.execute("DELETE FROM customer_provisioning", []).unwrap();
     }
 }
 
@@ -202,10 +156,7 @@ async fn the_trail_cannot_be_rewritten() {
     let event = "INSERT INTO billing_event (tenant_id, at, kind, generation, detail)
                  VALUES ('t', 0, 'opened', 1, '')";
     sql.execute(event, []).unwrap();
-    for change in [
-        "UPDATE billing_event SET detail = 'x'",
-        "DELETE FROM billing_event",
-    ] {
+    for change in ["UPDATE billing_event SET detail = 'x'", "DELETE FROM billing_event"] {
         let error = sql.execute(change, []).unwrap_err().to_string();
         assert!(error.contains("append-only"), "{change}: {error}");
     }
@@ -263,9 +214,7 @@ fn host_schema(bench: &SqliteBench) -> Vec<(String, String)> {
     let mut statement = sql
         .prepare("SELECT name, sql FROM sqlite_schema WHERE name IN ('tenants', 'tenant_config')")
         .unwrap();
-    let rows = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
@@ -274,15 +223,9 @@ async fn a_newer_schema_is_used_only_where_it_says_so() {
     let bench = SqliteBench::fresh();
     bench.store().migrate().await.unwrap();
     let sql = bench.sql();
-    sql.execute("INSERT INTO tenant_billing_migration VALUES (1000, 0)", [])
-        .unwrap();
-    assert_eq!(
-        bench.store().migrate().await,
-        Ok(()),
-        "a rolling deploy: old and new side by side"
-    );
-    sql.execute("UPDATE installation SET oldest_program = 1000", [])
-        .unwrap();
+    sql.execute("INSERT INTO tenant_billing_migration VALUES (1000, 0)", []).unwrap();
+    assert_eq!(bench.store().migrate().await, Ok(()), "a rolling deploy: old and new side by side");
+    sql.execute("UPDATE installation SET oldest_program = 1000", []).unwrap();
     assert_eq!(bench.store().migrate().await, Err(StoreError::SchemaTooNew));
 }
 
@@ -303,10 +246,7 @@ async fn what_is_no_database_of_ours_is_said_so() {
         Ok((store, ())) => store.migrate().await,
         Err(error) => Err(error),
     };
-    assert!(
-        matches!(migrated, Err(StoreError::Corrupt(_))),
-        "{migrated:?}"
-    );
+    assert!(matches!(migrated, Err(StoreError::Corrupt(_))), "{migrated:?}");
 }
 
 #[tokio::test]
@@ -318,13 +258,9 @@ async fn a_column_that_holds_no_customer_id_is_an_operators_matter() {
     store.add_tenant(&tenant).await.unwrap();
     let sql = "INSERT INTO tenant_config (id, tenant_id, stripe_customer_id) VALUES ('c', ?1, '')";
     bench.sql().execute(sql, [tenant.as_str()]).unwrap();
-    for result in [
-        store.bound(&tenant).await.map(drop),
-        store.view(&tenant, None).await.map(drop),
-    ] {
-        let Err(StoreError::Corrupt(why)) = result else {
-            panic!("{result:?}")
-        };
+    for result in [store.bound(&tenant).await.map(drop), store.view(&tenant, None).await.map(drop)]
+    {
+        let Err(StoreError::Corrupt(why)) = result else { panic!("{result:?}") };
         assert!(why.contains("stripe_customer_id"), "{why}");
     }
 }

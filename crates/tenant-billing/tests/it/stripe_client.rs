@@ -1,9 +1,6 @@
 //! The Stripe client over real HTTP: what it sends, byte for byte, and what it makes of what comes.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "in helpers of tests, too, it is the assertion"
-)]
+#![expect(clippy::unwrap_used, reason = "in helpers of tests, too, it is the assertion")]
 
 mod answers;
 mod contract;
@@ -81,10 +78,7 @@ fn frozen() -> FrozenRequest {
 fn frozen_for(tenant: &str, email: &str) -> FrozenRequest {
     let origin = Origin {
         installation: InstallationId::parse("installation-1").unwrap(),
-        account: Account {
-            id: AccountId::parse("acct_1").unwrap(),
-            mode: Mode::Test,
-        },
+        account: Account { id: AccountId::parse("acct_1").unwrap(), mode: Mode::Test },
         stripe_account: None,
     };
     let details = CustomerDetails::new(Email::parse(email).unwrap());
@@ -114,16 +108,7 @@ fn no_answer(answer: Answer) -> String {
     match answer {
         Answer::Response { status, .. } => panic!("an answer came: {status}"),
         Answer::NoAnswer(why) => {
-            for secret in [
-                KEY,
-                "wire4711",
-                "://",
-                "127.0.0.1",
-                "@",
-                "%40",
-                "example",
-                "cus_",
-            ] {
+            for secret in [KEY, "wire4711", "://", "127.0.0.1", "@", "%40", "example", "cus_"] {
                 assert!(!why.contains(secret), "{why:?} tells {secret:?}");
             }
             assert!(why.len() < 100, "{why:?} is not short");

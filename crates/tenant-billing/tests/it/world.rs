@@ -63,17 +63,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let machine = SystemClock::shared();
-        let clock = Arc::new(TestClock {
-            machine,
-            ahead_ms: AtomicI64::new(0),
-        });
+        let clock = Arc::new(TestClock { machine, ahead_ms: AtomicI64::new(0) });
         let sandbox = Sandbox::start().await.unwrap();
-        let world = Self {
-            dir: TempDir::new().unwrap(),
-            clock,
-            sandbox,
-            not_ours: Vec::new(),
-        };
+        let world = Self { dir: TempDir::new().unwrap(), clock, sandbox, not_ours: Vec::new() };
         world.store().migrate().await.unwrap();
         world
     }
@@ -88,9 +80,7 @@ impl World {
 
     pub(crate) fn stripe(&self, key: &str) -> StripeClient {
         let key = SecretKey::parse(key).unwrap();
-        StripeClient::new(key, self.clock.clone())
-            .with_base(&self.sandbox.url())
-            .unwrap()
+        StripeClient::new(key, self.clock.clone()).with_base(&self.sandbox.url()).unwrap()
     }
 
     /// As another process would have it.
@@ -99,13 +89,7 @@ impl World {
     }
 
     pub(crate) fn look_first(&self) -> Billing {
-        self.billing_with(
-            "sk_test_1",
-            Policy {
-                look_first: true,
-                ..Policy::default()
-            },
-        )
+        self.billing_with("sk_test_1", Policy { look_first: true, ..Policy::default() })
     }
 
     pub(crate) fn billing_with(&self, key: &str, policy: Policy) -> Billing {
@@ -138,28 +122,16 @@ impl World {
 
     /// Arms a fault for the next creations.
     pub(crate) fn fault(&self, fault: Fault, times: u64) {
-        self.sandbox.arm(
-            Rule::new(fault)
-                .method("POST")
-                .path("/v1/customers")
-                .times(times),
-        );
+        self.sandbox.arm(Rule::new(fault).method("POST").path("/v1/customers").times(times));
     }
 
     pub(crate) fn live(&self) -> Vec<CustomerRecord> {
-        self.sandbox
-            .customers()
-            .into_iter()
-            .filter(|it| !it.deleted)
-            .collect()
+        self.sandbox.customers().into_iter().filter(|it| !it.deleted).collect()
     }
 
     pub(crate) fn creations(&self) -> usize {
         let requests = self.sandbox.requests();
-        requests
-            .iter()
-            .filter(|it| it.method == "POST" && it.path == "/v1/customers")
-            .count()
+        requests.iter().filter(|it| it.method == "POST" && it.path == "/v1/customers").count()
     }
 
     pub(crate) async fn state(&self, tenant: &TenantId) -> &'static str {
@@ -191,23 +163,12 @@ impl Drop for World {
         }
         let connection = Connection::open(self.path()).unwrap();
         let holds = |sql: &str, id: &str, tenant: &str| -> bool {
-            connection
-                .query_row(sql, [id, tenant], |row| row.get(0))
-                .unwrap()
+            connection.query_row(sql, [id, tenant], |row| row.get(0)).unwrap()
         };
         let mut made: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for customer in self
-            .live()
-            .into_iter()
-            .filter(|it| !self.not_ours.contains(&it.id))
-        {
-            let tenant = customer
-                .metadata
-                .get("tenantId")
-                .expect("ours names its tenant");
-            made.entry(tenant.clone())
-                .or_default()
-                .push(customer.id.clone());
+        for customer in self.live().into_iter().filter(|it| !self.not_ours.contains(&it.id)) {
+            let tenant = customer.metadata.get("tenantId").expect("ours names its tenant");
+            made.entry(tenant.clone()).or_default().push(customer.id.clone());
             let bound = "SELECT EXISTS (SELECT 1 FROM tenant_config
                          WHERE stripe_customer_id = ?1 AND tenant_id = ?2)";
             let surplus = "SELECT EXISTS (SELECT 1 FROM surplus_customer
@@ -234,22 +195,10 @@ pub(crate) fn id(text: &str) -> CustomerId {
 
 /// The usual call, with a deadline that a test can wait for.
 pub(crate) async fn call(billing: &Billing, tenant: &TenantId) -> Result<Provisioned, Error> {
-    billing
-        .get_or_create(
-            tenant,
-            &details("owner@example.com"),
-            Duration::from_secs(5),
-        )
-        .await
+    billing.get_or_create(tenant, &details("owner@example.com"), Duration::from_secs(5)).await
 }
 
 /// A call that is not patient, for what cannot work out anyway.
 pub(crate) async fn brief(billing: &Billing, tenant: &TenantId) -> Result<Provisioned, Error> {
-    billing
-        .get_or_create(
-            tenant,
-            &details("owner@example.com"),
-            Duration::from_millis(300),
-        )
-        .await
+    billing.get_or_create(tenant, &details("owner@example.com"), Duration::from_millis(300)).await
 }

@@ -62,24 +62,16 @@ async fn what_does_not_come_whole_is_no_answer() {
     const CUT: &str = "the answer's body was cut off";
     const LONG: &str = "the answer's body is longer than 32 MiB";
     let chunk = format!("{:x}\r\n{}\r\n", 1 << 20, "x".repeat(1 << 20));
-    let endless = format!(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}",
-        chunk.repeat(33)
-    );
+    let endless =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", chunk.repeat(33));
     for (reply, expected) in [
         ("", BROKEN),
         ("HTTP/1.1 200 OK\r\nContent-Le", BROKEN),
         ("SSH-2.0-OpenSSH_9.6 ann@example.com\r\n\r\n", BROKEN),
         ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", BROKEN),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", CUT),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"id\":\"c",
-            CUT,
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-            CUT,
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"id\":\"c", CUT),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", CUT),
         ("HTTP/1.1 200 OK\r\nContent-Length: 33554433\r\n\r\n", LONG),
         (&endless, LONG),
     ] {
@@ -102,23 +94,13 @@ async fn nobody_there() {
     let free = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let broken = "the connection ended, or spoke no HTTP, before an answer";
-    for (url, expected) in [
-        (&*free, "cannot connect: connection refused"),
-        (&*gone, broken),
-    ] {
+    for (url, expected) in [(&*free, "cannot connect: connection refused"), (&*gone, broken)] {
         let answer = client(url).list_customers(EMAIL, None).await;
         assert_eq!(no_answer(answer), expected);
     }
     // Where a proxy is set, it is the proxy that cannot be reached, or that answers for the name.
-    let known = [
-        "the host's name cannot be resolved",
-        "cannot connect",
-        "connecting timed out",
-    ];
-    match client("https://nobody.invalid")
-        .list_customers(EMAIL, None)
-        .await
-    {
+    let known = ["the host's name cannot be resolved", "cannot connect", "connecting timed out"];
+    match client("https://nobody.invalid").list_customers(EMAIL, None).await {
         answer @ Answer::NoAnswer(_) => {
             let why = no_answer(answer);
             assert!(known.iter().any(|it| why.starts_with(it)), "{why}");
@@ -133,11 +115,7 @@ async fn a_server_without_tls() {
     let wire = Wire::new([Reply::Slam]).await;
     let url = wire.url.replace("http:", "https:");
     let why = no_answer(client(&url).list_customers(EMAIL, None).await);
-    let known = [
-        "cannot connect",
-        "TLS failed",
-        "the machine's TLS trust roots cannot be read",
-    ];
+    let known = ["cannot connect", "TLS failed", "the machine's TLS trust roots cannot be read"];
     assert!(known.iter().any(|it| why.starts_with(it)), "{why}");
     for scrap in wire.seen().scraps {
         assert!(!scrap.contains("v1"), "nothing goes in the clear");

@@ -35,10 +35,7 @@ async fn the_fake() {
 async fn the_fake_fails_to_order() {
     let fake = FakeStripe::new();
     fake.fail_next(Answer::NoAnswer("lost".into()));
-    assert!(matches!(
-        create(&fake, TENANT, EMAIL).await,
-        Verdict::Failed(Failure::Again(None))
-    ));
+    assert!(matches!(create(&fake, TENANT, EMAIL).await, Verdict::Failed(Failure::Again(None))));
     assert!(fake.customers().is_empty());
     made(create(&fake, TENANT, EMAIL).await);
 }
@@ -50,10 +47,7 @@ async fn check(stripe: &dyn Stripe, delete: impl Fn(&CustomerId) -> bool) {
     // A key is one request and one Customer.
     let (ours, replayed) = made(create(stripe, TENANT, EMAIL).await);
     assert!(!replayed);
-    assert_eq!(
-        made(create(stripe, TENANT, EMAIL).await),
-        (ours.clone(), true)
-    );
+    assert_eq!(made(create(stripe, TENANT, EMAIL).await), (ours.clone(), true));
     let mismatched = create(stripe, TENANT, "bob@example.com").await;
     assert_eq!(mismatched, Verdict::Failed(Failure::Mismatched));
     let Verdict::Failed(Failure::Refused(why)) = create(stripe, "t-2", "ann@com").await else {
@@ -64,10 +58,7 @@ async fn check(stripe: &dyn Stripe, delete: impl Fn(&CustomerId) -> bool) {
     // A refusal is not saved under the key.
     made(create(stripe, "t-2", "ann@example.com").await);
 
-    let found = found(read(
-        &stripe.retrieve_customer(&ours).await,
-        answer::Customer::parse,
-    ));
+    let found = found(read(&stripe.retrieve_customer(&ours).await, answer::Customer::parse));
     assert!(found.names(&TenantId::parse(TENANT).unwrap()) && !found.deleted);
     let missing = stripe.retrieve_customer(&customer("cus_nobody")).await;
     assert_eq!(read(&missing, answer::Customer::parse), Reading::Missing);
@@ -79,9 +70,7 @@ async fn check(stripe: &dyn Stripe, delete: impl Fn(&CustomerId) -> bool) {
     let first = customers(&stripe.list_customers("many@example.com", None).await);
     assert_eq!((first.data.len(), first.has_more), (100, false));
     let first_id = &first.data[99].id;
-    let rest = stripe
-        .list_customers("many@example.com", Some(first_id))
-        .await;
+    let rest = stripe.list_customers("many@example.com", Some(first_id)).await;
     assert!(customers(&rest).data.is_empty());
     let one = stripe.list_customers(EMAIL, None).await;
     assert_eq!(customers(&one).data[0].id, ours);
@@ -100,20 +89,13 @@ async fn check(stripe: &dyn Stripe, delete: impl Fn(&CustomerId) -> bool) {
     assert_eq!((events.data.len(), events.has_more), (2, false));
     let oldest = &events.data[1];
     assert_eq!(oldest.customer, ours);
-    assert_eq!(
-        oldest.idempotency_key.as_deref(),
-        Some(frozen().key.as_str())
-    );
+    assert_eq!(oldest.idempotency_key.as_deref(), Some(frozen().key.as_str()));
 
     // A deleted one is still there to be retrieved, is not listed, and its key still answers.
     assert!(delete(&ours) && !delete(&ours));
     let gone = stripe.retrieve_customer(&ours).await;
     assert!(self::found(read(&gone, answer::Customer::parse)).deleted);
-    assert!(
-        customers(&stripe.list_customers(EMAIL, None).await)
-            .data
-            .is_empty()
-    );
+    assert!(customers(&stripe.list_customers(EMAIL, None).await).data.is_empty());
     assert_eq!(made(create(stripe, TENANT, EMAIL).await), (ours, true));
 }
 

@@ -1,5 +1,7 @@
 //! What is sent: request line, headers and body of every endpoint.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tenant_billing::{
     SecretKey, StripeClient, SystemClock,
@@ -33,10 +35,8 @@ macro_rules! check {
         let wire = Wire::new([Reply::json(r#"{"id":"x"}"#)]).await;
         let $client = client(&wire.url);
         assert_eq!(response($call.await), (200, r#"{"id":"x"}"#.into()));
-        let expected = format!(
-            "{} HTTP/1.1\n{ALWAYS}{}accept: */*\n{}",
-            $line, $more_headers, $body
-        );
+        let expected =
+            format!("{} HTTP/1.1\n{ALWAYS}{}accept: */*\n{}", $line, $more_headers, $body);
         assert_eq!(told(&wire), expected);
     }};
 }
@@ -144,11 +144,7 @@ fn bases() {
         let key = SecretKey::parse("rk_live_1").unwrap();
         StripeClient::new(key, SystemClock::shared())
     };
-    for good in [
-        "https://api.stripe.com",
-        "http://[::1]:12111/x/",
-        "HTTP://localhost",
-    ] {
+    for good in ["https://api.stripe.com", "http://[::1]:12111/x/", "HTTP://localhost"] {
         assert!(new().with_base(good).is_ok(), "{good}");
     }
     for (bad, reason) in [
@@ -167,4 +163,29 @@ fn bases() {
         assert_eq!(error.field, "STRIPE_API_BASE");
         assert_eq!(error.reason, reason, "{bad}");
     }
+}
+
+/// With its own defaults, none of which may get past ours.
+#[tokio::test]
+async fn a_host_may_bring_its_client() {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let host = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .user_agent("host/1")
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let wire = Wire::new([Reply::json("{}")]).await;
+    let key = SecretKey::parse("sk_test_wire4711").unwrap();
+    let client = StripeClient::new(key, SystemClock::shared()).with_http(host);
+    let client = client.with_base(&wire.url).unwrap();
+    response(client.account().await);
+    let text = told(&wire);
+    assert_eq!(text, format!("GET /v1/account HTTP/1.1\n{ALWAYS}accept: */*\n\n"));
 }

@@ -29,11 +29,7 @@ async fn faults_that_leave_no_answer() {
             let sent = sandbox.counters().requests;
             let why = no_answer(client.create_customer(&frozen(), BEGIN_BY).await);
             assert!(why.starts_with(expected), "{fault:?}: {why}");
-            assert_eq!(
-                sandbox.counters().requests,
-                sent + 1,
-                "{fault:?} is not retried"
-            );
+            assert_eq!(sandbox.counters().requests, sent + 1, "{fault:?} is not retried");
         }
         let request = frozen();
         let answer = client.create_customer(&request, BEGIN_BY).await;
@@ -46,12 +42,7 @@ async fn faults_that_leave_no_answer() {
 async fn faults_that_are_answers() {
     for (fault, expected) in [
         (Fault::BadGateway { when: When::After }, 502),
-        (
-            Fault::RateLimited {
-                retry_after: Some(2),
-            },
-            429,
-        ),
+        (Fault::RateLimited { retry_after: Some(2) }, 429),
         (Fault::ServerError { should_retry: true }, 500),
         (Fault::StoredError { side_effect: true }, 500),
     ] {

@@ -30,10 +30,7 @@ async fn a_window_that_closes_while_connecting_lets_nothing_out() {
     assert_eq!(no_answer(answer), CLOSED);
     let seen = wire.ended().await;
     assert_eq!(seen.opened, 1, "it did connect");
-    assert!(
-        seen.requests.is_empty() && seen.scraps.is_empty(),
-        "{seen:?}"
-    );
+    assert!(seen.requests.is_empty() && seen.scraps.is_empty(), "{seen:?}");
 }
 
 #[tokio::test]

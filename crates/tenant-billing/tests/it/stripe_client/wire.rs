@@ -123,8 +123,7 @@ async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
     drop(socket);
     let seen = &mut state.lock().unwrap().seen;
     if !buffer.is_empty() {
-        seen.scraps
-            .push(String::from_utf8_lossy(&buffer).into_owned());
+        seen.scraps.push(String::from_utf8_lossy(&buffer).into_owned());
     }
     seen.ended += 1;
 }
@@ -135,8 +134,9 @@ fn is_whole(bytes: &[u8]) -> bool {
         return false;
     };
     let head = head.to_ascii_lowercase();
-    let length = head.split("content-length: ").nth(1).map_or(0, |rest| {
-        rest.lines().next().unwrap().parse::<usize>().unwrap()
-    });
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .map_or(0, |rest| rest.lines().next().unwrap().parse::<usize>().unwrap());
     body.len() >= length
 }

@@ -1,0 +1,7 @@
+//! The HTTP side: connections, and the translation between their bytes and the rest of the crate.
+
+mod payload;
+mod server;
+mod socket;
+
+pub(crate) use self::server::serve;

@@ -1,0 +1,85 @@
+//! A response body that may stop halfway.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+/// A body. Its length, as announced in `Content-Length`, is always that of the whole.
+#[derive(Debug)]
+pub(super) struct Payload {
+    rest: Bytes,
+    announced: u64,
+    /// How many bytes may leave before the body breaks off.
+    cut: Option<Cut>,
+}
+
+#[derive(Debug)]
+enum Cut {
+    /// After so many bytes.
+    After(usize),
+    /// Those have been handed over; the connection gets a turn to send them.
+    Flushing,
+    Now,
+}
+
+impl Payload {
+    /// The whole of it.
+    pub(super) fn whole(body: impl Into<Bytes>) -> Payload {
+        let rest = body.into();
+        Payload { announced: rest.len() as u64, rest, cut: None }
+    }
+
+    /// The first half of it, and then a broken connection.
+    pub(super) fn half(body: impl Into<Bytes>) -> Payload {
+        let whole = Payload::whole(body);
+        Payload { cut: Some(Cut::After(whole.rest.len() / 2)), ..whole }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.cut {
+            None if self.rest.is_empty() => Poll::Ready(None),
+            None => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest))))),
+            Some(Cut::After(bytes)) => {
+                self.cut = Some(Cut::Flushing);
+                Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(bytes)))))
+            }
+            Some(Cut::Flushing) => {
+                self.cut = Some(Cut::Now);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Cut::Now) => Poll::Ready(Some(Err(Broken))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.cut.is_none() && self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.announced)
+    }
+}
+
+/// The connection ends here, on purpose.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a fault ended the connection")
+    }
+}
+
+impl std::error::Error for Broken {}

@@ -1,0 +1,111 @@
+//! What the sandbox tells about itself: the Customers it holds, the requests it had, its counters.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+/// The log keeps so many requests.
+const LOGGED: usize = 100_000;
+
+/// A Customer, of any account and mode, live or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CustomerRecord {
+    /// `cus_…`.
+    pub id: String,
+    /// The account it belongs to, `acct_…`.
+    pub account: String,
+    /// Whether it is live or test data.
+    pub livemode: bool,
+    /// Its e-mail address, now or when it was deleted.
+    pub email: Option<String>,
+    /// Its name, now or when it was deleted.
+    pub name: Option<String>,
+    /// Its metadata, now or when it was deleted.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was created, in seconds since the Unix epoch of sandbox time.
+    pub created: i64,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// The idempotency key of the request that created it.
+    pub idempotency_key: Option<String>,
+}
+
+/// A request to the Stripe API, as it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RequestRecord {
+    /// The `Request-Id`, `req_…`, even where the caller never saw it.
+    pub id: String,
+    /// `POST`, …
+    pub method: String,
+    /// The path, without its query.
+    pub path: String,
+    /// The account it acted on, unless its API key was refused.
+    pub account: Option<String>,
+    /// Its API key's mode, unless that was refused.
+    pub livemode: Option<bool>,
+    /// The idempotency key.
+    pub idempotency_key: Option<String>,
+    /// The status that was sent; none when the caller got no answer.
+    pub status: Option<u16>,
+    /// `answered`, `replayed`, `conflict`, or the kind of the fault that took the answer's place.
+    pub outcome: String,
+    /// The kind of the fault that struck, if one did.
+    pub fault: Option<String>,
+}
+
+/// What happened since the start, or the last reset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Requests to the Stripe API, whatever became of them.
+    pub requests: u64,
+    /// The same by endpoint, such as `GET /v1/customers/{id}`.
+    pub by_endpoint: BTreeMap<String, u64>,
+    /// Customers created.
+    pub customers_created: u64,
+    /// Customers deleted, by the API or in the dashboard.
+    pub customers_deleted: u64,
+    /// Answers that were replays of a saved one.
+    pub replays: u64,
+    /// Answers that said that the key is in use.
+    pub conflicts: u64,
+    /// Faults that struck, by kind.
+    pub faults: BTreeMap<String, u64>,
+}
+
+/// The log and the counters.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) requests: VecDeque<RequestRecord>,
+    pub(crate) counters: Counters,
+}
+
+impl Log {
+    /// Notes a request that ended.
+    pub(crate) fn note(&mut self, endpoint: &'static str, request: RequestRecord) {
+        let counters = &mut self.counters;
+        counters.requests += 1;
+        *entry(&mut counters.by_endpoint, endpoint) += 1;
+        match request.outcome.as_str() {
+            "replayed" => counters.replays += 1,
+            "conflict" => counters.conflicts += 1,
+            _ => {}
+        }
+        if let Some(kind) = &request.fault {
+            *entry(&mut counters.faults, kind) += 1;
+        }
+        if self.requests.len() == LOGGED {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(request);
+    }
+}
+
+fn entry<'a>(counters: &'a mut BTreeMap<String, u64>, name: &str) -> &'a mut u64 {
+    if !counters.contains_key(name) {
+        counters.insert(name.to_owned(), 0);
+    }
+    counters.get_mut(name).expect("just inserted")
+}

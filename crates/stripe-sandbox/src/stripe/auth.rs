@@ -1,0 +1,109 @@
+//! API keys: whose data a request sees.
+//!
+//! Any well-formed key is accepted, and says by its own text which account and mode it belongs to,
+//! so that a test needs no set-up to have two accounts, or a key that may not read its account.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::error::ApiError;
+use crate::state::mutation::Scope;
+
+/// The account of every key that names none.
+const ACCOUNT: &str = "acct_sandbox";
+
+/// Who is calling, and for which account.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The account and mode acted on.
+    pub(crate) scope: Scope,
+    /// Whether that account is a connected one: another than the key's own.
+    pub(crate) connected: bool,
+    /// Whether a restricted key lacks the permission to read its account.
+    pub(crate) without_account: bool,
+    /// The key, fit for an error message.
+    pub(crate) masked: String,
+}
+
+impl Caller {
+    /// Reads the `Authorization` and `Stripe-Account` headers.
+    pub(crate) fn read(auth: Option<&str>, account: Option<&str>) -> Result<Caller, ApiError> {
+        let key =
+            auth.and_then(key_of).filter(|key| !key.is_empty()).ok_or_else(ApiError::no_key)?;
+        let masked = masked(&key);
+        let parts = Parts::of(&key).ok_or_else(|| ApiError::bad_key(&masked))?;
+        let own = own_account(parts.rest);
+        let acted_on = match account {
+            None => own.clone(),
+            Some(id) if is_account(id) => id.to_owned(),
+            Some(id) => return Err(ApiError::account(&masked, id)),
+        };
+        Ok(Caller {
+            connected: acted_on != own,
+            scope: Scope { account: acted_on, livemode: parts.livemode },
+            without_account: parts.restricted && parts.rest.starts_with("noaccount"),
+            masked,
+        })
+    }
+}
+
+struct Parts<'a> {
+    restricted: bool,
+    livemode: bool,
+    rest: &'a str,
+}
+
+impl Parts<'_> {
+    fn of(key: &str) -> Option<Parts<'_>> {
+        let (kind, rest) = key.split_once('_')?;
+        let (mode, rest) = rest.split_once('_')?;
+        let restricted = match kind {
+            "sk" => false,
+            "rk" => true,
+            _ => return None,
+        };
+        let livemode = match mode {
+            "test" => false,
+            "live" => true,
+            _ => return None,
+        };
+        let word = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let known = word && !rest.starts_with("invalid");
+        known.then_some(Parts { restricted, livemode, rest })
+    }
+}
+
+/// The account that the text after the mode names: `acct_NAME`, up to the end of the NAME.
+fn own_account(rest: &str) -> String {
+    let name = rest.strip_prefix("acct_").unwrap_or_default();
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
+    if end == 0 { ACCOUNT.to_owned() } else { format!("acct_{}", &name[..end]) }
+}
+
+fn is_account(id: &str) -> bool {
+    let name = id.strip_prefix("acct_").unwrap_or_default();
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn key_of(header: &str) -> Option<String> {
+    let (scheme, credentials) = header.trim().split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(credentials.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64_STANDARD.decode(credentials).ok()?).ok()?;
+    Some(decoded.split_once(':').map_or(decoded.as_str(), |(user, _)| user).to_owned())
+}
+
+/// Kind, mode and the last four characters of a key; stars for what lies between.
+fn masked(key: &str) -> String {
+    let shown = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
+    let prefix = shown.into_iter().find(|prefix| key.starts_with(prefix)).unwrap_or_default();
+    let secret: Vec<char> = key[prefix.len()..].chars().collect();
+    let hidden = secret.len().saturating_sub(4);
+    let tail: String = if hidden == 0 { String::new() } else { secret[hidden..].iter().collect() };
+    format!("{prefix}{}{tail}", "*".repeat(hidden.max(4)))
+}

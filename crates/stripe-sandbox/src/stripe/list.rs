@@ -1,0 +1,162 @@
+//! Lists: newest first, by cursor.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::params::Params;
+
+/// What a caller asked of a list.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) limit: usize,
+    pub(crate) cursor: Option<Cursor>,
+    /// Creation times in milliseconds: from the first on and before the second.
+    pub(crate) created_ms: Range<i64>,
+}
+
+/// Where a page begins or ends; the object at the cursor is not on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cursor {
+    After(String),
+    Before(String),
+}
+
+/// A cursor, once the position of its object is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At {
+    After(u32),
+    Before(u32),
+}
+
+/// The positions a list is made from.
+pub(crate) enum Source<'a> {
+    /// All of a stretch.
+    Stretch(Range<u32>),
+    /// A selection, newest first.
+    Chain(Box<dyn Iterator<Item = u32> + 'a>),
+}
+
+const BOUNDS: [&str; 5] = ["created", "created[gt]", "created[gte]", "created[lt]", "created[lte]"];
+
+impl Wanted {
+    /// Whether a parameter belongs to every list.
+    pub(crate) fn knows(name: &str) -> bool {
+        ["limit", "starting_after", "ending_before"].contains(&name) || BOUNDS.contains(&name)
+    }
+
+    /// Reads the parameters that every list has.
+    pub(crate) fn read(params: &Params) -> Result<Wanted, ApiError> {
+        let after = params.get("starting_after");
+        let before = params.get("ending_before");
+        let cursor = match (after, before) {
+            (None, None) => None,
+            (Some(id), None) => Some(Cursor::After(id.to_owned())),
+            (None, Some(id)) => Some(Cursor::Before(id.to_owned())),
+            (Some(_), Some(_)) => {
+                let message = "You can only use one of the parameters starting_after and \
+                               ending_before at a time.";
+                return Err(ApiError::invalid("starting_after", message.to_owned()));
+            }
+        };
+        Ok(Wanted { limit: limit(params)?, cursor, created_ms: created(params)? })
+    }
+
+    /// Finds the cursor's position; an id that is nowhere is the caller's mistake.
+    pub(crate) fn at(
+        &self,
+        what: &str,
+        position: impl Fn(&str) -> Option<u32>,
+    ) -> Result<Option<At>, ApiError> {
+        let (id, param) = match &self.cursor {
+            None => return Ok(None),
+            Some(Cursor::After(id)) => (id, "starting_after"),
+            Some(Cursor::Before(id)) => (id, "ending_before"),
+        };
+        let position = position(id).ok_or_else(|| ApiError::no_such(what, id, param))?;
+        let after = matches!(self.cursor, Some(Cursor::After(_)));
+        Ok(Some(if after { At::After(position) } else { At::Before(position) }))
+    }
+}
+
+/// The page size, 10 unless said.
+pub(crate) fn limit(params: &Params) -> Result<usize, ApiError> {
+    let bound = match params.integer("limit")? {
+        None => return Ok(10),
+        Some(limit @ 1..=100) => return Ok(limit as usize),
+        Some(limit) if limit < 1 => ("greater than or equal to 1", limit),
+        Some(limit) => ("less than or equal to 100", limit),
+    };
+    let message = format!("This value must be {} (it currently is '{}').", bound.0, bound.1);
+    Err(ApiError::integer("limit", message))
+}
+
+/// Makes a page: its positions, newest first, and whether there are more in its direction.
+pub(crate) fn page(
+    source: Source<'_>,
+    at: Option<At>,
+    limit: usize,
+    keep: impl Fn(u32) -> bool,
+) -> (Vec<u32>, bool) {
+    let walk: Box<dyn Iterator<Item = u32> + '_> = match (source, at) {
+        (Source::Stretch(all), None) => Box::new(all.rev()),
+        (Source::Stretch(all), Some(At::After(at))) => Box::new((all.start..all.end.min(at)).rev()),
+        (Source::Stretch(all), Some(At::Before(at))) => Box::new(all.start.max(at + 1)..all.end),
+        (Source::Chain(chain), None) => chain,
+        (Source::Chain(chain), Some(At::After(at))) => {
+            Box::new(chain.skip_while(move |p| *p >= at))
+        }
+        (Source::Chain(chain), Some(At::Before(at))) => {
+            let mut newer: Vec<u32> = chain.take_while(|position| *position > at).collect();
+            newer.reverse();
+            Box::new(newer.into_iter())
+        }
+    };
+    let mut positions: Vec<u32> = walk.filter(|position| keep(*position)).take(limit + 1).collect();
+    let more = positions.len() > limit;
+    positions.truncate(limit);
+    if let Some(At::Before(_)) = at {
+        positions.reverse();
+    }
+    (positions, more)
+}
+
+/// A list object.
+#[derive(Debug, Serialize)]
+pub(crate) struct ListObject<T> {
+    object: &'static str,
+    data: Vec<T>,
+    has_more: bool,
+    url: &'static str,
+}
+
+/// A list of what is at `url`.
+pub(crate) fn object<T: Serialize>(
+    url: &'static str,
+    data: Vec<T>,
+    has_more: bool,
+) -> ListObject<T> {
+    ListObject { object: "list", data, has_more, url }
+}
+
+/// The bounds on `created`. Stripe counts in whole seconds, the sandbox keeps milliseconds.
+fn created(params: &Params) -> Result<Range<i64>, ApiError> {
+    let mut from = i64::MIN;
+    let mut until = i64::MAX;
+    for name in BOUNDS {
+        let Some(seconds) = params.integer(name)? else {
+            continue;
+        };
+        let second = seconds.saturating_mul(1000);
+        let next = seconds.saturating_add(1).saturating_mul(1000);
+        match name {
+            "created[gt]" => from = from.max(next),
+            "created[gte]" => from = from.max(second),
+            "created[lt]" => until = until.min(second),
+            "created[lte]" => until = until.min(next),
+            _ => (from, until) = (from.max(second), until.min(next)),
+        }
+    }
+    Ok(from..until)
+}

@@ -1,0 +1,181 @@
+//! `/_sandbox/…`.
+
+use serde_json::{Value, json};
+use stripe_sandbox::Sandbox;
+
+use crate::client::{Answer, create, get, request};
+
+async fn control(sandbox: &Sandbox, method: &str, what: &str, body: &Value) -> Answer {
+    let request = request(&sandbox.url(), method, &format!("/_sandbox/{what}"));
+    request.body(&body.to_string()).send().await
+}
+
+async fn look(sandbox: &Sandbox, what: &str) -> Value {
+    let answer = control(sandbox, "GET", what, &json!({})).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    answer.json()
+}
+
+#[tokio::test]
+async fn what_happened_can_be_looked_up() {
+    let sandbox = Sandbox::start().await.unwrap();
+    assert_eq!(look(&sandbox, "health").await, json!({"status": "ok"}));
+    let fields = [("email", "anna@example.com"), ("metadata[tenantId]", "t1")];
+    let id = create(&sandbox, &fields).key("k").send().await.id();
+    create(&sandbox, &fields).key("k").send().await.id();
+    get(&sandbox, "/v1/customers").auth("nonsense").send().await;
+    assert!(sandbox.delete_customer(&id));
+
+    let created = sandbox.customers()[0].created;
+    let customer = json!({
+        "id": id, "account": "acct_sandbox", "livemode": false, "email": "anna@example.com",
+        "name": null, "metadata": {"tenantId": "t1"}, "created": created, "deleted": true,
+        "idempotency_key": "k",
+    });
+    assert_eq!(look(&sandbox, "customers").await, json!({"customers": [customer]}));
+    assert_eq!(
+        look(&sandbox, "counters").await,
+        json!({
+            "requests": 3,
+            "by_endpoint": {"POST /v1/customers": 2, "GET /v1/customers": 1},
+            "customers_created": 1, "customers_deleted": 1, "replays": 1, "conflicts": 0,
+            "faults": {},
+        })
+    );
+    let log = look(&sandbox, "requests").await;
+    let told = |at: usize, what: &str| log["requests"][at][what].clone();
+    assert_eq!([told(0, "outcome"), told(1, "outcome")], ["answered", "replayed"]);
+    assert_eq!([told(0, "idempotency_key"), told(2, "idempotency_key")], [json!("k"), Value::Null]);
+    assert_eq!([told(1, "account"), told(2, "account")], [json!("acct_sandbox"), Value::Null]);
+    assert_eq!([told(1, "status"), told(2, "status")], [json!(200), json!(401)]);
+    assert_eq!([told(2, "method"), told(2, "path")], ["GET", "/v1/customers"]);
+}
+
+#[tokio::test]
+async fn the_clock_goes_forward() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let before = look(&sandbox, "clock").await["now"].as_i64().unwrap();
+    let after =
+        control(&sandbox, "POST", "clock", &json!({"advance_seconds": 86_400})).await.json();
+    let passed = after["now"].as_i64().unwrap() - before;
+    assert!((86_400..86_460).contains(&passed), "{passed}");
+    assert_eq!(after["ahead_seconds"], 86_400);
+    let created = create(&sandbox, &[]).send().await.json()["created"].as_i64().unwrap();
+    assert!((86_400..86_460).contains(&(created - before)));
+}
+
+#[tokio::test]
+async fn faults_are_armed_and_disarmed() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let rule = json!({
+        "method": "post", "path_prefix": "/v1/customers", "tenant": "t1", "idempotency_key_contains": "k",
+        "times": 2, "fault": {"kind": "bad_gateway", "when": "after"},
+    });
+    assert_eq!(control(&sandbox, "POST", "faults", &rule).await.status, 200);
+    let fields = [("metadata[tenantId]", "t1")];
+    let statuses = async |key: &str| create(&sandbox, &fields).key(key).send().await.status;
+    assert_eq!([statuses("k1").await, statuses("k1").await, statuses("k1").await], [502, 502, 200]);
+    let mut armed = rule.clone();
+    armed["method"] = "POST".into();
+    (armed["matched"], armed["struck"]) = (3.into(), 2.into());
+    assert_eq!(look(&sandbox, "faults").await, json!({"rules": [armed], "chaos": null}));
+
+    let chaos = json!({"seed": 1, "probabilities": {"request_lost": 1.0}, "methods": ["GET"], "max_delay_ms": 5});
+    assert_eq!(control(&sandbox, "PUT", "chaos", &chaos).await.json()["chaos"], chaos);
+    assert!(get(&sandbox, "/v1/customers").try_send().await.is_err());
+    control(&sandbox, "DELETE", "faults", &json!({})).await;
+    assert_eq!(look(&sandbox, "faults").await, json!({"rules": [], "chaos": null}));
+    assert_eq!(get(&sandbox, "/v1/customers").send().await.status, 200);
+}
+
+#[tokio::test]
+async fn every_fault_can_be_named_in_json() {
+    let sandbox = Sandbox::start().await.unwrap();
+    for fault in [
+        json!({"kind": "request_lost"}),
+        json!({"kind": "answer_lost"}),
+        json!({"kind": "delay", "ms": 5, "when": "after"}),
+        json!({"kind": "reset", "when": "before"}),
+        json!({"kind": "truncated_body"}),
+        json!({"kind": "bad_gateway", "when": "before"}),
+        json!({"kind": "rate_limited", "retry_after": 1}),
+        json!({"kind": "server_error", "should_retry": true}),
+        json!({"kind": "stored_error", "side_effect": true}),
+    ] {
+        let rule = json!({"fault": fault, "nth": 1});
+        let armed = control(&sandbox, "POST", "faults", &rule).await.json();
+        assert_eq!(armed["rules"].as_array().unwrap().last().unwrap()["fault"], fault);
+    }
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_by_the_name_of_its_field() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let answer_lost = json!({"kind": "answer_lost"});
+    for (method, what, body, field) in [
+        ("POST", "clock", json!({}), "advance_seconds"),
+        ("POST", "clock", json!({"advance_seconds": -1}), "advance_seconds"),
+        ("POST", "clock", json!({"advance_seconds": 1, "x": 1}), "x"),
+        ("POST", "clock", json!([]), "(body)"),
+        ("PUT", "lag", json!({"search_seconds": "1"}), "search_seconds"),
+        ("PUT", "lag", json!({"search": 1}), "search"),
+        ("POST", "faults", json!({}), "fault"),
+        ("POST", "faults", json!({"fault": "answer_lost"}), "fault"),
+        ("POST", "faults", json!({"fault": {}}), "fault.kind"),
+        ("POST", "faults", json!({"fault": {"kind": "sloth"}}), "fault.kind"),
+        ("POST", "faults", json!({"fault": {"kind": "delay"}}), "fault.ms"),
+        ("POST", "faults", json!({"fault": {"kind": "reset", "when": "now"}}), "fault.when"),
+        ("POST", "faults", json!({"fault": {"kind": "reset", "ms": 1}}), "fault.ms"),
+        ("POST", "faults", json!({"fault": {"kind": "stored_error"}}), "fault.side_effect"),
+        ("POST", "faults", json!({"fault": answer_lost, "nth": 0}), "nth"),
+        ("POST", "faults", json!({"fault": answer_lost, "times": 1.5}), "times"),
+        ("POST", "faults", json!({"fault": answer_lost, "method": 1}), "method"),
+        ("POST", "faults", json!({"fault": answer_lost, "path": "/v1"}), "path"),
+        ("PUT", "chaos", json!({"probabilities": {}}), "seed"),
+        ("PUT", "chaos", json!({"seed": 1}), "probabilities"),
+        ("PUT", "chaos", json!({"seed": 1, "probabilities": {"sloth": 1}}), "probabilities.sloth"),
+        (
+            "PUT",
+            "chaos",
+            json!({"seed": 1, "probabilities": {"delay": 1.1}}),
+            "probabilities.delay",
+        ),
+        (
+            "PUT",
+            "chaos",
+            json!({"seed": 1, "probabilities": {"delay": 0.6, "reset": 0.6}}),
+            "probabilities",
+        ),
+        ("PUT", "chaos", json!({"seed": 1, "probabilities": {}, "methods": "GET"}), "methods"),
+    ] {
+        let answer = control(&sandbox, method, what, &body).await;
+        assert_eq!(answer.status, 400, "{what} {body}");
+        assert_eq!(answer.json()["error"]["field"], field, "{what} {body}");
+    }
+    assert_eq!(look(&sandbox, "faults").await, json!({"rules": [], "chaos": null}));
+    assert_eq!(control(&sandbox, "GET", "nothing", &json!({})).await.status, 404);
+    assert_eq!(control(&sandbox, "PATCH", "clock", &json!({})).await.status, 404);
+}
+
+#[tokio::test]
+async fn lag_is_set_field_by_field_and_reset_forgets_everything() {
+    let sandbox = Sandbox::start().await.unwrap();
+    control(&sandbox, "PUT", "lag", &json!({"search_seconds": 5})).await;
+    let lag = control(&sandbox, "PUT", "lag", &json!({"events_seconds": 7})).await;
+    assert_eq!(lag.json(), json!({"search_seconds": 5, "events_seconds": 7}));
+    let old = create(&sandbox, &[]).key("k").send().await.id();
+    control(&sandbox, "POST", "clock", &json!({"advance_seconds": 60})).await;
+    control(&sandbox, "POST", "faults", &json!({"fault": {"kind": "reset"}, "times": 9})).await;
+
+    assert_eq!(control(&sandbox, "POST", "reset", &json!({})).await.status, 200);
+    assert_eq!(look(&sandbox, "customers").await, json!({"customers": []}));
+    assert_eq!(look(&sandbox, "requests").await, json!({"requests": []}));
+    assert_eq!(look(&sandbox, "counters").await["requests"], 0);
+    assert_eq!(look(&sandbox, "clock").await["ahead_seconds"], 0);
+    assert_eq!(look(&sandbox, "lag").await, json!({"search_seconds": 0, "events_seconds": 0}));
+    assert_eq!(get(&sandbox, "/v1/events").send().await.ids(), [""; 0]);
+    // A key is new again, but no id is minted twice.
+    let new = create(&sandbox, &[]).key("k").send().await;
+    assert_eq!(new.header("idempotent-replayed"), None);
+    assert_ne!(new.id(), old);
+}

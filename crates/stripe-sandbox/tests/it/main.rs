@@ -1,0 +1,26 @@
+//! The sandbox over real connections.
+//!
+//! The client is a few lines over a socket: what is tested here is often how a connection ends, and
+//! a library's client would hide or repair that.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod binary;
+mod chaos;
+mod client;
+mod control;
+mod customers;
+mod errors;
+mod events;
+mod faults;
+mod idempotency;
+mod lists;
+mod search;
+mod state_file;
+
+/// A test may share it between its threads.
+#[test]
+fn a_sandbox_is_send_and_sync() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<stripe_sandbox::Sandbox>();
+}

@@ -1,0 +1,215 @@
+//! The state file: what it brings back, what it survives, and who may have it.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use stripe_sandbox::{Config, Fault, Rule, Sandbox, When};
+use tempfile::TempDir;
+
+use crate::client::{create, delete, get};
+
+fn file() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stripe.jsonl");
+    (dir, path)
+}
+
+async fn open(path: &Path) -> Sandbox {
+    try_open(path).await.unwrap()
+}
+
+async fn try_open(path: &Path) -> std::io::Result<Sandbox> {
+    let state = Some(path.to_owned());
+    Sandbox::start_with(Config { state, seed: 1, ..Config::default() }).await
+}
+
+#[tokio::test]
+async fn everything_answered_is_there_again() {
+    let (_dir, path) = file();
+    let sandbox = open(&path).await;
+    let fields = [("email", "anna@example.com"), ("metadata[tenantId]", "t1")];
+    let anna = create(&sandbox, &fields).key("k1").send().await;
+    let gone = create(&sandbox, &[]).key("k2").send().await.id();
+    delete(&sandbox, &format!("/v1/customers/{gone}")).send().await.id();
+    sandbox.arm(Rule::new(Fault::StoredError { side_effect: false }));
+    let failed = create(&sandbox, &fields).key("k3").send().await;
+    sandbox.arm(Rule::new(Fault::StoredError { side_effect: true }));
+    create(&sandbox, &fields).key("k4").send().await;
+    sandbox.arm(Rule::new(Fault::AnswerLost));
+    create(&sandbox, &fields).key("k5").try_send().await.unwrap_err();
+    create(&sandbox, &fields).auth("sk_live_acct_shop").send().await.id();
+    assert!(sandbox.edit_email(&anna.id(), "new@example.com"));
+    sandbox.advance(Duration::from_secs(3600));
+    let customers = sandbox.customers();
+    let events = get(&sandbox, "/v1/events").send().await.body;
+    drop(sandbox);
+
+    // Twice, since the second reads what the first wrote while opening.
+    for _ in 0..2 {
+        let sandbox = open(&path).await;
+        assert_eq!(sandbox.customers(), customers);
+        assert_eq!(get(&sandbox, "/v1/events").send().await.body, events);
+        let replay = create(&sandbox, &fields).key("k1").send().await;
+        assert_eq!(
+            (replay.header("idempotent-replayed"), &replay.body),
+            (Some("true"), &anna.body)
+        );
+        assert_ne!(replay.header("request-id"), replay.header("original-request"));
+        let replay = create(&sandbox, &fields).key("k3").send().await;
+        assert_eq!((replay.status, &replay.body), (500, &failed.body));
+        assert_eq!(create(&sandbox, &fields).key("k4").send().await.status, 500);
+        assert_eq!(
+            create(&sandbox, &fields).key("k5").send().await.header("idempotent-replayed"),
+            Some("true")
+        );
+        let search = [("query", "metadata['tenantId']:'t1'")];
+        let found = get(&sandbox, "/v1/customers/search").query(&search).send().await;
+        assert_eq!(found.ids().len(), 3);
+        // The clock did not fall back either: k1 is an hour old.
+        sandbox.stop().await;
+    }
+    let sandbox = open(&path).await;
+    sandbox.advance(Duration::from_secs(23 * 3600));
+    assert_eq!(
+        create(&sandbox, &fields).key("k1").send().await.header("idempotent-replayed"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn no_id_is_minted_twice() {
+    let (_dir, path) = file();
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..3 {
+        let sandbox = open(&path).await;
+        let answer = create(&sandbox, &[]).send().await;
+        assert!(ids.insert(answer.id()));
+        assert!(ids.insert(answer.header("request-id").unwrap().to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_torn_last_line_is_cut_away() {
+    let (_dir, path) = file();
+    let sandbox = open(&path).await;
+    let kept = create(&sandbox, &[]).key("k1").send().await.id();
+    create(&sandbox, &[]).key("k2").send().await.id();
+    drop(sandbox);
+    let whole = fs::read(&path).unwrap();
+    let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    for torn_at in [last + 1, last + 40, whole.len() - 1] {
+        fs::write(&path, &whole[..torn_at]).unwrap();
+        let sandbox = open(&path).await;
+        assert_eq!(sandbox.customers().len(), 1, "torn at {torn_at} of {}", whole.len());
+        assert_eq!(sandbox.customers()[0].id, kept);
+        let again = create(&sandbox, &[]).key("k2").send().await;
+        assert_eq!(again.header("idempotent-replayed"), None);
+        drop(sandbox);
+        assert_eq!(open(&path).await.customers().len(), 2);
+    }
+    // Torn in the very first line.
+    fs::write(&path, &whole[..5]).unwrap();
+    assert!(open(&path).await.customers().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_of_ours_is_left_alone() {
+    let (_dir, path) = file();
+    for text in ["dear diary", "dear diary\n", "{\"did\":\"sleep\"}\n{}\n", "a\nb"] {
+        fs::write(&path, text).unwrap();
+        let refused = try_open(&path).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData, "{text:?}");
+        assert!(refused.to_string().contains("this is not a sandbox's: "), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_opener_waits_for_the_first_to_end() {
+    let (_dir, path) = file();
+    let first = open(&path).await;
+    let id = create(&first, &[]).send().await.id();
+    let (opened, news) = mpsc::channel();
+    let waiting = tokio::spawn(async move {
+        let second = open(&path).await;
+        opened.send(second.customers()[0].id.clone()).unwrap();
+    });
+    assert!(news.recv_timeout(Duration::from_millis(200)).is_err(), "it did not wait");
+    drop(first);
+    assert_eq!(news.recv_timeout(Duration::from_secs(20)).unwrap(), id);
+    waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_full_of_the_past_is_compacted() {
+    let (_dir, path) = file();
+    let sandbox = open(&path).await;
+    let id = create(&sandbox, &[]).key("k").send().await.id();
+    drop(sandbox);
+    let mut text = fs::read_to_string(&path).unwrap();
+    for _ in 0..2000 {
+        text += "{\"did\":\"clock\",\"offset_ms\":60000}\n";
+    }
+    fs::write(&path, &text).unwrap();
+    let sandbox = open(&path).await;
+    let size = fs::metadata(&path).unwrap().len();
+    assert!(size < 1000, "{size}");
+    let replay = create(&sandbox, &[]).key("k").send().await;
+    assert_eq!((replay.id(), replay.header("idempotent-replayed")), (id, Some("true")));
+    let clock = crate::client::request(&sandbox.url(), "GET", "/_sandbox/clock").send().await;
+    assert_eq!(clock.json()["ahead_seconds"], 60);
+    drop(sandbox);
+
+    // One that was interrupted after the new content was whole is finished by the next opening.
+    let name = path.file_name().unwrap().to_str().unwrap();
+    fs::rename(&path, path.with_file_name(format!("{name}.compacted"))).unwrap();
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    assert_eq!(open(&path).await.customers().len(), 1);
+    assert!(fs::metadata(&path).unwrap().len() < 1000);
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_sandbox_that_ends_is_gone_from_its_port_and_its_file() {
+    let (_dir, path) = file();
+    for politely in [true, false] {
+        let sandbox = open(&path).await;
+        // A request that is still being worked on, with its key in flight, does not keep it alive.
+        sandbox.arm(Rule::new(Fault::Delay { ms: 3_600_000, when: When::Before }));
+        let request = create(&sandbox, &[]).key("k");
+        let waiting = tokio::spawn({
+            let request = request.clone();
+            async move { request.try_send().await }
+        });
+        let faults = crate::client::request(&sandbox.url(), "GET", "/_sandbox/faults");
+        while faults.send().await.json()["rules"][0]["struck"] == 0 {}
+        if politely {
+            sandbox.stop().await;
+            assert!(request.try_send().await.is_err());
+        } else {
+            drop(sandbox);
+        }
+        assert!(waiting.await.unwrap().is_err());
+        while request.try_send().await.is_ok() {}
+        open(&path).await.stop().await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (_dir, path) = file();
+    let _sandbox = open(&path).await;
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
