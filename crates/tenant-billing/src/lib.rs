@@ -1,4 +1,27 @@
 //! Exactly one Stripe Customer per tenant, always, and getting it is instant.
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlite")]
+//! # async fn embedded(key: &str, tenant: &str, email: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use tenant_billing::{Billing, SecretKey, SqliteStore, StripeClient, SystemClock, ports::Store};
+//!
+//! let clock = SystemClock::shared();
+//! let store = SqliteStore::open("app.db", clock.clone())?;
+//! store.migrate().await?;
+//! let stripe = StripeClient::new(SecretKey::parse(key)?, clock.clone());
+//! let billing = Billing::new(Arc::new(store), Arc::new(stripe), clock);
+//!
+//! let customer = billing.get_or_create_stripe_customer(tenant, email).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Run [`Billing::run_recovery`] beside it: it finishes what a lost answer or a crash left behind,
+//! so that no second call is needed. Hand Stripe's verified webhooks to [`Billing::customer_created`]
+//! and [`Billing::customer_deleted`] if you receive them.
+//!
+//! Features: `sqlite` (the SQLite store; it links SQLite's C code, so it is off by default) and
+//! `conformance` (the suite that every store passes, for authors of further stores).
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -14,3 +37,8 @@ pub use sqlite::SqliteStore;
 pub use stripe::{SecretKey, StripeClient};
 pub use system::SystemClock;
 pub use tenant_billing_core::*;
+
+/// The README's lines, compiled.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -221,8 +221,10 @@ async fn what_could_not_be_looked_at_is_never_taken_for_none() {
         let tenant = world.tenant(1).await;
         let broken = Rule::new(Fault::ServerError { should_retry: false });
         world.sandbox.arm(broken.method("GET").path(path).always());
-        let error = brief(&world.look_first(), &tenant).await.unwrap_err();
+        let billing = world.look_first();
+        let error = brief(&billing, &tenant).await.unwrap_err();
         assert!(matches!(error, Error::Later { .. }), "{path}: {error:?}");
+        assert!(billing.shutdown(Duration::from_secs(5)).await, "{path}: the look is over");
         assert_eq!(world.creations(), 0, "{path}");
         world.sandbox.disarm();
         world.pass(Duration::from_secs(61));

@@ -241,9 +241,8 @@ async fn what_is_no_database_of_ours_is_said_so() {
     assert!(matches!(missing, Err(StoreError::Unavailable(_))));
     let rubbish = dir.path().join("rubbish");
     std::fs::write(&rubbish, vec![7; 8192]).unwrap();
-    let store = SqliteStore::open(&rubbish, clock).and_then(|store| Ok((store, ())));
-    let migrated = match store {
-        Ok((store, ())) => store.migrate().await,
+    let migrated = match SqliteStore::open(&rubbish, clock) {
+        Ok(store) => store.migrate().await,
         Err(error) => Err(error),
     };
     assert!(matches!(migrated, Err(StoreError::Corrupt(_))), "{migrated:?}");
