@@ -129,7 +129,8 @@ pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
         (409, _) => Failure::InFlight,
         (429, _) => again(retry_after(headers)),
         _ if headers.get("Stripe-Should-Retry") == Some("true") => again(retry_after(headers)),
-        (400..=499, _) => Failure::Operator,
+        (400..=499, _) if error.r#type.is_some() => Failure::Operator,
+        // A 5xx, a 3xx, or a body that is none of Stripe's: some machine in between has answered.
         _ => again(retry_after(headers)),
     })
 }
@@ -268,9 +269,10 @@ pub fn describe(answer: &Answer) -> String {
         Answer::NoAnswer(why) => format!("no answer: {why}"),
         Answer::Response { status, body, .. } => {
             let StripeError { r#type, code, param, .. } = stripe_error(body);
+            let field = param.map(|param| param.split('[').next().unwrap_or_default().to_owned());
             let mut text = format!("HTTP {status}");
-            for (name, word) in [("type", r#type), ("code", code), ("param", param)] {
-                if let Some(word) = word.filter(|word| word.len() <= 64 && !looks_personal(word)) {
+            for (name, word) in [("type", r#type), ("code", code), ("param", field)] {
+                if let Some(word) = word.filter(|word| is_stripes_word(word)) {
                     text.push_str(&format!(" {name}={word}"));
                 }
             }
@@ -347,7 +349,6 @@ fn page<R: serde::de::DeserializeOwned, T>(
     #[derive(Deserialize)]
     struct Raw<R> {
         data: Vec<R>,
-        #[serde(default)]
         has_more: bool,
         #[serde(default)]
         next_page: Option<String>,
@@ -366,21 +367,42 @@ fn retry_after(headers: &Headers) -> Option<Duration> {
 }
 
 fn refusal(error: StripeError, request: &FrozenRequest) -> Refusal {
-    let mut message = error.message.unwrap_or_else(|| "no message".into());
-    if let Ok(details) = request.details() {
-        for personal in details.personal() {
-            message = message.replace(personal, "[…]");
-        }
+    let message = error.message.unwrap_or_else(|| "no message".into());
+    let details = request.details().ok();
+    let personal: Vec<&str> = details.iter().flat_map(CustomerDetails::personal).collect();
+    let code = error.code.filter(|code| is_stripes_word(code));
+    Refusal { code, param: error.param, message: scrub(message, &personal) }
+}
+
+/// The message without what it repeats of the request, or no message if it does so in a disguise.
+fn scrub(mut message: String, personal: &[&str]) -> String {
+    for text in personal {
+        message = message.replace(text, "[…]");
     }
     let words = message.split_whitespace();
-    let message = words.map(|word| if looks_personal(word) { "[…]" } else { word });
-    let message = message.collect::<Vec<_>>().join(" ");
-    Refusal { code: error.code, param: error.param, message }
+    let words = words.map(|word| if looks_personal(word) { "[…]" } else { word });
+    let message = words.collect::<Vec<_>>().join(" ");
+    let plain = |text: &str| {
+        let decoded: String = form_urlencoded::parse(text.replace(['&', '='], " ").as_bytes())
+            .map(|(text, _)| text.into_owned())
+            .collect();
+        decoded.to_lowercase()
+    };
+    let said = plain(&message);
+    match personal.iter().any(|text| said.contains(&plain(text))) {
+        true => "(its message repeats the request, and is left out)".into(),
+        false => message,
+    }
+}
+
+/// A word of Stripe's own vocabulary, such as `email_invalid`: nobody is named by one.
+fn is_stripes_word(word: &str) -> bool {
+    let ours = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    (1..=64).contains(&word.len()) && word.bytes().all(ours)
 }
 
 /// A word that may be an e-mail address (in any disguise) or a key.
 fn looks_personal(word: &str) -> bool {
-    word.contains(['@', '＠'])
-        || word.to_ascii_lowercase().contains("%40")
-        || ["sk_", "rk_"].iter().any(|prefix| word.contains(prefix))
+    let word = word.to_lowercase();
+    ["@", "＠", "%40", "sk_", "rk_"].iter().any(|mark| word.contains(mark))
 }

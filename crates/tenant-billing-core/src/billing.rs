@@ -165,7 +165,7 @@ impl Billing {
                 landed.ok_or_else(|| later("the work ended without a word", true))
             })?;
             let not_mine = !flight.led && flight.details != *details;
-            let more_patient = waiting.until > flight.waiting.until + MORE_PATIENT;
+            let more_patient = waiting.until > flight.waiting.until.saturating_add(MORE_PATIENT);
             let Either::Left((landed, _)) =
                 select(pin!(flight.landed()), pin!(inner.until(waiting))).await
             else {

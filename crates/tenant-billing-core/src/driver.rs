@@ -37,6 +37,8 @@ pub(crate) struct Driver<'a> {
     outcome: Outcome,
     tries: u32,
     conflicts: u32,
+    /// Whether something was begun that goes on without this way.
+    begun: bool,
 }
 
 /// Until when, by [`Clock::uptime`](crate::ports::Clock::uptime), it is worth trying.
@@ -67,11 +69,27 @@ impl<'a> Driver<'a> {
     ) -> Result<Self, Error> {
         let site = inner.site(waiting).await?;
         let outcome = Outcome::Existing;
-        Ok(Self { inner, site, asker, waiting, seen, outcome, tries: 0, conflicts: 0 })
+        let begun = seen
+            .view
+            .row
+            .as_ref()
+            .is_some_and(|row| matches!(row.state, State::Pending(_) | State::Suspect { .. }));
+        Ok(Self { inner, site, asker, waiting, seen, outcome, tries: 0, conflicts: 0, begun })
     }
 
     /// Until there is a Customer, or nothing to do; `None` if the worker bound none.
     pub(crate) async fn run(mut self) -> Result<Option<Provisioned>, Error> {
+        let landed = self.rounds().await;
+        landed.map_err(|error| match error {
+            // Once a row was written, or may have been, what it began goes on by itself.
+            Error::Later { after, why, unsettled } => {
+                Error::Later { after, why, unsettled: unsettled || self.begun }
+            }
+            error => error,
+        })
+    }
+
+    async fn rounds(&mut self) -> Result<Option<Provisioned>, Error> {
         loop {
             match next(&self.seen.view, self.asker, &self.site) {
                 Step::Done(customer) => return Ok(Some(self.provisioned(customer))),
@@ -91,6 +109,7 @@ impl<'a> Driver<'a> {
     }
 
     async fn commit(&mut self, change: Change) -> Result<(), Error> {
+        self.begun = true;
         match self.inner.store.commit(&change).await? {
             Committed::Yes => self.replace(|view| view.changed(change)),
             Committed::Conflict => {
@@ -104,10 +123,15 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    async fn send(&mut self, request: FrozenRequest) -> Result<(), Error> {
+    async fn send(&mut self, mut request: FrozenRequest) -> Result<(), Error> {
+        self.begun = true;
         let slot = self.inner.sends.acquire().await;
         if self.inner.clock.uptime() > self.seen.at + FRESH {
-            return self.reread(None).await;
+            self.reread(None).await?;
+            match next(&self.seen.view, self.asker, &self.site) {
+                Step::Send(still) => request = still,
+                _ => return Ok(()),
+            }
         }
         let generation = self.seen.view.row.as_ref().map_or(0, |row| row.generation);
         let begin_by = self.seen.at + SEND_WINDOW;
@@ -166,10 +190,12 @@ impl<'a> Driver<'a> {
                     let details = it.details()?;
                     Some(FrozenRequest::freeze(origin, tenant, made.generation, &details))
                 });
+                self.reread(Some(customer)).await?;
                 self.live(Made { request, ..made }, customer).await?;
                 Ok(true)
             }
-            _ => Ok(false),
+            Reading::Forbidden | Reading::Unauthorized => Err(may_not_retrieve(customer)),
+            Reading::Missing | Reading::Again(_) => Ok(false),
         }
     }
 
@@ -195,7 +221,7 @@ impl<'a> Driver<'a> {
         if let Asker::Caller(..) = self.asker
             && inner.store.claim(Some(&tenant), CLAIM, 1).await?.is_empty()
         {
-            return self.reread(None).await;
+            return self.wait(None).await;
         }
         let generation = self.seen.view.row.as_ref().map_or(0, |row| row.generation);
         let findings = inner.look(&self.site, &tenant, &look, self.waiting).await?;
@@ -230,10 +256,7 @@ impl<'a> Driver<'a> {
             }
             Reading::Missing => Err(OperatorError::UnknownCustomer(customer).into()),
             Reading::Again(_) => Err(later("Stripe cannot be asked for its Customer now", false)),
-            Reading::Forbidden | Reading::Unauthorized => {
-                let words = format!("the key may not retrieve {customer}");
-                Err(OperatorError::Stripe(words).into())
-            }
+            Reading::Forbidden | Reading::Unauthorized => Err(may_not_retrieve(&customer)),
         }
     }
 
@@ -348,4 +371,8 @@ impl<'a> Driver<'a> {
         let tenant = self.seen.view.tenant.clone();
         Provisioned { tenant, customer, outcome: self.outcome }
     }
+}
+
+fn may_not_retrieve(customer: &CustomerId) -> Error {
+    OperatorError::Stripe(format!("the key may not retrieve {customer}")).into()
 }

@@ -123,9 +123,9 @@ impl Error {
                 OperatorError::Stripe(_)
                 | OperatorError::BoundElsewhere(_)
                 | OperatorError::ForeignCustomer(_)
-                | OperatorError::OutOfReach
-                | OperatorError::UnknownCustomer(_) => true,
+                | OperatorError::OutOfReach => true,
                 OperatorError::BadKey(_)
+                | OperatorError::UnknownCustomer(_)
                 | OperatorError::AccountUnreadable(_)
                 | OperatorError::WrongAccount { .. }
                 | OperatorError::Store(_) => false,

@@ -72,6 +72,8 @@ impl Flights {
         aloft.insert(tenant.clone(), flight);
         let on_board = OnBoard { aloft: Arc::clone(&self.aloft), tenant: tenant.clone() };
         let work = work();
+        // Unlocked first: who spawns outside a runtime panics, and what is dropped then takes the lock.
+        drop(aloft);
         tokio::spawn(async move {
             let _counted = counted;
             let result = work.await;

@@ -224,6 +224,12 @@ pub enum Problem {
     UnderWay,
 }
 
+/// When a look must begin for its finding nothing to count.
+fn counts_from(quiet_until: Timestamp, site: &Site) -> Timestamp {
+    let restored = site.restored_at.map(|at| at + GIVEN_UP_QUIET);
+    restored.map_or(quiet_until, |restored| restored.max(quiet_until))
+}
+
 fn wrong_account(view: &View, site: &Site) -> Option<Account> {
     view.account.clone().filter(|recorded| *recorded != site.origin.account)
 }

@@ -65,11 +65,13 @@ impl Billing {
     pub async fn run_recovery(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         loop {
-            if let Err(error) = self.recover_once().await {
-                tracing::warn!(%error, "recovery could not read the database");
-            }
-            let idle = self.inner.clock.sleep(IDLE);
-            if let Either::Left(_) = select(shutdown.as_mut(), idle).await {
+            let round = async {
+                if let Err(error) = self.recover_once().await {
+                    tracing::warn!(%error, "recovery could not read the database");
+                }
+                self.inner.clock.sleep(IDLE).await;
+            };
+            if let Either::Left(_) = select(shutdown.as_mut(), pin!(round)).await {
                 return;
             }
         }

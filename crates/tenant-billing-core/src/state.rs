@@ -102,6 +102,8 @@ pub struct Candidate {
     pub deleted: bool,
     /// Another tenant's column holds it.
     pub bound_elsewhere: bool,
+    /// An operator took it off its tenant.
+    pub unbound: bool,
 }
 
 /// What to write, in one transaction, only where the row still has version `was`.
@@ -128,14 +130,24 @@ pub struct Change {
 pub enum Column {
     /// Nothing.
     Keep,
-    /// It holds this Customer, which must be neither known deleted nor bound elsewhere. A surplus
-    /// record of it is resolved.
+    /// It holds this Customer, which must be neither known deleted nor bound elsewhere; before, it was
+    /// null, or held the same. A surplus record of it is resolved.
     Bind(CustomerId),
     /// It is null where it holds this Customer.
     Clear(CustomerId),
 }
 
 impl Row {
+    /// Takes the place of a later generation, which was sent, whatever this row knows of it.
+    pub(crate) fn take_up(&mut self, generation: u64) {
+        if generation > self.generation {
+            self.generation = generation;
+            if let State::Suspect { sent, .. } = &mut self.state {
+                *sent = true;
+            }
+        }
+    }
+
     /// Stands in for a row that was lost: whatever it was, its generation may have been sent.
     pub(crate) fn lost(now: Timestamp) -> Self {
         Self {

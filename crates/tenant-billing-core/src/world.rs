@@ -79,7 +79,7 @@ impl Inner {
         waiting: Waiting,
     ) -> bool {
         let pause = self.backoff(tries).max(patience.unwrap_or_default());
-        if self.clock.uptime() + pause >= waiting.until {
+        if self.clock.uptime().saturating_add(pause) >= waiting.until {
             return false;
         }
         self.clock.sleep(pause).await;

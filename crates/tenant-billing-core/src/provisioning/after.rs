@@ -2,7 +2,7 @@
 
 use super::{
     Event, Findings, GIVEN_UP_QUIET, How, Look, MISMATCH_QUIET, Outcome, Problem, SPENT_QUIET,
-    Site, TAKE_OVER,
+    Site, TAKE_OVER, counts_from,
     rows::{advance, look_failed, send_failed, settled, surplus, suspect, vacate},
     wrong_account,
 };
@@ -11,7 +11,7 @@ use crate::{
     audit::{EventKind, NewEvent, SurplusReason},
     ids::CustomerId,
     request::FrozenRequest,
-    state::{Change, Column, Row, State, View},
+    state::{Candidate, Change, Column, Row, State, View},
 };
 
 /// What `event` makes of a tenant that looks like this.
@@ -47,9 +47,6 @@ fn own(view: &View, generation: u64) -> Option<&Row> {
 }
 
 fn answered(out: &mut Outcome, view: &View, generation: u64, failure: &Failure, words: &str) {
-    if *failure == Failure::Operator {
-        out.problem = Some(Problem::Stripe(words.to_owned()));
-    }
     let Some(row) = own(view, generation) else {
         return;
     };
@@ -68,8 +65,10 @@ fn answered(out: &mut Outcome, view: &View, generation: u64, failure: &Failure, 
             advance(change, row, state);
             change.events.push(NewEvent::new(EventKind::Rejected, row.generation, words));
         }
-        (State::Pending(_), Failure::Again(_) | Failure::Operator) => {
+        (State::Pending(_), Failure::Again(_)) => send_failed(change, view, row, words),
+        (State::Pending(_), Failure::Operator) => {
             send_failed(change, view, row, words);
+            out.problem = Some(Problem::Stripe(words.to_owned()));
         }
         // Another send of the key is under way: it is for that one to write what comes of it.
         (State::Pending(_), Failure::InFlight) => {}
@@ -86,32 +85,38 @@ fn live(
     request: Option<&FrozenRequest>,
     how: How,
 ) {
+    if view.candidate.unbound {
+        return;
+    }
     let change = &mut out.change;
-    let late = (customer.clone(), SurplusReason::Late);
+    // What a tenant is using is not surplus, whoever bound it.
+    let in_use = view.bound.as_ref() == Some(customer) || view.candidate.bound_elsewhere;
+    let late = (!in_use).then(|| (customer.clone(), SurplusReason::Late));
     match view.row.as_ref().map(|row| (row, &row.state)) {
         Some((_, State::Settled(settled))) if settled == customer => {}
-        Some((row, State::Settled(_))) => surplus(change, row.generation, [late]),
         Some((row, State::Pending(request) | State::Suspect { request, .. }))
             if row.generation == generation =>
         {
             bind(out, view, site, row, request, std::slice::from_ref(customer), how);
         }
+        _ if view.candidate.deleted => {}
+        Some((row, State::Settled(_))) => surplus(change, row.generation, late),
         // The row is gone, has moved on, or says that nothing was made: what it says next must take
         // this Customer into account, so it looks.
         found => {
-            surplus(change, generation, [late]);
+            surplus(change, generation, late);
             let row = found.map(|(row, _)| row);
             let kept = found.and_then(|(_, state)| state.request());
             if (row.is_some() || view.exists)
                 && let Some(request) = request.or(kept)
             {
-                let row = Row {
-                    generation: generation.max(row.map_or(0, |row| row.generation)),
-                    ..row.cloned().unwrap_or_else(|| Row::lost(view.now))
-                };
+                let row = row.cloned().unwrap_or_else(|| Row::lost(view.now));
                 let why = "a Customer of another generation is live";
                 let quiet_until = view.now + GIVEN_UP_QUIET;
                 suspect(change, view, &row, request.clone(), quiet_until, why);
+                if let Some(suspect) = &mut change.row {
+                    suspect.take_up(generation);
+                }
             }
         }
     }
@@ -136,7 +141,7 @@ fn bind(
     }
     let change = &mut out.change;
     if view.candidate.deleted {
-        return vacate(change, row, customer, "the Customer found is deleted");
+        return vacate(change, row, customer, "it is on record as deleted");
     }
     if view.candidate.bound_elsewhere {
         out.problem = Some(Problem::BoundElsewhere(customer.clone()));
@@ -146,7 +151,7 @@ fn bind(
             _ => suspect(change, view, row, request.clone(), view.now + GIVEN_UP_QUIET, &why),
         };
     }
-    surplus(change, row.generation, others.iter().map(|it| (it.clone(), SurplusReason::Duplicate)));
+    surplus(change, row.generation, duplicates(view, others, customer));
     advance(change, row, State::Settled(customer.clone()));
     let why_surplus = match &view.bound {
         None if view.exists => {
@@ -160,7 +165,10 @@ fn bind(
             return;
         }
         None => SurplusReason::TenantGone,
-        Some(bound) if bound == customer => return settled(change, row, customer, "as bound"),
+        Some(bound) if bound == customer => {
+            change.column = Column::Bind(customer.clone());
+            return settled(change, row, customer, "as bound");
+        }
         Some(_) => SurplusReason::HostBoundAnother,
     };
     surplus(change, row.generation, [(customer.clone(), why_surplus)]);
@@ -200,8 +208,7 @@ fn looked(
             (format!("may not look: {why}"), Some(Problem::Stripe(why.clone())))
         }
         Findings::None => {
-            let restored = site.restored_at.map(|at| at + GIVEN_UP_QUIET);
-            let counts_from = restored.map_or(*quiet_until, |at| at.max(*quiet_until));
+            let counts_from = counts_from(*quiet_until, site);
             if row.version != look.version {
                 return;
             }
@@ -223,11 +230,24 @@ fn found_ours(
     look: &Look,
     found: &[CustomerId],
 ) {
-    let duplicate = |it: &CustomerId| (it.clone(), SurplusReason::Duplicate);
+    if view.candidate.deleted {
+        // The oldest was deleted after it had been confirmed. What remains was found all the same; that
+        // nothing remains is for another look to say.
+        let candidate = Candidate { deleted: false, ..view.candidate };
+        let view = &View { candidate, ..view.clone() };
+        return match (found.get(1..).unwrap_or_default(), own(view, generation)) {
+            ([], Some(row)) if matches!(row.state, State::Suspect { .. }) => {
+                look_failed(&mut out.change, view, row, "what was found is deleted since");
+            }
+            ([], _) => {}
+            (rest, _) => found_ours(out, view, site, generation, look, rest),
+        };
+    }
     match view.row.as_ref().map(|row| (row, &row.state)) {
         Some((row, State::Settled(settled))) => {
-            let others = found.iter().filter(|it| *it != settled).map(duplicate);
-            surplus(&mut out.change, row.generation, others);
+            let elsewhere = usize::from(view.candidate.bound_elsewhere);
+            let found = duplicates(view, found.get(elsewhere..).unwrap_or_default(), settled);
+            surplus(&mut out.change, row.generation, found);
         }
         Some((row, State::Pending(request) | State::Suspect { request, .. }))
             if row.generation == generation =>
@@ -238,10 +258,20 @@ fn found_ours(
             let Some((oldest, others)) = found.split_first() else {
                 return;
             };
-            surplus(&mut out.change, generation, others.iter().map(duplicate));
+            surplus(&mut out.change, generation, duplicates(view, others, oldest));
             live(out, view, site, generation, oldest, Some(&look.request), How::Adopted);
         }
     }
+}
+
+/// What is surplus beside `kept`: not what the tenant's column holds.
+fn duplicates(
+    view: &View,
+    found: &[CustomerId],
+    kept: &CustomerId,
+) -> Vec<(CustomerId, SurplusReason)> {
+    let surplus = found.iter().filter(|it| *it != kept && view.bound.as_ref() != Some(*it));
+    surplus.map(|it| (it.clone(), SurplusReason::Duplicate)).collect()
 }
 
 /// Nothing that was ever asked for this tenant exists, or will: the next generation may create.

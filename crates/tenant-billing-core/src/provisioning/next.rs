@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     AGED_QUIET, Asker, EVENTS_BEFORE, EVENTS_KEPT, GIVEN_UP_QUIET, Look, SEND_UNTIL, SUSPECT_FROM,
-    Site, Step, Stop, TAKE_OVER, rows::suspect, wrong_account,
+    Site, Step, Stop, TAKE_OVER, counts_from, rows::suspect, wrong_account,
 };
 use crate::{
     audit::{EventKind, NewEvent},
@@ -30,7 +30,7 @@ pub fn next(view: &View, asker: Asker<'_>, site: &Site) -> Step {
         (Some((row, State::Suspect { request, quiet_until, sent })), _) => {
             if matches!(asker, Asker::Worker) || row.next_attempt_at <= view.now {
                 Step::Look(look(view, row, request, *sent))
-            } else if *quiet_until <= view.now {
+            } else if counts_from(*quiet_until, site) <= view.now {
                 Step::Stop(Stop::Busy(row.next_attempt_at))
             } else {
                 Step::Stop(Stop::Later(row.next_attempt_at))
@@ -105,7 +105,8 @@ fn open(
     let (state, next_attempt_at) = if site.look_first {
         (State::Suspect { request, quiet_until: view.now, sent: false }, view.now)
     } else {
-        (State::Pending(request), view.now + wait + TAKE_OVER)
+        let due = view.now.checked_add(wait).and_then(|due| due.checked_add(TAKE_OVER));
+        (State::Pending(request), due.unwrap_or(view.now))
     };
     let mut change = Change::none(view);
     change.unbound_on = Some(site.origin.account.clone());

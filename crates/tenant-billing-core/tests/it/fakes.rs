@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
     Billing, Policy,
     answer::Answer,
-    audit::{History, Surplus},
+    audit::{History, Surplus, SurplusReason},
     ids::{AccountId, CustomerId, InstallationId, Mode, TenantId},
     ports::{Backlog, Clock, Committed, Store, StoreError, Stripe},
     provisioning::deletion,
@@ -179,7 +179,14 @@ impl Store for Memory {
         assert!(readings < SPIN, "the loop spins");
         tokio::task::yield_now().await;
         let mut view = self.read(tenant);
-        view.candidate.deleted = candidate.is_some_and(|it| self.data().deleted.contains(it));
+        if let Some(candidate) = candidate {
+            let data = self.data();
+            view.candidate.deleted = data.deleted.contains(candidate);
+            view.candidate.unbound = data
+                .surplus
+                .iter()
+                .any(|it| it.customer == *candidate && it.reason == SurplusReason::Unbound);
+        }
         Ok(view)
     }
 
@@ -305,10 +312,16 @@ impl Stripe for Script {
     }
 
     async fn create_customer(&self, request: &FrozenRequest, _begin_by: Duration) -> Answer {
-        tokio::task::yield_now().await;
-        let mut created = lock(&self.created);
-        created.push(request.clone());
-        let fresh = response(200, &[], &format!(r#"{{"id":"cus_new{}"}}"#, created.len()));
+        let sent = {
+            let mut created = lock(&self.created);
+            created.push(request.clone());
+            created.len()
+        };
+        // Others get on while this is on its way.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let fresh = response(200, &[], &format!(r#"{{"id":"cus_new{sent}"}}"#));
         lock(&self.answers).pop_front().unwrap_or(fresh)
     }
 

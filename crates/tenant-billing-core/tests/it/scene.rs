@@ -39,6 +39,7 @@ pub(crate) fn hours(hours: i64) -> SignedDuration {
 }
 
 pub(crate) const SECOND: SignedDuration = SignedDuration::from_secs(1);
+pub(crate) const NOW: SignedDuration = SignedDuration::ZERO;
 
 pub(crate) fn tenant() -> TenantId {
     TenantId::parse(TENANT).expect("a tenant id")
@@ -123,7 +124,7 @@ pub(crate) fn suspect(quiet_until: Timestamp, sent: bool) -> State {
 }
 
 /// A row that was opened two hours ago, failed twice, and is due.
-pub(crate) fn row(state: State) -> Row {
+pub(crate) fn row_in(state: State) -> Row {
     Row {
         generation: G,
         version: 7,
@@ -149,7 +150,7 @@ fn state(at: At) -> Option<State> {
 /// The tenant in that column: it exists, and it is bound where it is settled.
 pub(crate) fn view(at: At) -> View {
     let bound = (at == At::Settled).then(|| cus(CID));
-    View { bound, ..unbound(state(at).map(row)) }
+    View { bound, ..unbound(state(at).map(row_in)) }
 }
 
 /// The tenant with this row and a null column.

@@ -1,25 +1,24 @@
-//! What the prose around the table demands: look windows, requests frozen anew, guards, accounts,
-//! and what holds of every state and every event together.
+//! What the prose around the table demands: look windows, requests frozen anew, guards, accounts, pace.
 
 use jiff::SignedDuration;
 use tenant_billing_core::{
     answer::Failure,
-    ids::Mode,
-    provisioning::{Asker, Event, Findings, How, Step, Stop, after, next},
-    request::{FrozenRequest, STRIPE_VERSION},
-    state::{Change, Column, State, View},
+    ids::{Email, Mode},
+    provisioning::{Asker, Event, Findings, How, Look, Step, Stop, after, next},
+    request::{CustomerDetails, FrozenRequest, STRIPE_VERSION},
+    state::{Column, Row, State, View},
 };
 
 use crate::{
     scene::{
-        At, But, CID, COLUMNS, DETAILS, G, HOST, OTHER, SECOND, X, account, caller, cus, details,
-        found, hours, live, look_first, looked, minutes, now, refusal, request, restored, row,
-        site, suspect, tenant, unbound, view,
+        At, But, CID, COLUMNS, DETAILS, G, NOW, OTHER, SECOND, X, account, caller, cus, details,
+        found, hours, live, look_first, looked, minutes, now, request, row_in, site, suspect,
+        tenant, unbound, view,
     },
-    summary::{always, check, step},
+    summary::{check, step},
 };
 
-fn look_of(view: &View) -> tenant_billing_core::provisioning::Look {
+fn look_of(view: &View) -> Look {
     match next(view, Asker::Worker, &site()) {
         Step::Look(look) => look,
         step => panic!("no look: {step:?}"),
@@ -39,7 +38,7 @@ fn a_look_reads_events_since_a_day_before_the_opening_and_30_days_at_most() {
         (month, true, month, true),
         (hours(9999), true, month, true),
         // Never sent: whatever there is, it is not this generation's.
-        (0 * SECOND, false, month, false),
+        (NOW, false, month, false),
         (hours(2), false, month, false),
     ];
     for (age, sent, since, needs_search) in table {
@@ -99,8 +98,8 @@ fn a_row_that_is_given_up_to_an_older_answer_looks_for_what_the_sender_asked() {
 }
 
 /// What a look leaves of a suspect row when there is certainly none.
-fn reopened(state: State) -> tenant_billing_core::state::Row {
-    let view = unbound(Some(row(state)));
+fn reopened(state: State) -> Row {
+    let view = unbound(Some(row_in(state)));
     let change = after(&view, &looked(Findings::None), &site()).change;
     change.row.expect("a row")
 }
@@ -126,7 +125,7 @@ fn certainly_none_freezes_the_rows_own_fields_anew() {
 fn certainly_none_sends_nothing_that_cannot_be_read_back() {
     let mut request = request(G);
     request.body = "name=x".into();
-    let view = unbound(Some(row(State::Suspect { request, quiet_until: now(), sent: true })));
+    let view = unbound(Some(row_in(State::Suspect { request, quiet_until: now(), sent: true })));
     check("unreadable", &view, &looked(Findings::None), &site(), "paced [look_failed]");
 }
 
@@ -153,30 +152,16 @@ fn an_opening_freezes_what_was_asked() {
 #[test]
 fn a_look_first_opening_is_due_at_once_and_a_look_opens_its_own_generation() {
     for (at, generation) in [(At::NoRow, 1), (At::Vacant, G), (At::Rejected, G + 1)] {
-        let Step::Commit(change) = next(&view(at), caller(&OTHER), &look_first()) else {
-            panic!("{at:?}")
-        };
+        let next = |view: &View| next(view, caller(&OTHER), &look_first());
+        let Step::Commit(change) = next(&view(at)) else { panic!("{at:?}") };
         let opened = view(at).changed(*change);
-        let Step::Look(look) = next(&opened, caller(&OTHER), &look_first()) else {
-            panic!("{at:?}")
-        };
+        let Step::Look(look) = next(&opened) else { panic!("{at:?}") };
         assert_eq!(look.events_since, now() - hours(30 * 24));
         let event = Event::Looked { generation, look, findings: Findings::None };
-        let pending = opened.changed(after(&view_of(&change_of(at)), &event, &look_first()).change);
+        let change = after(&opened, &event, &look_first()).change;
         let expected = FrozenRequest::freeze(&site().origin, &tenant(), generation, &OTHER);
-        assert_eq!(next(&pending, caller(&OTHER), &look_first()), Step::Send(expected));
+        assert_eq!(next(&opened.changed(change)), Step::Send(expected));
     }
-}
-
-fn change_of(at: At) -> Change {
-    match next(&view(at), caller(&OTHER), &look_first()) {
-        Step::Commit(change) => *change,
-        step => panic!("{step:?}"),
-    }
-}
-
-fn view_of(change: &Change) -> View {
-    unbound(change.row.clone())
 }
 
 #[test]
@@ -189,11 +174,7 @@ fn an_opening_waits_as_long_as_anybody_likes() {
 
 #[test]
 fn a_rejection_is_final_only_for_the_same_request() {
-    let plain = |email: &str| {
-        tenant_billing_core::request::CustomerDetails::new(
-            tenant_billing_core::ids::Email::parse(email).expect("an address"),
-        )
-    };
+    let plain = |email: &str| CustomerDetails::new(Email::parse(email).expect("an address"));
     let email = DETAILS.email().as_str();
     let table = [
         ((*DETAILS).clone(), "refused"),
@@ -208,31 +189,37 @@ fn a_rejection_is_final_only_for_the_same_request() {
 }
 
 #[test]
-fn failed_attempts_are_spread_out_up_to_ten_minutes() {
+fn looks_that_decide_nothing_are_spread_out_up_to_ten_minutes() {
     let table = [(0, 5), (1, 10), (2, 20), (6, 320), (7, 600), (8, 600), (u32::MAX - 1, 600)];
     for (attempts, seconds) in table {
-        for (at, event) in [
-            (
-                At::Pending,
-                Event::Answered {
-                    generation: G,
-                    failure: Failure::Again(None),
-                    words: "HTTP 500".into(),
-                },
-            ),
-            (At::Suspect, looked(Findings::Failed("HTTP 500".into()))),
-        ] {
-            let mut view = view(at);
-            if let Some(row) = &mut view.row {
-                row.attempts = attempts;
-            }
-            let row = after(&view, &event, &site()).change.row.expect("a row");
-            assert_eq!(
-                row.next_attempt_at,
-                now() + SignedDuration::from_secs(seconds),
-                "{at:?} {attempts}"
-            );
-        }
+        let mut view = view(At::Suspect);
+        view.row.iter_mut().for_each(|row| row.attempts = attempts);
+        let failed = looked(Findings::Failed("HTTP 500".into()));
+        let row = after(&view, &failed, &site()).change.row.expect("a row");
+        let due = now() + SignedDuration::from_secs(seconds);
+        assert_eq!((row.next_attempt_at, row.attempts), (due, attempts + 1));
+    }
+}
+
+#[test]
+fn recovery_of_failed_sends_is_spread_out_up_to_ten_minutes_and_leaves_callers_alone() {
+    let table = [
+        // age, when it was due, when it is due
+        (NOW, -SECOND, 5 * SECOND),
+        (5 * SECOND, -SECOND, 5 * SECOND),
+        (minutes(1), -SECOND, minutes(1)),
+        (minutes(10), -SECOND, minutes(10)),
+        (hours(19), -SECOND, minutes(10)),
+        (2 * SECOND, 13 * SECOND, 13 * SECOND),
+        (2 * SECOND, hours(1), hours(1)),
+    ];
+    for (age, was_due, due) in table {
+        let mut view = view(At::Pending).aged(age);
+        view.row.iter_mut().for_each(|row| row.next_attempt_at = now() + was_due);
+        let (failure, words) = (Failure::Again(None), "HTTP 500".into());
+        let event = Event::Answered { generation: G, failure, words };
+        let row = after(&view, &event, &site()).change.row.expect("a row");
+        assert_eq!((row.next_attempt_at, row.attempts), (now() + due, 3), "{age:#}");
     }
 }
 
@@ -266,164 +253,4 @@ fn nothing_is_opened_sent_or_bound_on_another_account() {
             }
         }
     }
-}
-
-/// A Customer in use is none that must not exist, however the column came to hold it.
-#[test]
-fn a_bound_customer_is_never_left_on_record_as_surplus() {
-    let table = [
-        ("our row was lost, the host's was not", view(At::NoRow).bound_to(X), live(G, X)),
-        ("vacant, and bound by the host", view(At::Vacant).bound_to(X), live(G - 1, X)),
-        ("rejected, and bound by the host", view(At::Rejected).bound_to(X), live(G, X)),
-        ("settled, and overwritten by the host", view(At::Settled).bound_to(X), live(G - 1, X)),
-        (
-            "overwritten with one that a look finds",
-            view(At::Suspect).bound_to(X),
-            looked(found(&["cus_old", X])),
-        ),
-        (
-            "settled, and a look finds the host's",
-            view(At::Settled).bound_to(X),
-            looked(found(&[CID, X])),
-        ),
-    ];
-    let mut wrong = Vec::new();
-    for (name, mut view, event) in table {
-        let mut surplus = false;
-        for _ in 0..2 {
-            let change = after(&view, &event, &site()).change;
-            surplus |= change.surplus.iter().any(|(it, _)| *it == cus(X));
-            // To bind it resolves the record.
-            surplus &= change.column != Column::Bind(cus(X));
-            view = view.changed(change);
-        }
-        if surplus {
-            wrong.push(name);
-        }
-    }
-    assert_eq!(wrong, Vec::<&str>::new());
-}
-
-#[test]
-fn a_customer_of_another_tenant_is_never_surplus() {
-    let mut wrong = Vec::new();
-    for at in COLUMNS {
-        for event in [live(G, X), live(G - 1, X), looked(found(&[X]))] {
-            let change = after(&view(at).bound_elsewhere(), &event, &site()).change;
-            if !change.surplus.is_empty() {
-                wrong.push((at, step_name(&event)));
-            }
-        }
-    }
-    assert_eq!(wrong, vec![]);
-}
-
-/// Only a live Customer can be surplus, or make a row that had begun anew suspect again.
-#[test]
-fn a_customer_known_to_be_deleted_disturbs_nobody() {
-    let mut wrong = Vec::new();
-    for at in [At::NoRow, At::Vacant, At::Rejected, At::Settled] {
-        for event in [live(G - 1, X), live(G, X), looked(found(&[X]))] {
-            let change = after(&view(at).known_deleted(), &event, &site()).change;
-            if !change.surplus.is_empty() || change.row.is_some() {
-                wrong.push((at, step_name(&event)));
-            }
-        }
-    }
-    assert_eq!(wrong, vec![]);
-}
-
-fn step_name(event: &Event) -> &'static str {
-    match event {
-        Event::Live { generation: G, .. } => "answered",
-        Event::Live { .. } => "answered late",
-        _ => "found",
-    }
-}
-
-#[test]
-fn a_newer_generation_than_a_restored_row_knows_of_may_have_been_sent() {
-    for sent in [true, false] {
-        let view = unbound(Some(row(suspect(now(), sent))));
-        let row = after(&view, &live(G + 1, X), &site()).change.row.expect("a row");
-        let State::Suspect { sent, .. } = row.state else { panic!("{row:?}") };
-        assert_eq!((row.generation, sent), (G + 1, true));
-    }
-}
-
-/// Every column, every oddity of a view, every event: neither function panics, and what always holds
-/// holds.
-#[test]
-fn every_state_against_every_event() {
-    let buts: [fn(View) -> View; 8] = [
-        |view| view,
-        But::nulled,
-        But::gone,
-        |view| view.bound_to(X),
-        |view| view.bound_to(HOST),
-        |view| view.nulled().known_deleted(),
-        |view| view.nulled().bound_elsewhere(),
-        |view| view.aged(hours(800)),
-    ];
-    let failures = [
-        Failure::Again(None),
-        Failure::InFlight,
-        Failure::Spent,
-        Failure::Mismatched,
-        Failure::Operator,
-        Failure::Refused(refusal()),
-    ];
-    let mut events = vec![
-        Event::StillLive(cus(X)),
-        Event::StillLive(cus(CID)),
-        Event::Deleted(cus(X)),
-        Event::Deleted(cus(CID)),
-        Event::Unbound(cus(X)),
-        Event::Unbound(cus(CID)),
-    ];
-    for generation in [1, G - 1, G, G + 1] {
-        let words = "HTTP 500".to_owned();
-        events.extend(failures.iter().map(|failure| Event::Answered {
-            generation,
-            failure: failure.clone(),
-            words: words.clone(),
-        }));
-        for how in [How::Created, How::Adopted] {
-            events.extend([None, Some(request(generation))].map(|request| Event::Live {
-                generation,
-                customer: cus(X),
-                request,
-                how,
-            }));
-        }
-        events.push(Event::Dead { generation, customer: cus(X) });
-    }
-    let findings = [
-        found(&[X]),
-        found(&[CID]),
-        found(&["cus_old", X, CID]),
-        Findings::Foreign(cus(X)),
-        Findings::None,
-        Findings::OutOfReach,
-        Findings::Failed("HTTP 500".into()),
-        Findings::Forbidden("HTTP 403".into()),
-    ];
-    events.extend(findings.map(looked));
-    let mut outcomes = 0;
-    for (at, but) in COLUMNS.into_iter().flat_map(|at| buts.map(|but| (at, but))) {
-        let view = but(view(at));
-        for site in [site(), look_first(), restored(now() - hours(1))] {
-            for asker in [Asker::Worker, caller(&DETAILS), caller(&OTHER)] {
-                step(&view, asker, &site);
-            }
-            for event in &events {
-                let outcome = after(&view, event, &site);
-                let name = format!("{at:?}");
-                always(&name, &view, event, &outcome);
-                outcomes += 1;
-                let _ = next(&view.clone().changed(outcome.change), Asker::Worker, &site);
-            }
-        }
-    }
-    assert_eq!(outcomes, 6 * 8 * 3 * events.len());
 }

@@ -138,6 +138,10 @@ async fn binding(bench: &dyn Bench) {
         written(&*store, &open(&view(&*store, tenant).await)).await;
         written(&*store, &bind(&view(&*store, tenant).await, &id)).await;
         assert_eq!(store.bound(tenant).await, Ok(Some(id.clone())));
+        // Binding what is bound is no conflict, so that a record of it can be put right.
+        let mut same = change(&view(&*store, tenant).await);
+        same.column = Column::Bind(id.clone());
+        written(&*store, &same).await;
         let seen = view(&*store, tenant).await;
         assert_eq!(seen.bound, Some(id.clone()));
         assert_eq!(seen.row.map(|row| row.state), Some(State::Settled(id)));
@@ -176,14 +180,18 @@ async fn candidates(bench: &dyn Bench) {
         (seen.candidate, bind(&seen, &customer(id)))
     };
     let (candidate, change) = check("dead").await;
-    assert_eq!(candidate, Candidate { deleted: true, bound_elsewhere: false });
+    assert_eq!(candidate, Candidate { deleted: true, ..Candidate::default() });
     refused(bench, &*store, &change).await;
     let (candidate, change) = check("taken").await;
-    assert_eq!(candidate, Candidate { deleted: false, bound_elsewhere: true });
+    assert_eq!(candidate, Candidate { bound_elsewhere: true, ..Candidate::default() });
     refused(bench, &*store, &change).await;
     let (candidate, change) = check("fine").await;
     assert_eq!(candidate, Candidate::default());
     written(&*store, &change).await;
+    let mut taken_off = super::change(&view(&*store, &other).await);
+    taken_off.surplus.push((customer("off"), SurplusReason::Unbound));
+    written(&*store, &taken_off).await;
+    assert_eq!(check("off").await.0, Candidate { unbound: true, ..Candidate::default() });
     // What is bound to this very tenant is not bound elsewhere.
     assert_eq!(check("fine").await.0, Candidate::default());
 }
@@ -207,9 +215,11 @@ async fn surplus(bench: &dyn Bench) {
     found.surplus.push((customer("a"), SurplusReason::Late));
     found.surplus.push((customer("b"), SurplusReason::Duplicate));
     written(&*store, &found).await;
-    // Told again, it is still one, for the newer reason.
-    found.surplus = vec![(customer("b"), SurplusReason::Unbound)];
-    written(&*store, &found).await;
+    // Told again, it is still one, for the newer reason; but what an operator took off stays so.
+    for reason in [SurplusReason::Unbound, SurplusReason::Late] {
+        found.surplus = vec![(customer("b"), reason)];
+        written(&*store, &found).await;
+    }
     let on_record = async || {
         let surplus = store.surplus(&tenant).await.expect("reads");
         surplus

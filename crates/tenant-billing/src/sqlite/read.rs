@@ -38,6 +38,8 @@ pub(super) fn view(
                EXISTS (SELECT 1 FROM deleted_customer WHERE customer_id = ?2),
                EXISTS (SELECT 1 FROM tenant_config
                        WHERE stripe_customer_id = ?2 AND tenant_id <> ?1),
+               EXISTS (SELECT 1 FROM surplus_customer
+                       WHERE customer_id = ?2 AND reason = 'unbound'),
                p.version, p.generation, p.state, p.account_id, p.mode, p.stripe_account,
                p.stripe_version, p.idempotency_key, p.body, p.quiet_until, p.sent,
                p.refusal_code, p.refusal_param, p.refusal_message, p.customer_id,
@@ -57,7 +59,11 @@ pub(super) fn view(
     let exists = cells.next()?;
     let bound = cells.text()?.map(|id| CustomerId::parse(&id)).transpose().map_err(corrupt)?;
     let account = cells.account()?;
-    let candidate = Candidate { deleted: cells.next()?, bound_elsewhere: cells.next()? };
+    let candidate = Candidate {
+        deleted: cells.next()?,
+        bound_elsewhere: cells.next()?,
+        unbound: cells.next()?,
+    };
     let row = cells.provisioning()?;
     Ok(View { tenant: tenant.clone(), now, exists, bound, row, account, candidate })
 }

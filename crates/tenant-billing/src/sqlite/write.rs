@@ -32,7 +32,8 @@ pub(super) fn apply(
     for (customer, reason) in &change.surplus {
         let sql = "INSERT INTO surplus_customer VALUES (?1, ?2, ?3, ?4,
                        (SELECT recorded_at FROM deleted_customer WHERE customer_id = ?1))
-                   ON CONFLICT DO UPDATE SET reason = excluded.reason, resolved_at = excluded.resolved_at";
+                   ON CONFLICT DO UPDATE SET reason = excluded.reason, resolved_at = excluded.resolved_at
+                   WHERE reason <> 'unbound'";
         let now = now.as_millisecond();
         execute(
             connection,
@@ -236,9 +237,10 @@ fn write_column(
                     updated_at = strftime('%Y-%m-%d %H:%M:%S', ?4 / 1000, 'unixepoch')
                 WHERE stripe_customer_id IS NULL";
             let values = params![new_id, tenant, customer.as_str(), now_ms];
-            let bound = execute(connection, sql, values)? == 1;
+            execute(connection, sql, values)?;
             resolve_surplus(connection, customer, now)?;
-            Ok(bound)
+            let sql = "SELECT stripe_customer_id = ?2 FROM tenant_config WHERE tenant_id = ?1";
+            holds(connection, sql, params![tenant, customer.as_str()])
         }
         Column::Clear(customer) => {
             let sql = "

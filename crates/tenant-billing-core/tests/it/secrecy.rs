@@ -1,0 +1,122 @@
+//! No text that may end up in a log or a database holds who a tenant is, or a key.
+
+use tenant_billing_core::{
+    answer::{Failure, Refusal, Verdict, describe, judge},
+    state::State,
+};
+
+use crate::{
+    answers::response,
+    scene::{At, DETAILS, EMAIL, caller, customer, found, live, looked, refusal, request, view},
+    summary::nameless,
+};
+
+/// The e-mail address, the name `Jane Q. Doe` and a key, as they are and in disguise.
+const DISGUISES: &[&str] = &[
+    EMAIL,
+    "JANE.DOE@EXAMPLE.COM",
+    "jane.doe%40example.com",
+    "JANE.DOE%40EXAMPLE.COM",
+    "jane.doe＠example.com",
+    "<jane.doe@example.com>.",
+    "\\\"jane.doe@example.com\\\"",
+    "Jane Q. Doe",
+    "JANE Q. DOE",
+    "jane q. doe",
+    "Jane+Q.+Doe",
+    "Jane%20Q.%20Doe",
+    "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+    "SK_LIVE_4EC39HQLYJWDARJTT1ZDP7DC",
+    "(rk_test_4eC39HqLyjWDarjtT1zdp7dc)",
+    "key=sk_test_4eC39",
+];
+
+fn leaks(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["jane", "doe", "sk_", "rk_", "4ec39"].iter().any(|it| text.contains(it))
+}
+
+#[test]
+fn a_refusals_message_names_nobody() {
+    let mut leaked = Vec::new();
+    for disguise in DISGUISES {
+        for message in [
+            format!("Invalid: {disguise} is no good."),
+            (*disguise).to_owned(),
+            format!("{disguise}\\n{disguise}"),
+        ] {
+            let body = format!(
+                r#"{{"error":{{"type":"invalid_request_error","param":"email","message":"{message}"}}}}"#
+            );
+            let Verdict::Failed(Failure::Refused(refusal)) =
+                judge(&response(400, &[], &body), &request(1))
+            else {
+                panic!("{body}");
+            };
+            if leaks(&refusal.message)
+                || leaks(&refusal.to_string())
+                || leaks(&format!("{refusal:?}"))
+            {
+                leaked.push(refusal.message);
+            }
+        }
+    }
+    assert_eq!(leaked, Vec::<String>::new());
+}
+
+#[test]
+fn a_refusals_message_says_what_is_wrong() {
+    let body = format!(
+        r#"{{"error":{{"type":"invalid_request_error","code":"email_invalid","param":"email","message":"Invalid email address: {EMAIL}"}}}}"#
+    );
+    let expected = Refusal {
+        code: Some("email_invalid".into()),
+        param: Some("email".into()),
+        message: "Invalid email address: […]".into(),
+    };
+    assert_eq!(
+        judge(&response(400, &[], &body), &request(1)),
+        Verdict::Failed(Failure::Refused(expected))
+    );
+}
+
+#[test]
+fn the_few_words_name_nobody() {
+    let mut leaked = Vec::new();
+    for disguise in DISGUISES {
+        for field in ["type", "code", "param"] {
+            for value in
+                [(*disguise).to_owned(), format!("bad_{disguise}"), format!("metadata[{disguise}]")]
+            {
+                let body = format!(r#"{{"error":{{"message":"{disguise}","{field}":"{value}"}}}}"#);
+                let words = describe(&response(400, &[], &body));
+                if leaks(&words) {
+                    leaked.push(words);
+                }
+            }
+        }
+    }
+    assert_eq!(leaked, Vec::<String>::new());
+}
+
+#[test]
+fn debug_output_shows_nobody() {
+    let key = request(1).key.to_string();
+    let shown = [
+        format!("{:?}", DETAILS.email()),
+        format!("{:#?}", *DETAILS),
+        format!("{:?}", request(1)),
+        format!("{:?}", State::Pending(request(1))),
+        format!("{:?}", State::Rejected(request(1), refusal())),
+        format!("{:?}", customer("cus_1", 7)),
+        format!("{:?}", live(1, "cus_1")),
+        format!("{:?}", looked(found(&["cus_1"]))),
+        format!("{:?}", caller(&DETAILS)),
+        format!("{:?}", view(At::Suspect)),
+    ];
+    for text in shown {
+        nameless(&text);
+        assert!(!text.contains("gold") && !text.contains("example"), "{text}");
+    }
+    assert!(format!("{:?}", request(1)).contains(&key), "a log needs the key");
+}
