@@ -50,7 +50,7 @@ impl Default for Policy {
 /// A tenant's Customer, and how it came to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provisioned {
-    /// The tenant, in the database's spelling.
+    /// The tenant: as asked for where it was bound already, else in the database's spelling.
     pub tenant: TenantId,
     /// Its Customer.
     pub customer: CustomerId,

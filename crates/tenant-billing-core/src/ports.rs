@@ -133,8 +133,8 @@ pub enum StoreError {
     /// Our tables are of a program that this one is too old for.
     #[error("the database's schema is of a newer tenant-billing; upgrade this program")]
     SchemaTooNew,
-    /// The host's tables are not what they must be.
-    #[error("the host's tables do not fit: {0}")]
+    /// The database, or the host's tables in it, are not what they must be.
+    #[error("the database is not fit: {0}")]
     Unfit(String),
     /// A row says what no version of this program writes.
     #[error("the database holds what it must not: {0}")]

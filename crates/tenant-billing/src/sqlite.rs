@@ -43,8 +43,8 @@ impl SqliteStore {
     /// Opens the file, or makes an empty one. [`Store::migrate`] makes the tables.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if the file cannot be opened; [`StoreError::Unfit`] for a database
-    /// in memory, which neither another connection nor the next process would see.
+    /// [`StoreError::Unfit`] if the file cannot be opened or written to, and for a database in memory,
+    /// which neither another connection nor the next process would see.
     pub fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
@@ -124,6 +124,10 @@ fn failed(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(text),
         Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => StoreError::Corrupt(text),
+        // These do not mend by themselves: a path, a permission.
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            StoreError::Unfit(text)
+        }
         _ => StoreError::Unavailable(text),
     }
 }

@@ -84,9 +84,10 @@ impl StripeClient {
     ///
     /// # Errors
     /// [`Invalid`] for field `STRIPE_API_BASE` unless it is an `http` or `https` URL with a host, and
-    /// without user, password, query and fragment.
+    /// without user, password, query and fragment; and for a live key unless it is `https` or this
+    /// machine.
     pub fn with_base(mut self, url: &str) -> Result<Self, Invalid> {
-        self.base = http::base(url)?;
+        self.base = http::base(url, self.key.mode())?;
         self.http.forget();
         Ok(self)
     }

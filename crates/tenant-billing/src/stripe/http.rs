@@ -6,7 +6,10 @@ use bytes::BytesMut;
 use reqwest::{Client, Response, Url, redirect, retry};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt;
-use tenant_billing_core::{answer::Answer, ids::Invalid};
+use tenant_billing_core::{
+    answer::Answer,
+    ids::{Invalid, Mode},
+};
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
 use super::failure;
@@ -58,7 +61,7 @@ impl Http {
 }
 
 /// Checks and parses `STRIPE_API_BASE`.
-pub(super) fn base(text: &str) -> Result<Url, Invalid> {
+pub(super) fn base(text: &str, mode: Mode) -> Result<Url, Invalid> {
     let wrong = |reason: &str| Err(Invalid::new("STRIPE_API_BASE", reason));
     let Ok(url) = Url::parse(text) else {
         return wrong("is not a URL of the form https://host");
@@ -74,6 +77,9 @@ pub(super) fn base(text: &str) -> Result<Url, Invalid> {
     }
     if url.query().is_some() || url.fragment().is_some() {
         return wrong("has a query or fragment");
+    }
+    if mode == Mode::Live && url.scheme() == "http" && !is_loopback(&url) {
+        return wrong("would send a live key unencrypted over the network");
     }
     Ok(url)
 }

@@ -238,7 +238,7 @@ async fn what_is_no_database_of_ours_is_said_so() {
         assert!(matches!(opened, Err(StoreError::Unfit(_))), "{path:?}");
     }
     let missing = SqliteStore::open(dir.path().join("no/such/dir.db"), clock.clone());
-    assert!(matches!(missing, Err(StoreError::Unavailable(_))));
+    assert!(matches!(missing, Err(StoreError::Unfit(_))));
     let rubbish = dir.path().join("rubbish");
     std::fs::write(&rubbish, vec![7; 8192]).unwrap();
     let migrated = match SqliteStore::open(&rubbish, clock) {

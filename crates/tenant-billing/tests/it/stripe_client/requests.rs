@@ -147,6 +147,9 @@ fn bases() {
     for good in ["https://api.stripe.com", "http://[::1]:12111/x/", "HTTP://localhost"] {
         assert!(new().with_base(good).is_ok(), "{good}");
     }
+    let test = SecretKey::parse("sk_test_1").unwrap();
+    let test = StripeClient::new(test, SystemClock::shared());
+    assert!(test.with_base("http://stripe-sandbox:12111").is_ok(), "as in a compose file");
     for (bad, reason) in [
         ("", "is not a URL of the form https://host"),
         ("api.stripe.com", "is not a URL of the form https://host"),
@@ -158,6 +161,7 @@ fn bases() {
         ("https://:word@host", "has a user or password in it"),
         ("https://host/?a=b", "has a query or fragment"),
         ("https://host/#a", "has a query or fragment"),
+        ("http://stripe.internal:12111", "would send a live key unencrypted over the network"),
     ] {
         let error = new().with_base(bad).unwrap_err();
         assert_eq!(error.field, "STRIPE_API_BASE");

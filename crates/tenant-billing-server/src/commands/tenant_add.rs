@@ -1,0 +1,106 @@
+//! `tenant add`: registers tenants, all that were named or, if one of them is no tenant id, none.
+
+use std::io::{self, BufRead};
+
+use tenant_billing::{
+    ids::{Invalid, TenantId},
+    ports::{Store, StoreError},
+};
+
+use crate::{
+    exit::{Exit, Failure},
+    output,
+    session::Session,
+};
+
+/// Registers the tenants, and prints how many were new.
+pub(crate) async fn run(session: &Session, tenant_ids: &[String]) -> Result<Exit, Failure> {
+    let named = match tenant_ids {
+        [only] if only == "-" => read_lines(io::stdin().lock())?,
+        named => (1..)
+            .zip(named)
+            .map(|(number, text)| (format!("argument {number}"), text.clone()))
+            .collect(),
+    };
+    let mut tenants = Vec::with_capacity(named.len());
+    for (place, text) in named {
+        let tenant = checked(session, &text).await;
+        tenants.push(tenant.map_err(|failure| at(&place, failure))?);
+    }
+    let mut added = 0;
+    for tenant in &tenants {
+        added += usize::from(session.store.add_tenant(tenant).await?);
+    }
+    let there = match tenants.len() - added {
+        0 => String::new(),
+        1 => ", 1 was there already".to_owned(),
+        more => format!(", {more} were there already"),
+    };
+    output::print(&format!("added {added}{there}"))?;
+    Ok(Exit::Done)
+}
+
+/// The tenant id, if this database takes it: a read asks as much of it as a write.
+async fn checked(session: &Session, text: &str) -> Result<TenantId, Failure> {
+    let tenant = TenantId::parse(text)?;
+    match session.store.bound(&tenant).await {
+        Ok(_) => Ok(tenant),
+        Err(StoreError::Invalid(invalid)) => Err(invalid.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The lines that say something, and where each stands.
+fn read_lines(input: impl BufRead) -> Result<Vec<(String, String)>, Failure> {
+    let mut lines = Vec::new();
+    for (number, line) in (1..).zip(input.lines()) {
+        let place = format!("line {number}");
+        let line = line.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => {
+                at(&place, Invalid::new("tenant_id", "is not text in UTF-8").into())
+            }
+            _ => Failure::operator(
+                format!("standard input cannot be read: {error}"),
+                "nothing was added; run the command again",
+            ),
+        })?;
+        let line = line.trim();
+        if !line.is_empty() {
+            lines.push((place, line.to_owned()));
+        }
+    }
+    Ok(lines)
+}
+
+/// The failure with the place where its cause stands; one that has no cause there as it is.
+fn at(place: &str, failure: Failure) -> Failure {
+    if failure.exit != Exit::InvalidInput {
+        return failure;
+    }
+    Failure {
+        message: format!("{place}: {}", failure.message),
+        hint: "correct it and run the command again; nothing was added".to_owned(),
+        ..failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_numbers() {
+        let lines = read_lines("a\r\n\n  b \n\n".as_bytes()).unwrap();
+        assert_eq!(
+            lines,
+            [("line 1", "a"), ("line 3", "b")].map(|(at, id)| (at.to_owned(), id.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_is_named() {
+        let failure = read_lines(&b"a\n\xff\n"[..]).unwrap_err();
+        assert_eq!(failure.message, "line 2: tenant_id: is not text in UTF-8");
+        assert_eq!(failure.exit, Exit::InvalidInput);
+    }
+}

@@ -1,0 +1,40 @@
+//! Logs on standard error, of our own making only.
+//!
+//! A library below us may log a URL, and a URL of Stripe's may hold an e-mail address. So whatever
+//! `RUST_LOG` says, nothing but our own targets gets through, and those write no such thing.
+
+use std::io;
+
+use tracing::Metadata;
+use tracing_subscriber::{
+    filter::{Targets, filter_fn},
+    fmt,
+    layer::{Layer, SubscriberExt},
+    util::SubscriberInitExt,
+};
+
+pub(crate) use tracing_subscriber::filter::LevelFilter;
+
+use crate::output;
+
+/// Our own crates; those whose names begin like ours are ours too.
+const OURS: [&str; 2] = ["tenant_billing", "stripe_sandbox"];
+
+/// Starts logging as `RUST_LOG` says, or from this level on without it.
+pub(crate) fn start(level: LevelFilter) {
+    let wanted = match std::env::var("RUST_LOG") {
+        Err(_) => Targets::new().with_default(level),
+        Ok(text) => text.parse().unwrap_or_else(|_| {
+            output::say("warning: RUST_LOG is not understood, and ignored");
+            Targets::new().with_default(level)
+        }),
+    };
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let lines = lines.with_filter(wanted).with_filter(filter_fn(is_ours));
+    // Fails only where a logger is in place already, which then does the logging.
+    let _ = tracing_subscriber::registry().with(lines).try_init();
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    OURS.iter().any(|ours| metadata.target().starts_with(ours))
+}

@@ -1,0 +1,85 @@
+//! What commands work with: the database, and billing over it once Stripe is needed.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use stripe_sandbox::Sandbox;
+use tenant_billing::{
+    Billing, Policy, SqliteStore, SystemClock,
+    ports::{Clock, Store},
+};
+
+use crate::{cli::Options, database, exit::Failure, stripe::Target};
+
+/// How long a command that is done waits for work that it began and nobody waits for any more.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// An open database.
+pub(crate) struct Session {
+    /// The database.
+    pub(crate) store: Arc<SqliteStore>,
+    /// The machine's clock.
+    pub(crate) clock: Arc<dyn Clock>,
+    file: PathBuf,
+}
+
+/// Billing over a database and a Stripe.
+pub(crate) struct Running {
+    /// Billing.
+    pub(crate) billing: Billing,
+    sandbox: Option<Sandbox>,
+}
+
+impl Session {
+    /// Opens the database, and makes its tables if they are not there.
+    ///
+    /// # Errors
+    /// If the URL or the database is not fit.
+    pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
+        let file = database::file(&options.database_url)?;
+        let clock = SystemClock::shared();
+        let store = SqliteStore::open(&file, Arc::clone(&clock))?;
+        store.migrate().await?;
+        Ok(Self { store: Arc::new(store), clock, file })
+    }
+
+    /// Where Stripe is, as far as settings say; calls nothing.
+    ///
+    /// # Errors
+    /// As [`Target::of`].
+    pub(crate) fn target(&self, options: &Options) -> Result<Target, Failure> {
+        Target::of(options, &self.file, &self.clock)
+    }
+
+    /// Billing over this database and that Stripe.
+    ///
+    /// # Errors
+    /// As [`Target::connect`].
+    pub(crate) async fn connect(
+        &self,
+        target: Target,
+        options: &Options,
+    ) -> Result<Running, Failure> {
+        let connection = target.connect(&*self.clock).await?;
+        let policy = Policy {
+            // Right after a restore, only a look can tell what the restored rows do not know.
+            look_first: options.look_first || options.restored_at.is_some(),
+            restored_at: options.restored_at,
+            ..Policy::default()
+        };
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let stripe = Arc::new(connection.client);
+        let billing = Billing::with_policy(store, stripe, clock, policy);
+        Ok(Running { billing, sandbox: connection.sandbox })
+    }
+}
+
+impl Running {
+    /// Waits, not for long, until nothing is under way, and stops the sandbox.
+    pub(crate) async fn close(self) {
+        // What is not done by then is on record, and for `recover`.
+        let _ = self.billing.shutdown(LINGER).await;
+        if let Some(sandbox) = self.sandbox {
+            sandbox.stop().await;
+        }
+    }
+}
