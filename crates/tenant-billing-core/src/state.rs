@@ -163,8 +163,8 @@ impl Row {
 }
 
 impl Change {
-    /// A change of nothing, to start from.
-    pub(crate) fn none(view: &View) -> Self {
+    /// A change of nothing, decided from `view`, to start from.
+    pub fn none(view: &View) -> Self {
         Self {
             tenant: view.tenant.clone(),
             was: view.row.as_ref().map(|row| row.version),

@@ -132,22 +132,9 @@ fn refusal() -> Refusal {
     Refusal { code, param, message: "Invalid e-mail address".into() }
 }
 
-/// A change of nothing, decided from `view`.
-fn change(view: &View) -> Change {
-    Change {
-        tenant: view.tenant.clone(),
-        was: view.row.as_ref().map(|row| row.version),
-        row: None,
-        column: Column::Keep,
-        unbound_on: None,
-        surplus: Vec::new(),
-        events: Vec::new(),
-    }
-}
-
 /// A change of the row to `state`, decided from `view`.
 fn to(view: &View, state: State) -> Change {
-    let mut change = change(view);
+    let mut change = Change::none(view);
     change.row = Some(Row {
         generation: view.row.as_ref().map_or(1, |row| row.generation),
         version: change.was.unwrap_or(0) + 1,

@@ -5,12 +5,12 @@ use tenant_billing_core::{
     audit::SurplusReason,
     ids::AccountId,
     ports::{Committed, StoreError},
-    state::{Candidate, Column, State},
+    state::{Candidate, Change, Column, State},
 };
 
 use super::{
-    Bench, Check, account, bind, change, commit, customer, open, ready, refusal, refused, request,
-    to, view, written,
+    Bench, Check, account, bind, commit, customer, open, ready, refusal, refused, request, to,
+    view, written,
 };
 
 pub(super) const CHECKS: &[(&str, Check)] = &[
@@ -101,7 +101,7 @@ async fn states(bench: &dyn Bench) {
 async fn versions(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     let blank = view(&*store, &tenant).await;
-    let mut none_there = change(&blank);
+    let mut none_there = Change::none(&blank);
     none_there.was = Some(1);
     none_there.surplus.push((customer("s"), SurplusReason::Late));
     refused(bench, &*store, &none_there).await;
@@ -110,7 +110,7 @@ async fn versions(bench: &dyn Bench) {
     let first = view(&*store, &tenant).await;
     written(&*store, &to(&first, State::Rejected(request(&tenant, 1), refusal()))).await;
     refused(bench, &*store, &bind(&first, &customer("a"))).await;
-    let mut late = change(&first);
+    let mut late = Change::none(&first);
     late.surplus.push((customer("s"), SurplusReason::Late));
     refused(bench, &*store, &late).await;
 }
@@ -139,7 +139,7 @@ async fn binding(bench: &dyn Bench) {
         written(&*store, &bind(&view(&*store, tenant).await, &id)).await;
         assert_eq!(store.bound(tenant).await, Ok(Some(id.clone())));
         // Binding what is bound is no conflict, so that a record of it can be put right.
-        let mut same = change(&view(&*store, tenant).await);
+        let mut same = Change::none(&view(&*store, tenant).await);
         same.column = Column::Bind(id.clone());
         written(&*store, &same).await;
         let seen = view(&*store, tenant).await;
@@ -188,7 +188,7 @@ async fn candidates(bench: &dyn Bench) {
     let (candidate, change) = check("fine").await;
     assert_eq!(candidate, Candidate::default());
     written(&*store, &change).await;
-    let mut taken_off = super::change(&view(&*store, &other).await);
+    let mut taken_off = Change::none(&view(&*store, &other).await);
     taken_off.surplus.push((customer("off"), SurplusReason::Unbound));
     written(&*store, &taken_off).await;
     assert_eq!(check("off").await.0, Candidate { unbound: true, ..Candidate::default() });
@@ -199,7 +199,7 @@ async fn candidates(bench: &dyn Bench) {
 async fn clearing(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     bench.set_column(&tenant, Some(&customer("host"))).await;
-    let mut other = change(&view(&*store, &tenant).await);
+    let mut other = Change::none(&view(&*store, &tenant).await);
     other.column = Column::Clear(customer("a"));
     written(&*store, &other).await;
     assert_eq!(store.bound(&tenant).await, Ok(Some(customer("host"))));
@@ -211,7 +211,7 @@ async fn clearing(bench: &dyn Bench) {
 async fn surplus(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     written(&*store, &open(&view(&*store, &tenant).await)).await;
-    let mut found = change(&view(&*store, &tenant).await);
+    let mut found = Change::none(&view(&*store, &tenant).await);
     found.surplus.push((customer("a"), SurplusReason::Late));
     found.surplus.push((customer("b"), SurplusReason::Duplicate));
     written(&*store, &found).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stripe_sandbox::{Fault, Lag, Rule, When};
+use stripe_sandbox::{Fault, Lag, Rule};
 use tenant_billing::{
     Error, OperatorError, Outcome,
     audit::{EventKind as K, SurplusReason},
@@ -35,14 +35,7 @@ async fn a_deleted_customer_is_followed_by_another_once_it_is_known() {
 async fn a_deletion_told_before_the_answer_prevents_the_bind() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(Fault::Delay { ms: 300, when: When::After }, 1);
-    let pending = tokio::spawn({
-        let (billing, tenant) = (billing.clone(), tenant.clone());
-        async move { call(&billing, &tenant).await }
-    });
-    while world.live().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let pending = world.under_way(&billing, &tenant).await;
     let dead = world.live()[0].id.clone();
     world.sandbox.delete_customer(&dead);
     billing.customer_deleted(&id(&dead)).await.unwrap();
@@ -54,12 +47,8 @@ async fn a_deletion_told_before_the_answer_prevents_the_bind() {
 #[tokio::test]
 async fn a_customer_deleted_before_its_answer_is_replayed_is_not_bound() {
     let world = World::new().await;
-    let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
-    brief(&billing, &tenant).await.unwrap_err();
-    billing.shutdown(Duration::from_secs(5)).await;
-    world.sandbox.disarm();
-    let dead = world.live()[0].id.clone();
+    let tenant = world.tenant(1).await;
+    let dead = world.made_unseen(&tenant).await.id;
     world.sandbox.delete_customer(&dead);
     let answer = call(&world.billing(), &tenant).await.unwrap();
     assert_ne!(answer.customer.as_str(), dead);
@@ -71,12 +60,9 @@ async fn a_customer_deleted_before_its_answer_is_replayed_is_not_bound() {
 async fn a_created_webhook_binds_what_no_answer_told() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
-    brief(&billing, &tenant).await.unwrap_err();
-    billing.shutdown(Duration::from_secs(5)).await;
-    let made = world.live()[0].clone();
+    let made = world.made_unseen(&tenant).await;
     let key = made.idempotency_key.clone().unwrap();
-    let billing = world.billing();
+    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     for key in ["", "a-strangers-key", "tenant-billing/other-installation/test/x/1"] {
         billing.customer_created(key, &id(&made.id)).await.unwrap();
     }
@@ -103,12 +89,8 @@ async fn a_created_webhook_makes_good_a_lost_row() {
 #[tokio::test]
 async fn a_created_webhook_for_a_customer_deleted_since_binds_nothing() {
     let world = World::new().await;
-    let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
-    brief(&billing, &tenant).await.unwrap_err();
-    billing.shutdown(Duration::from_secs(5)).await;
-    world.sandbox.disarm();
-    let made = world.live()[0].clone();
+    let tenant = world.tenant(1).await;
+    let made = world.made_unseen(&tenant).await;
     world.sandbox.delete_customer(&made.id);
     let billing = world.billing();
     let key = made.idempotency_key.unwrap();
@@ -148,14 +130,7 @@ async fn a_column_that_the_host_overwrites_is_the_hosts() {
 async fn a_host_that_binds_while_we_create_wins_and_ours_is_on_record() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(Fault::Delay { ms: 300, when: When::After }, 1);
-    let pending = tokio::spawn({
-        let (billing, tenant) = (billing.clone(), tenant.clone());
-        async move { call(&billing, &tenant).await }
-    });
-    while world.live().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let pending = world.under_way(&billing, &tenant).await;
     world.sql(&format!(
         "INSERT INTO tenant_config (id, tenant_id, stripe_customer_id)
          VALUES ('c', '{tenant}', 'cus_hosts_own')"
@@ -183,11 +158,8 @@ async fn a_tenant_deleted_and_registered_again_gets_its_customer_back() {
 #[tokio::test]
 async fn a_tenant_deleted_while_we_create_leaves_its_customer_on_record() {
     let world = World::new().await;
-    let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
-    brief(&billing, &tenant).await.unwrap_err();
-    billing.shutdown(Duration::from_secs(5)).await;
-    world.sandbox.disarm();
+    let tenant = world.tenant(1).await;
+    world.made_unseen(&tenant).await;
     world.sql("DELETE FROM tenants");
     world.pass(Duration::from_secs(20));
     let billing = world.billing();
@@ -203,12 +175,8 @@ async fn a_tenant_deleted_while_we_create_leaves_its_customer_on_record() {
 #[tokio::test]
 async fn an_email_edited_in_the_dashboard_hides_nothing_from_a_look() {
     let world = World::new().await;
-    let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
-    brief(&billing, &tenant).await.unwrap_err();
-    billing.shutdown(Duration::from_secs(5)).await;
-    world.sandbox.disarm();
-    let made = world.live()[0].id.clone();
+    let tenant = world.tenant(1).await;
+    let made = world.made_unseen(&tenant).await.id;
     assert!(world.sandbox.edit_email(&made, "edited@example.com"));
     world.pass(Duration::from_secs(25 * 3600));
     assert_eq!(call(&world.billing(), &tenant).await.unwrap().customer, id(&made));
@@ -323,28 +291,19 @@ async fn a_customer_that_an_operator_unbound_is_never_adopted_again() {
 #[tokio::test]
 async fn what_search_shows_late_is_waited_for() {
     let world = World::new().await;
-    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    let tenant = world.tenant(1).await;
     world.sandbox.set_lag(Lag { search_seconds: 3600, events_seconds: 3600 });
-    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
-    brief(&billing, &tenant).await.unwrap_err();
-    billing.shutdown(Duration::from_secs(5)).await;
-    world.sandbox.disarm();
-    let made = world.live()[0].id.clone();
+    let made = world.made_unseen(&tenant).await.id;
     assert!(world.sandbox.edit_email(&made, "edited@example.com"));
     // The row is lost, and another e-mail asked for: only events and search can tell, in an hour.
     world.sql("DELETE FROM customer_provisioning");
     let again = world.billing();
-    let ask = || again.get_or_create(&tenant, world_details(), Duration::from_millis(300));
+    let third = details("third@example.com");
+    let ask = || again.get_or_create(&tenant, &third, Duration::from_millis(300));
     let error = ask().await.unwrap_err();
     assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
     world.pass(Duration::from_secs(30 * 60));
     ask().await.unwrap_err();
     world.pass(Duration::from_secs(31 * 60));
     assert_eq!(ask().await.unwrap().customer, id(&made));
-}
-
-fn world_details() -> &'static tenant_billing::request::CustomerDetails {
-    static DETAILS: std::sync::OnceLock<tenant_billing::request::CustomerDetails> =
-        std::sync::OnceLock::new();
-    DETAILS.get_or_init(|| details("third@example.com"))
 }

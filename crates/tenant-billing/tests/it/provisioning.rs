@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stripe_sandbox::{Fault, Rule, When};
+use stripe_sandbox::{Fault, When};
 use tenant_billing::{Advice, Error, OperatorError, Outcome, audit::EventKind as K, ids::TenantId};
 
 use crate::world::{World, brief, call, details, id};
@@ -158,12 +158,8 @@ async fn a_stored_failure_without_effect_is_waited_out_before_the_next_generatio
 #[tokio::test]
 async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
     let world = World::new().await;
-    let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
-    let error = brief(&billing, &tenant).await.unwrap_err();
-    assert!(matches!(error.advice(), Advice::TryAgain(_)) && error.unsettled(), "{error:?}");
-    assert!(billing.shutdown(Duration::from_secs(5)).await);
-    world.sandbox.disarm();
+    let tenant = world.tenant(1).await;
+    world.made_unseen(&tenant).await;
     let recovery = world.billing();
     world.pass(Duration::from_secs(20));
     let report = recovery.recover_once().await.unwrap();
@@ -175,11 +171,8 @@ async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
 #[tokio::test]
 async fn a_day_after_a_lost_answer_the_customer_is_found_and_not_made_again() {
     let world = World::new().await;
-    let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
-    brief(&billing, &tenant).await.unwrap_err();
-    billing.shutdown(Duration::from_secs(5)).await;
-    world.sandbox.disarm();
+    let tenant = world.tenant(1).await;
+    world.made_unseen(&tenant).await;
     let sent = world.creations();
     for hours in [21, 23, 25] {
         world.pass(match hours {
@@ -292,14 +285,7 @@ async fn a_caller_that_hangs_up_cancels_nothing() {
 async fn a_customer_at_hand_waits_for_its_database() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(Fault::Delay { ms: 300, when: When::After }, 1);
-    let pending = tokio::spawn({
-        let (billing, tenant) = (billing.clone(), tenant.clone());
-        async move { call(&billing, &tenant).await }
-    });
-    while world.creations() == 0 && world.live().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let pending = world.under_way(&billing, &tenant).await;
     // The table is gone when the answer comes, as after a botched restore, and then is there again.
     world.sql("ALTER TABLE deleted_customer RENAME TO elsewhere");
     let error = pending.await.unwrap().unwrap_err();

@@ -16,15 +16,16 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
-use stripe_sandbox::{CustomerRecord, Fault, Rule, Sandbox};
+use stripe_sandbox::{CustomerRecord, Fault, Rule, Sandbox, When};
 use tempfile::TempDir;
 use tenant_billing::{
-    Billing, Error, Policy, Provisioned, SecretKey, SqliteStore, StripeClient, SystemClock,
+    Advice, Billing, Error, Policy, Provisioned, SecretKey, SqliteStore, StripeClient, SystemClock,
     audit::EventKind,
     ids::{CustomerId, Email, TenantId},
     ports::{Clock, Store},
     request::CustomerDetails,
 };
+use tokio::task::JoinHandle;
 
 /// The machine's clock, which a test may set ahead, and dice that make every back-off short.
 struct TestClock {
@@ -123,6 +124,32 @@ impl World {
     /// Arms a fault for the next creations.
     pub(crate) fn fault(&self, fault: Fault, times: u64) {
         self.sandbox.arm(Rule::new(fault).method("POST").path("/v1/customers").times(times));
+    }
+
+    /// A call by a process that never sees an answer and is gone: what it made.
+    pub(crate) async fn made_unseen(&self, tenant: &TenantId) -> CustomerRecord {
+        let billing = self.billing();
+        self.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
+        let error = brief(&billing, tenant).await.unwrap_err();
+        assert!(matches!(error.advice(), Advice::TryAgain(_)) && error.unsettled(), "{error:?}");
+        assert!(billing.shutdown(Duration::from_secs(5)).await);
+        self.sandbox.disarm();
+        self.live()[0].clone()
+    }
+
+    /// A call under way: the Customer exists, and its answer comes a moment later.
+    pub(crate) async fn under_way(
+        &self,
+        billing: &Billing,
+        tenant: &TenantId,
+    ) -> JoinHandle<Result<Provisioned, Error>> {
+        self.fault(Fault::Delay { ms: 300, when: When::After }, 1);
+        let (billing, tenant) = (billing.clone(), tenant.clone());
+        let pending = tokio::spawn(async move { call(&billing, &tenant).await });
+        while self.live().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        pending
     }
 
     pub(crate) fn live(&self) -> Vec<CustomerRecord> {
