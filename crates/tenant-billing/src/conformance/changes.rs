@@ -142,6 +142,8 @@ async fn binding(bench: &dyn Bench) {
         let mut same = Change::none(&view(&*store, tenant).await);
         same.column = Column::Bind(id.clone());
         written(&*store, &same).await;
+        same.column = Column::Bind(customer("another"));
+        refused(bench, &*store, &same).await;
         let seen = view(&*store, tenant).await;
         assert_eq!(seen.bound, Some(id.clone()));
         assert_eq!(seen.row.map(|row| row.state), Some(State::Settled(id)));
