@@ -7,7 +7,6 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rand::{TryRng, rngs::SysRng};
 use tenant_billing_core::ports::Clock;
 
 /// The machine's own time and randomness.
@@ -36,9 +35,10 @@ impl Clock for SystemClock {
         boot_time::Instant::now().duration_since(self.started)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this file owns chance")]
     fn random(&self) -> u64 {
         // An operating system that cannot give a random number cannot be trusted with anything else.
-        SysRng.try_next_u64().expect("the operating system gives random numbers")
+        getrandom::u64().expect("the operating system gives random numbers")
     }
 
     #[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
