@@ -180,6 +180,8 @@ pub struct Customer {
     pub(crate) email: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
+    /// The `Request-Id` of the retrieve that showed it.
+    pub(crate) request_id: Option<String>,
 }
 
 impl std::fmt::Debug for Customer {
@@ -305,6 +307,7 @@ impl Object {
             email: self.email,
             name: self.name,
             metadata: self.metadata.unwrap_or_default(),
+            request_id: None,
         })
     }
 }

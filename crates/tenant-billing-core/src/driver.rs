@@ -225,12 +225,15 @@ impl<'a> Driver<'a> {
         }
         let generation = self.seen.view.row.as_ref().map_or(0, |row| row.generation);
         let findings = inner.look(&self.site, &tenant, &look, self.waiting).await?;
-        let candidate = match &findings {
-            Findings::Ours(found) => found.first().map(|customer| customer.id.clone()),
-            _ => None,
+        let (candidate, request_id) = match &findings {
+            Findings::Ours(found) => {
+                found.first().map(|it| (it.id.clone(), it.request_id.clone())).unzip()
+            }
+            _ => (None, None),
         };
         self.reread(candidate.as_ref()).await?;
-        self.write(&Event::Looked { generation, look, findings }, None).await?;
+        let event = Event::Looked { generation, look, findings };
+        self.write(&event, request_id.flatten().as_deref()).await?;
         if matches!(self.asker, Asker::Worker)
             && matches!(
                 self.seen.view.row.as_ref().map(|row| &row.state),
@@ -250,9 +253,9 @@ impl<'a> Driver<'a> {
                 self.inner.store.record_deletion(&customer).await?;
                 self.reread(None).await
             }
-            Reading::Found(_) => {
+            Reading::Found(it) => {
                 self.reread(Some(&customer)).await?;
-                self.write(&Event::StillLive(customer), None).await.map(drop)
+                self.write(&Event::StillLive(customer), it.request_id.as_deref()).await
             }
             Reading::Missing => Err(OperatorError::UnknownCustomer(customer).into()),
             Reading::Again(_) => Err(later("Stripe cannot be asked for its Customer now", false)),

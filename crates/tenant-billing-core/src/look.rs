@@ -83,7 +83,13 @@ impl Inner {
     /// A Customer as Stripe shows it now; one that answers to another id is no answer.
     pub(crate) async fn retrieve(&self, id: &CustomerId, waiting: Waiting) -> Reading<Customer> {
         let parse = |body: &[u8]| Customer::parse(body).filter(|customer| customer.id == *id);
-        self.patiently(waiting, || self.stripe.retrieve_customer(id), parse).await.0
+        match self.patiently(waiting, || self.stripe.retrieve_customer(id), parse).await {
+            (Reading::Found(customer), last) => {
+                let request_id = answer::request_id(&last).map(str::to_owned);
+                Reading::Found(Customer { request_id, ..customer })
+            }
+            (reading, _) => reading,
+        }
     }
 
     async fn look_in_events(
@@ -97,8 +103,8 @@ impl Inner {
         let mut after: Option<String> = None;
         loop {
             let ask = || self.stripe.list_created_events(look.events_since, after.as_deref());
-            let (reading, words) = self.patiently(waiting, ask, answer::created_events).await;
-            let Some(page) = hits.page(reading, "events", &words) else {
+            let (reading, last) = self.patiently(waiting, ask, answer::created_events).await;
+            let Some(page) = hits.page(reading, "events", &last) else {
                 return;
             };
             for event in &page.data {
@@ -133,8 +139,8 @@ impl Inner {
         let mut after: Option<CustomerId> = None;
         loop {
             let ask = || self.stripe.list_customers(details.email().as_str(), after.as_ref());
-            let (reading, words) = self.patiently(waiting, ask, answer::customers).await;
-            let Some(page) = hits.page(reading, "customers", &words) else {
+            let (reading, last) = self.patiently(waiting, ask, answer::customers).await;
+            let Some(page) = hits.page(reading, "customers", &last) else {
                 return;
             };
             for customer in page.data.iter().filter(|customer| customer.names(tenant)) {
@@ -153,13 +159,13 @@ impl Inner {
         let mut next: Option<String> = None;
         loop {
             let ask = || self.stripe.search_customers(&query, next.as_deref());
-            let (reading, words) = self.patiently(waiting, ask, answer::customers).await;
+            let (reading, last) = self.patiently(waiting, ask, answer::customers).await;
             if let Reading::Forbidden | Reading::Missing = reading {
                 // Not every account has search; the other two sources stand without it.
                 hits.no_search = true;
                 return;
             }
-            let Some(page) = hits.page(reading, "search", &words) else {
+            let Some(page) = hits.page(reading, "search", &last) else {
                 return;
             };
             for customer in page.data {
@@ -172,14 +178,13 @@ impl Inner {
         }
     }
 
-    /// A GET, repeated while Stripe asks for patience and the asker has it; with words for the last
-    /// answer.
+    /// A GET, repeated while Stripe asks for patience and the asker has it; with the last answer.
     pub(crate) async fn patiently<T, F>(
         &self,
         waiting: Waiting,
         ask: impl Fn() -> F,
         parse: impl Fn(&[u8]) -> Option<T>,
-    ) -> (Reading<T>, String)
+    ) -> (Reading<T>, Answer)
     where
         F: Future<Output = Answer>,
     {
@@ -193,13 +198,19 @@ impl Inner {
                 tries += 1;
                 continue;
             }
-            return (reading, answer::describe(&answer));
+            return (reading, answer);
         }
     }
 }
 
 impl Hits {
-    fn page<T>(&mut self, reading: Reading<Page<T>>, source: &str, words: &str) -> Option<Page<T>> {
+    fn page<T>(
+        &mut self,
+        reading: Reading<Page<T>>,
+        source: &str,
+        last: &Answer,
+    ) -> Option<Page<T>> {
+        let words = answer::describe(last);
         match reading {
             Reading::Found(page) => return Some(page),
             Reading::Again(_) => self.failed = Some(format!("{source}: {words}")),

@@ -23,8 +23,9 @@ impl Inner {
 
     async fn identify(&self, waiting: Waiting) -> Result<Site, Error> {
         let declared = self.stripe.stripe_account();
-        let (reading, words) =
+        let (reading, last) =
             self.patiently(waiting, || self.stripe.account(), answer::account_id).await;
+        let words = answer::describe(&last);
         let id = match (reading, declared) {
             (Reading::Found(id), declared) => {
                 let id = AccountId::parse(&id).map_err(|_| unreadable(&words))?;

@@ -210,6 +210,10 @@ async fn a_row_lost_for_more_than_a_day_is_found_by_look_first() {
     world.pass(25 * HOUR);
     let found = call(&world.look_first(), &tenant).await.unwrap();
     assert_eq!((found.customer, found.outcome), (first.customer, Outcome::Adopted));
+    let history = billing.history(&tenant).await.unwrap();
+    let adopted = &history.events.last().unwrap().event;
+    assert_eq!(adopted.kind, K::Adopted);
+    assert!(adopted.request_id.is_some(), "whatever Stripe told, its request id is on record");
     // And where there is none, it makes one, under this generation's own key.
     let other = world.tenant(2).await;
     assert_eq!(call(&world.look_first(), &other).await.unwrap().outcome, Outcome::Created);
