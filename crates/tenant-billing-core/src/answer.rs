@@ -265,6 +265,14 @@ pub fn request_id(answer: &Answer) -> Option<&str> {
     }
 }
 
+/// The HTTP status, if there was an answer.
+pub fn status(answer: &Answer) -> Option<u16> {
+    match answer {
+        Answer::Response { status, .. } => Some(*status),
+        Answer::NoAnswer(_) => None,
+    }
+}
+
 /// The answer in a few words that name nobody: status, type, code and param, but no message.
 pub fn describe(answer: &Answer) -> String {
     match answer {

@@ -169,7 +169,7 @@ impl Billing {
             let Either::Left((landed, _)) =
                 select(pin!(flight.landed()), pin!(inner.until(waiting))).await
             else {
-                return Err(later("it is taking long, and goes on by itself", true));
+                return Err(later("it is taking long; what was begun is on record", true));
             };
             // A flight that somebody else began carried their details, and their patience.
             let theirs = match &landed {
@@ -177,8 +177,11 @@ impl Billing {
                 Err(Error::Refused(_)) => not_mine,
                 _ => false,
             };
-            if !theirs || !inner.pause(0, None, waiting).await {
+            if !theirs {
                 return landed;
+            }
+            if !inner.pause(0, None, waiting).await {
+                return Err(later("somebody else's call for this tenant failed", true));
             }
         }
     }

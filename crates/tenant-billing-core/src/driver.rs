@@ -159,6 +159,8 @@ impl<'a> Driver<'a> {
                     | Failure::Operator => None,
                 };
                 let words = answer::describe(&answer);
+                // What is written counts from now, not from when the request was sent.
+                self.reread(None).await?;
                 tracing::info!(tenant = %self.seen.view.tenant, %words, "no Customer yet");
                 let event = Event::Answered { generation, failure, words };
                 self.write(&event, request_id.as_deref()).await?;
@@ -322,8 +324,9 @@ impl<'a> Driver<'a> {
                 let tenant = &change.tenant;
                 tracing::info!(%tenant, %customer, outcome = self.outcome.as_str(), "bound");
             }
-            self.replace(|view| view.changed(change));
         }
+        // Also where nothing is written: what was known of this Customer says nothing of the next.
+        self.replace(|view| view.changed(change));
         let ours = &self.site.origin.account;
         Ok(Some(outcome.problem.map_or(Ok(()), |problem| Err(Error::of_problem(problem, ours)))))
     }
@@ -356,6 +359,7 @@ impl<'a> Driver<'a> {
     fn stopped(&self, stop: Stop) -> Error {
         let view = &self.seen.view;
         match stop {
+            Stop::UnknownTenant if self.begun => later("the tenant is gone since", true),
             Stop::UnknownTenant => Error::UnknownTenant(view.tenant.clone()),
             Stop::Refused(refusal) => Error::Refused(refusal),
             Stop::WrongAccount(recorded) => {

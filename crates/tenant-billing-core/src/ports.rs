@@ -91,11 +91,19 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`].
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError>;
 
+    /// Registers tenants in the tenants table, all or none; how many were not there yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError>;
+
     /// Registers a tenant in the tenants table; `false` if it was there.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn add_tenant(&self, tenant: &TenantId) -> Result<bool, StoreError>;
+    async fn add_tenant(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        Ok(self.add_tenants(std::slice::from_ref(tenant)).await? == 1)
+    }
 }
 
 /// What became of a [`Change`].

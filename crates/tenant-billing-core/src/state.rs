@@ -3,7 +3,7 @@
 //! A store reads a [`View`] in one statement and writes a [`Change`] in one transaction, on condition
 //! that nothing it was decided from has moved. It decides nothing itself.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     answer::Refusal,
@@ -89,6 +89,9 @@ pub struct View {
     pub bound: Option<CustomerId>,
     /// Its provisioning row.
     pub row: Option<Row>,
+    /// Where there is no row: the newest generation that the audit trail tells of, or 0. Rows are never
+    /// deleted, so anything but 0 means that one was lost.
+    pub lost_generation: u64,
     /// Which account this database belongs to, once recorded.
     pub account: Option<Account>,
     /// What is on record of the Customer that the reader asked about.
@@ -106,11 +109,18 @@ pub struct Candidate {
     pub unbound: bool,
 }
 
+/// A process that was paused for longer between deciding and writing decides anew. (Quiet times count
+/// from the view, and another process may have sent since.)
+pub const DECISION_LASTS: SignedDuration = SignedDuration::from_mins(1);
+
 /// What to write, in one transaction, only where the row still has version `was`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Whose.
     pub tenant: TenantId,
+    /// When the view was read that it was decided from. The times in it count from there, so it must be
+    /// written within [`DECISION_LASTS`] of it, by the database's clock.
+    pub decided_at: Timestamp,
     /// The version that the row must still have; `None`: there must be no row.
     pub was: Option<u64>,
     /// The row afterwards; its version is one above `was`. `None` leaves it alone.
@@ -149,9 +159,10 @@ impl Row {
     }
 
     /// Stands in for a row that was lost: whatever it was, its generation may have been sent.
-    pub(crate) fn lost(now: Timestamp) -> Self {
+    pub(crate) fn lost(view: &View) -> Self {
+        let now = view.now;
         Self {
-            generation: 0,
+            generation: view.lost_generation,
             version: 0,
             state: State::Vacant,
             opened_at: now,
@@ -167,6 +178,7 @@ impl Change {
     pub fn none(view: &View) -> Self {
         Self {
             tenant: view.tenant.clone(),
+            decided_at: view.now,
             was: view.row.as_ref().map(|row| row.version),
             row: None,
             column: Column::Keep,

@@ -37,6 +37,11 @@ impl Inner {
             (Reading::Unauthorized, _) => return Err(OperatorError::BadKey(words).into()),
             // A restricted key may not read the account; what was declared is taken at its word.
             (Reading::Forbidden | Reading::Missing, Some(declared)) => declared.clone(),
+            (Reading::Forbidden | Reading::Missing, None) if answer::status(&last) == Some(404) => {
+                return Err(
+                    OperatorError::Stripe(format!("{words}; is STRIPE_API_BASE right?")).into()
+                );
+            }
             (Reading::Forbidden | Reading::Missing, None) => return Err(unreadable(&words)),
             (Reading::Again(after), _) => {
                 let why = format!("Stripe cannot be asked which account this is: {words}");

@@ -38,6 +38,8 @@ pub trait Bench: Send + Sync {
     async fn remove_tenant(&self, tenant: &TenantId);
     /// The host writes its own column, making the row of `tenant_config` if there is none.
     async fn set_column(&self, tenant: &TenantId, customer: Option<&CustomerId>);
+    /// A botched restore deletes a tenant's row of `customer_provisioning`.
+    async fn lose_row(&self, tenant: &TenantId);
     /// All that our tables hold, as text.
     async fn dump(&self) -> String;
     /// Moves the database's clock ahead.

@@ -56,8 +56,7 @@ impl SqliteStore {
 
     /// The machine's clock, in the database's resolution.
     fn now(&self) -> Timestamp {
-        let now = self.clock.now();
-        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+        in_milliseconds(self.clock.now())
     }
 
     /// Reads inline, on a connection of its own.
@@ -99,6 +98,10 @@ impl SqliteStore {
     }
 }
 
+fn in_milliseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     // Each connection is used by one thread at a time, so SQLite need not lock it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -123,6 +126,9 @@ fn failed(error: rusqlite::Error) -> StoreError {
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(text),
+        Some(ErrorCode::SystemIoFailure) => {
+            StoreError::Unavailable(format!("{text}; is the disk full, or the file on none?"))
+        }
         Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => StoreError::Corrupt(text),
         // These do not mend by themselves: a path, a permission.
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
@@ -168,9 +174,11 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        let (change, now) = (change.clone(), self.now());
-        let id = self.random_uuid();
+        let (change, id) = (change.clone(), self.random_uuid());
+        let clock = Arc::clone(&self.clock);
         self.writing(move |connection| {
+            // Read here, where no queue and no other process is waited for any more.
+            let now = in_milliseconds(clock.now());
             let committed = write::apply(connection, &change, now, &id)?;
             Ok((committed, committed))
         })
@@ -233,10 +241,10 @@ impl Store for SqliteStore {
         self.reading(|connection| read::surplus(connection, &tenant))
     }
 
-    async fn add_tenant(&self, tenant: &TenantId) -> Result<bool, StoreError> {
-        let tenant = canonical(tenant)?;
+    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
+        let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
         self.writing(move |connection| {
-            Ok((Committed::Yes, write::add_tenant(connection, &tenant)?))
+            Ok((Committed::Yes, write::add_tenants(connection, &tenants)?))
         })
         .await
     }

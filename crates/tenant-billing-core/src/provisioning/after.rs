@@ -110,7 +110,7 @@ fn live(
             if (row.is_some() || view.exists)
                 && let Some(request) = request.or(kept)
             {
-                let row = row.cloned().unwrap_or_else(|| Row::lost(view.now));
+                let row = row.cloned().unwrap_or_else(|| Row::lost(view));
                 let why = "a Customer of another generation is live";
                 let quiet_until = view.now + GIVEN_UP_QUIET;
                 suspect(change, view, &row, request.clone(), quiet_until, why);
@@ -215,7 +215,11 @@ fn looked(
             if look.began >= counts_from {
                 return certainly_none(change, view, site, row, request, *sent);
             }
-            (format!("nothing there; that counts from {counts_from:.0} on"), None)
+            let why = format!("nothing there; that counts from {counts_from:.0} on");
+            // Written down, so that whoever looks next need not know of the restore.
+            let state =
+                State::Suspect { request: request.clone(), quiet_until: counts_from, sent: *sent };
+            return look_failed(change, view, &Row { state, ..row.clone() }, &why);
         }
     };
     look_failed(change, view, row, &why);

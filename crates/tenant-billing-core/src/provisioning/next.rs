@@ -26,7 +26,7 @@ pub fn next(view: &View, asker: Asker<'_>, site: &Site) -> Step {
         return Step::Stop(Stop::WrongAccount(recorded));
     }
     match (view.row.as_ref().map(|row| (row, &row.state)), asker) {
-        (Some((row, State::Pending(request))), _) => pending(view, row, request, asker),
+        (Some((row, State::Pending(request))), _) => pending(view, site, row, request, asker),
         (Some((row, State::Suspect { request, quiet_until, sent })), _) => {
             if matches!(asker, Asker::Worker) || row.next_attempt_at <= view.now {
                 Step::Look(look(view, row, request, *sent))
@@ -37,7 +37,9 @@ pub fn next(view: &View, asker: Asker<'_>, site: &Site) -> Step {
             }
         }
         (_, Asker::Worker) => Step::Stop(Stop::Idle),
-        (None, Asker::Caller(details, wait)) => open(view, site, 1, details, wait),
+        (None, Asker::Caller(details, wait)) => {
+            open(view, site, view.lost_generation.max(1), details, wait)
+        }
         (Some((row, State::Vacant)), Asker::Caller(details, wait)) => {
             open(view, site, row.generation, details, wait)
         }
@@ -54,7 +56,7 @@ pub fn next(view: &View, asker: Asker<'_>, site: &Site) -> Step {
     }
 }
 
-fn pending(view: &View, row: &Row, request: &FrozenRequest, asker: Asker<'_>) -> Step {
+fn pending(view: &View, site: &Site, row: &Row, request: &FrozenRequest, asker: Asker<'_>) -> Step {
     let quiet = |quiet_until, why| {
         let mut change = Change::none(view);
         suspect(&mut change, view, row, request.clone(), quiet_until, why);
@@ -65,6 +67,9 @@ fn pending(view: &View, row: &Row, request: &FrozenRequest, asker: Asker<'_>) ->
     }
     if view.bound.is_some() {
         return quiet(view.now + GIVEN_UP_QUIET, "the host has bound a Customer itself");
+    }
+    if request.account != site.origin.account {
+        return Step::Stop(Stop::WrongAccount(request.account.clone()));
     }
     let age = view.now.duration_since(row.opened_at);
     if age < SEND_UNTIL {
@@ -102,8 +107,10 @@ fn open(
 ) -> Step {
     let request = FrozenRequest::freeze(&site.origin, &view.tenant, generation, details);
     let key = request.key.clone();
-    let (state, next_attempt_at) = if site.look_first {
-        (State::Suspect { request, quiet_until: view.now, sent: false }, view.now)
+    // A row that was lost may have made a Customer; its key, sent again, is only half an answer.
+    let (state, next_attempt_at) = if site.look_first || view.lost_generation > 0 {
+        let quiet_until = counts_from(view.now, site);
+        (State::Suspect { request, quiet_until, sent: false }, view.now)
     } else {
         let due = view.now.checked_add(wait).and_then(|due| due.checked_add(TAKE_OVER));
         (State::Pending(request), due.unwrap_or(view.now))

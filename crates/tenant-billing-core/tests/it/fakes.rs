@@ -261,8 +261,8 @@ impl Store for Memory {
         Ok(self.data().surplus.clone())
     }
 
-    async fn add_tenant(&self, _tenant: &TenantId) -> Result<bool, StoreError> {
-        Ok(false)
+    async fn add_tenants(&self, _tenants: &[TenantId]) -> Result<usize, StoreError> {
+        Ok(0)
     }
 }
 

@@ -161,6 +161,7 @@ pub(crate) fn unbound(row: Option<Row>) -> View {
         exists: true,
         bound: None,
         row,
+        lost_generation: 0,
         account: Some(ours()),
         candidate: Candidate::default(),
     }

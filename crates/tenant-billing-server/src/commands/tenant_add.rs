@@ -27,10 +27,7 @@ pub(crate) async fn run(session: &Session, tenant_ids: &[String]) -> Result<Exit
         let tenant = checked(session, &text).await;
         tenants.push(tenant.map_err(|failure| at(&place, failure))?);
     }
-    let mut added = 0;
-    for tenant in &tenants {
-        added += usize::from(session.store.add_tenant(tenant).await?);
-    }
+    let added = session.store.add_tenants(&tenants).await?;
     let there = match tenants.len() - added {
         0 => String::new(),
         1 => ", 1 was there already".to_owned(),

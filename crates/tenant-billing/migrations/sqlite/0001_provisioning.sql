@@ -28,6 +28,10 @@ CREATE TABLE customer_provisioning (
     attempts        INTEGER NOT NULL CHECK (attempts >= 0),
     next_attempt_at INTEGER NOT NULL,
     last_error      TEXT,
+    -- From 1970 to the year 9000: with room to reckon on both sides.
+    CHECK (opened_at BETWEEN 0 AND 221845392000000),
+    CHECK (next_attempt_at BETWEEN 0 AND 221845392000000),
+    CHECK (quiet_until BETWEEN 0 AND 221845392000000),
     CHECK ((state IN ('pending', 'suspect', 'rejected')) = (body IS NOT NULL)),
     CHECK ((body IS NULL) = (account_id IS NULL)),
     CHECK ((body IS NULL) = (mode IS NULL)),

@@ -20,6 +20,7 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
     ("another spelling of a tenant is the same tenant", |b| Box::pin(spellings(b))),
     ("every state is read back as it was written", |b| Box::pin(states(b))),
     ("a change needs the version it was decided from", |b| Box::pin(versions(b))),
+    ("a change that was decided a while ago is decided anew", |b| Box::pin(old_decisions(b))),
     ("of two who open at once one wins", |b| Box::pin(opening_at_once(b))),
     ("binding sets the column, and makes a missing row", |b| Box::pin(binding(b))),
     ("binding needs a null column, the tenant and the account", |b| Box::pin(guards(b))),
@@ -27,6 +28,7 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
     ("clearing touches only the Customer that it names", |b| Box::pin(clearing(b))),
     ("surplus is recorded, and resolved by binding", |b| Box::pin(surplus(b))),
     ("what a person is known by is gone once settled", |b| Box::pin(forgetting(b))),
+    ("a row that was lost is known by the trail it left", |b| Box::pin(lost_row(b))),
     ("the trail keeps every event in order", |b| Box::pin(trail(b))),
     ("the first account wins, and is read back", |b| Box::pin(accounts(b))),
 ];
@@ -113,6 +115,16 @@ async fn versions(bench: &dyn Bench) {
     let mut late = Change::none(&first);
     late.surplus.push((customer("s"), SurplusReason::Late));
     refused(bench, &*store, &late).await;
+}
+
+async fn old_decisions(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let decided = open(&view(&*store, &tenant).await);
+    bench.advance(SignedDuration::from_secs(61));
+    refused(bench, &*store, &decided).await;
+    let decided = open(&view(&*store, &tenant).await);
+    bench.advance(SignedDuration::from_secs(60));
+    written(&*store, &decided).await;
 }
 
 async fn opening_at_once(bench: &dyn Bench) {
@@ -244,6 +256,18 @@ async fn forgetting(bench: &dyn Bench) {
     assert!(bench.dump().await.contains("someone%40example.com"));
     written(&*store, &bind(&view(&*store, &tenant).await, &customer("a"))).await;
     assert!(!bench.dump().await.contains("someone"));
+}
+
+async fn lost_row(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    assert_eq!(view(&*store, &tenant).await.lost_generation, 0);
+    let mut third = open(&view(&*store, &tenant).await);
+    third.events.iter_mut().for_each(|event| event.generation = 3);
+    written(&*store, &third).await;
+    assert_eq!(view(&*store, &tenant).await.lost_generation, 0, "nothing is lost");
+    bench.lose_row(&tenant).await;
+    let seen = view(&*store, &tenant).await;
+    assert_eq!((seen.row, seen.lost_generation), (None, 3));
 }
 
 async fn trail(bench: &dyn Bench) {

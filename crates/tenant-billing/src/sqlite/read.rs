@@ -23,7 +23,12 @@ pub(super) fn bound(
     let found = statement.query_row([tenant.as_str()], |row| {
         Ok(row.get_ref(0)?.as_str_or_null()?.map(CustomerId::parse))
     });
-    found.optional().map_err(failed)?.flatten().transpose().map_err(corrupt)
+    found
+        .optional()
+        .map_err(failed)?
+        .flatten()
+        .transpose()
+        .map_err(|invalid| about(tenant, corrupt(invalid)))
 }
 
 /// Everything about a tenant.
@@ -40,6 +45,8 @@ pub(super) fn view(
                        WHERE stripe_customer_id = ?2 AND tenant_id <> ?1),
                EXISTS (SELECT 1 FROM surplus_customer
                        WHERE customer_id = ?2 AND reason = 'unbound'),
+               CASE WHEN p.version IS NULL THEN
+                   (SELECT max(generation) FROM billing_event WHERE tenant_id = ?1) END,
                p.version, p.generation, p.state, p.account_id, p.mode, p.stripe_account,
                p.stripe_version, p.idempotency_key, p.body, p.quiet_until, p.sent,
                p.refusal_code, p.refusal_param, p.refusal_message, p.customer_id,
@@ -55,23 +62,38 @@ pub(super) fn view(
         .map_err(failed)?;
     let row = rows.next().map_err(failed)?;
     let row = row.ok_or_else(|| StoreError::Corrupt("a view without a row".into()))?;
+    read_view(row, tenant, now).map_err(|error| about(tenant, error))
+}
+
+fn read_view(row: &SqlRow<'_>, tenant: &TenantId, now: Timestamp) -> Result<View, StoreError> {
     let mut cells = Cells { row, at: 0 };
     let exists = cells.next()?;
-    let bound = cells.text()?.map(|id| CustomerId::parse(&id)).transpose().map_err(corrupt)?;
+    let bound = cells.parsed(CustomerId::parse)?;
     let account = cells.account()?;
     let candidate = Candidate {
         deleted: cells.next()?,
         bound_elsewhere: cells.next()?,
         unbound: cells.next()?,
     };
+    let lost_generation = cells.next::<Option<i64>>()?.map_or(0, i64::unsigned_abs);
     let row = cells.provisioning()?;
-    Ok(View { tenant: tenant.clone(), now, exists, bound, row, account, candidate })
+    let tenant = tenant.clone();
+    Ok(View { tenant, now, exists, bound, row, lost_generation, account, candidate })
+}
+
+/// Names the tenant whose row is not what it must be.
+fn about(tenant: &TenantId, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(why) => StoreError::Corrupt(format!("tenant {tenant}: {why}")),
+        error => error,
+    }
 }
 
 /// This database's own id.
 pub(super) fn installation(connection: &Connection) -> Result<InstallationId, StoreError> {
     let sql = "SELECT id FROM installation";
-    let id: String = connection.query_row(sql, [], |row| row.get(0)).map_err(failed)?;
+    let id = connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional();
+    let id = id.map_err(failed)?.ok_or_else(|| missing("the row of table installation"))?;
     InstallationId::parse(&id).map_err(corrupt)
 }
 

@@ -14,6 +14,16 @@ use super::{failed, uuid_of};
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_provisioning.sql")];
 const HOST_TABLES: &str = include_str!("../../migrations/sqlite/host.sql");
 
+/// What they have made so far.
+const OURS: [&str; 6] = [
+    "installation",
+    "stripe_account",
+    "customer_provisioning",
+    "billing_event",
+    "deleted_customer",
+    "surplus_customer",
+];
+
 /// The newest schema that this program knows is its own number among programs.
 const PROGRAM: i64 = MIGRATIONS.len() as i64;
 /// The oldest program that may still use the schema that this one makes.
@@ -25,10 +35,17 @@ pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
         0 => Ok(false),
         version if version < PROGRAM => Ok(false),
         _ => {
-            let oldest: i64 = connection
-                .query_row("SELECT oldest_program FROM installation", [], |row| row.get(0))
-                .map_err(failed)?;
-            if oldest > PROGRAM { Err(StoreError::SchemaTooNew) } else { Ok(true) }
+            if let Some(lost) = lost_table(connection)? {
+                let why = format!("table {lost} is gone; restore it from a backup");
+                return Err(StoreError::Corrupt(why));
+            }
+            let oldest = "SELECT oldest_program FROM installation";
+            let oldest = connection.query_row(oldest, [], |row| row.get::<_, i64>(0)).optional();
+            match oldest.map_err(failed)? {
+                Some(oldest) if oldest > PROGRAM => Err(StoreError::SchemaTooNew),
+                Some(_) => Ok(true),
+                None => Err(StoreError::Corrupt("table installation has lost its row".into())),
+            }
         }
     }
 }
@@ -77,6 +94,16 @@ fn has_table(connection: &Connection, table: &str) -> Result<bool, StoreError> {
     found.map(|row| row.is_some()).map_err(failed)
 }
 
+/// One of our tables that the migrations made and somebody dropped.
+fn lost_table(connection: &Connection) -> Result<Option<&'static str>, StoreError> {
+    for table in OURS {
+        if !has_table(connection, table)? {
+            return Ok(Some(table));
+        }
+    }
+    Ok(None)
+}
+
 fn make_host_tables(connection: &Connection) -> Result<(), StoreError> {
     match (has_table(connection, "tenants")?, has_table(connection, "tenant_config")?) {
         (_, false) => connection.execute_batch(HOST_TABLES).map_err(failed)?,
@@ -119,10 +146,12 @@ fn check_host_tables(connection: &Connection) -> Result<(), StoreError> {
             return unfit(format!("tenant_config.{column} is not UNIQUE"));
         }
     }
-    let odd = "SELECT EXISTS (SELECT 1 FROM tenants WHERE typeof(id) <> 'text' OR id <> lower(id)
-               OR id NOT GLOB '????????-????-????-????-????????????')";
-    if connection.query_row(odd, [], |row| row.get(0)).map_err(failed)? {
-        return unfit("tenants.id holds what is no lower-case, hyphenated UUID".into());
+    let odd = "SELECT quote(id) FROM tenants WHERE typeof(id) <> 'text' OR id <> lower(id)
+               OR id NOT GLOB '????????-????-????-????-????????????' LIMIT 1";
+    let odd = connection.query_row(odd, [], |row| row.get::<_, String>(0)).optional();
+    if let Some(odd) = odd.map_err(failed)? {
+        let odd: String = odd.chars().filter(|c| !c.is_control()).take(48).collect();
+        return unfit(format!("tenants.id holds {odd}, which is no lower-case, hyphenated UUID"));
     }
     Ok(())
 }

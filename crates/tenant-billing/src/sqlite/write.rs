@@ -10,7 +10,7 @@ use tenant_billing_core::{
     ports::{Committed, StoreError},
     provisioning,
     request::Account,
-    state::{Change, Column, Row, State},
+    state::{Change, Column, DECISION_LASTS, Row, State},
 };
 
 use super::{failed, read};
@@ -23,7 +23,8 @@ pub(super) fn apply(
     new_id: &str,
 ) -> Result<Committed, StoreError> {
     let tenant = &change.tenant;
-    let holds = may_write(connection, change)?
+    let holds = now.duration_since(change.decided_at) <= DECISION_LASTS
+        && may_write(connection, change)?
         && write_row(connection, change)?
         && write_column(connection, tenant, &change.column, now, new_id)?;
     if !holds {
@@ -109,10 +110,14 @@ pub(super) fn claim(
     Ok(claimed.iter().map(|id| TenantId::parse(id)).collect::<Result<_, _>>()?)
 }
 
-/// Registers a tenant; `false` if it was there.
-pub(super) fn add_tenant(connection: &Connection, tenant: &TenantId) -> Result<bool, StoreError> {
+/// Registers tenants; how many were not there yet.
+pub(super) fn add_tenants(
+    connection: &Connection,
+    tenants: &[TenantId],
+) -> Result<usize, StoreError> {
     let sql = "INSERT INTO tenants (id) VALUES (?1) ON CONFLICT (id) DO NOTHING";
-    Ok(execute(connection, sql, [tenant.as_str()])? == 1)
+    let added = tenants.iter().map(|tenant| execute(connection, sql, [tenant.as_str()]));
+    added.sum()
 }
 
 /// Whether the tenant, its column, the account and the Customer are what the change asks for.

@@ -63,6 +63,11 @@ impl Bench for SqliteBench {
         self.sql().execute(sql, (tenant.as_str(), customer.map(CustomerId::as_str))).unwrap();
     }
 
+    async fn lose_row(&self, tenant: &TenantId) {
+        let sql = "DELETE FROM customer_provisioning WHERE tenant_id = ?1";
+        self.sql().execute(sql, [tenant.as_str()]).unwrap();
+    }
+
     async fn dump(&self) -> String {
         let sql = self.sql();
         let mut text = String::new();
