@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use tenant_billing_core::{
     answer::Failure,
     ids::{Email, Mode},
-    provisioning::{Asker, Event, Findings, How, Look, Step, Stop, after, next},
+    provisioning::{Asker, Event, Findings, How, Look, Site, Step, Stop, after, next},
     request::{CustomerDetails, FrozenRequest, STRIPE_VERSION},
     state::{Column, Row, State, View},
 };
@@ -162,6 +162,47 @@ fn a_look_first_opening_is_due_at_once_and_a_look_opens_its_own_generation() {
         let expected = FrozenRequest::freeze(&site().origin, &tenant(), generation, &OTHER);
         assert_eq!(next(&opened.changed(change)), Step::Send(expected));
     }
+}
+
+/// Rows are never deleted, so a trail without a row is a loss: look, and then use the same key again.
+#[test]
+fn a_tenant_whose_row_was_lost_is_looked_for_and_keeps_its_generation() {
+    let lost = View { lost_generation: G, ..view(At::NoRow) };
+    let Step::Commit(change) = next(&lost, caller(&OTHER), &site()) else { panic!("opens") };
+    let opened = lost.changed(*change);
+    let row = opened.row.clone().expect("a row");
+    assert_eq!(row.generation, G);
+    assert!(matches!(row.state, State::Suspect { sent: false, .. }), "{row:?}");
+    let Step::Look(look) = next(&opened, caller(&OTHER), &site()) else { panic!("looks") };
+    let event = Event::Looked { generation: G, look, findings: Findings::None };
+    let change = after(&opened, &event, &site()).change;
+    let expected = FrozenRequest::freeze(&site().origin, &tenant(), G, &OTHER);
+    assert_eq!(next(&opened.changed(change), Asker::Worker, &site()), Step::Send(expected));
+}
+
+#[test]
+fn a_restore_is_remembered_by_the_rows_that_it_concerns() {
+    let at = now() - hours(1);
+    let Step::Commit(change) = next(&view(At::NoRow), caller(&OTHER), &restored_first(at)) else {
+        panic!("opens")
+    };
+    let row = change.row.expect("a row");
+    let State::Suspect { quiet_until, .. } = row.state else { panic!("{row:?}") };
+    assert_eq!(quiet_until, at + hours(5));
+}
+
+fn restored_first(at: jiff::Timestamp) -> Site {
+    Site { restored_at: Some(at), ..look_first() }
+}
+
+#[test]
+fn a_request_that_was_frozen_for_another_account_is_not_sent() {
+    let mut view = view(At::Pending);
+    if let Some(Row { state: State::Pending(request), .. }) = &mut view.row {
+        request.account.id = "acct_other".parse().expect("an id");
+    }
+    let step = next(&view, Asker::Worker, &site());
+    assert!(matches!(step, Step::Stop(Stop::WrongAccount(_))), "{step:?}");
 }
 
 #[test]

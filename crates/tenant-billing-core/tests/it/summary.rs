@@ -122,7 +122,15 @@ fn moved(view: &View, row: &Row) -> String {
     let was = view.row.as_ref();
     if let Some(was) = was.filter(|was| was.attempts + 1 == row.attempts) {
         let (version, attempts) = (was.version + 1, row.attempts);
+        // After a restore the quiet time is put off, and never brought forward.
+        let mut state = was.state.clone();
+        if let (State::Suspect { quiet_until: was, .. }, State::Suspect { quiet_until: is, .. }) =
+            (&mut state, &row.state)
+        {
+            *was = (*was).max(*is);
+        }
         let kept = Row {
+            state,
             version,
             attempts,
             next_attempt_at: row.next_attempt_at,

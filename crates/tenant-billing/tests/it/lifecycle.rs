@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stripe_sandbox::{Fault, Lag, Rule};
+use stripe_sandbox::{Fault, Lag, Rule, When};
 use tenant_billing::{
     Error, OperatorError, Outcome,
     audit::{EventKind as K, SurplusReason},
@@ -112,6 +112,34 @@ async fn a_column_that_the_host_nulls_is_filled_with_the_same_customer() {
     let second = call(&billing, &tenant).await.unwrap();
     assert_ne!(second.customer, first);
     assert_eq!(world.creations(), 2);
+}
+
+/// Found by simulation: what is known of one Customer must not be taken for news of the next.
+#[tokio::test]
+async fn a_customer_deleted_while_it_is_put_back_does_not_take_its_successor_along() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    let first = call(&billing, &tenant).await.unwrap().customer;
+    world.sql("UPDATE tenant_config SET stripe_customer_id = NULL");
+    let late = Rule::new(Fault::Delay { ms: 400, when: When::After });
+    world.sandbox.arm(late.method("GET").path(&format!("/v1/customers/{first}")));
+    let pending = tokio::spawn({
+        let (billing, tenant) = (billing.clone(), tenant.clone());
+        async move { call(&billing, &tenant).await }
+    });
+    world.wait(Duration::from_millis(150)).await;
+    // Deleted, and another process has begun anew, while the retrieve that showed it alive is on its way.
+    world.sandbox.delete_customer(first.as_str());
+    billing.customer_deleted(&first).await.unwrap();
+    world.fault(Fault::RequestLost, 100);
+    let other = world.billing();
+    brief(&other, &tenant).await.unwrap_err();
+    other.shutdown(Duration::from_secs(5)).await;
+    world.sandbox.disarm();
+    let second = pending.await.unwrap().unwrap().customer;
+    assert_ne!(second, first);
+    assert_eq!(world.live().len(), 1);
+    assert!(world.live()[0].idempotency_key.as_deref().unwrap().ends_with("/2"));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stripe_sandbox::{Fault, When};
+use stripe_sandbox::{Fault, Rule, When};
 use tenant_billing::{Advice, Error, OperatorError, Outcome, audit::EventKind as K, ids::TenantId};
 
 use crate::world::{World, brief, call, details, id};
@@ -199,6 +199,39 @@ async fn a_lost_row_is_made_good_at_once_whatever_the_email() {
         let same = again.get_or_create_stripe_customer(tenant.as_str(), email).await.unwrap();
         assert_eq!(same, first.customer);
     }
+}
+
+#[tokio::test]
+async fn a_lost_row_is_made_good_also_after_generations_that_made_nothing() {
+    for hours in [0, 25] {
+        let world = World::new().await;
+        let (billing, tenant) = (world.billing(), world.tenant(1).await);
+        let refused = billing.get_or_create_stripe_customer(tenant.as_str(), "who@com").await;
+        assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+        let second = call(&billing, &tenant).await.unwrap().customer;
+        world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config");
+        world.pass(hours * HOUR);
+        let again = world.billing();
+        let same = again.get_or_create_stripe_customer(tenant.as_str(), "b@example.com").await;
+        assert_eq!(same.unwrap(), second);
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_tenant_is_gone_after_it_has_sent_says_that_something_may_come_of_it() {
+    let world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    world.sandbox.arm(Rule::new(Fault::RequestLost).method("POST").always());
+    let pending = tokio::spawn({
+        let (billing, tenant) = (billing.clone(), tenant.clone());
+        async move { call(&billing, &tenant).await }
+    });
+    while world.creations() == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.sql("PRAGMA foreign_keys = ON; DELETE FROM tenants");
+    let error = pending.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -104,6 +104,11 @@ impl World {
         tenant
     }
 
+    /// Waits for real, for what goes on elsewhere.
+    pub(crate) async fn wait(&self, time: Duration) {
+        self.clock.machine.sleep(time).await;
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
