@@ -121,7 +121,7 @@ async fn a_customer_deleted_while_it_is_put_back_does_not_take_its_successor_alo
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
     world.sql("UPDATE tenant_config SET stripe_customer_id = NULL");
-    let late = Rule::new(Fault::Delay { ms: 400, when: When::After });
+    let late = Rule::new(Fault::Delay { ms: 1000, when: When::After });
     world.sandbox.arm(late.method("GET").path(&format!("/v1/customers/{first}")));
     let pending = tokio::spawn({
         let (billing, tenant) = (billing.clone(), tenant.clone());
