@@ -165,7 +165,18 @@ fn operators_hint(error: &OperatorError) -> &'static str {
         OperatorError::UnknownCustomer(_) => {
             "use the key of the account and mode that it was made in"
         }
-        OperatorError::Store(_) => "see that DATABASE_URL names the right database",
+        OperatorError::Store(error) => match error {
+            StoreError::SchemaMissing | StoreError::SchemaTooOld => "tenant-billing migrate",
+            StoreError::SchemaTooNew => "run the program that made it, or a newer one",
+            StoreError::Unfit(_) => {
+                "see that DATABASE_URL names the right database, and that this user may write it"
+            }
+            StoreError::Corrupt(_) => {
+                "see that DATABASE_URL names the right database; if so, put right what is named, \
+                 or restore it"
+            }
+            StoreError::Unavailable(_) | StoreError::Invalid(_) => "run the same command again",
+        },
     }
 }
 

@@ -11,6 +11,7 @@ mod exit;
 mod logging;
 mod output;
 mod session;
+mod signals;
 mod stripe;
 
 use std::process::ExitCode;

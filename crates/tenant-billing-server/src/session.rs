@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
     Billing, Policy, SqliteStore, SystemClock,
+    ids::Invalid,
     ports::{Clock, Store},
 };
 
@@ -53,12 +54,15 @@ impl Session {
     /// Billing over this database and that Stripe.
     ///
     /// # Errors
-    /// As [`Target::connect`].
+    /// As [`Target::connect`]; or if the restore is said to come yet.
     pub(crate) async fn connect(
         &self,
         target: Target,
         options: &Options,
     ) -> Result<Running, Failure> {
+        if options.restored_at.is_some_and(|at| at > self.clock.now()) {
+            return Err(Invalid::new("--restored-at", "is in the future").into());
+        }
         let connection = target.connect(&*self.clock).await?;
         let policy = Policy {
             // Right after a restore, only a look can tell what the restored rows do not know.

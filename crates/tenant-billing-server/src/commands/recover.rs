@@ -16,6 +16,7 @@ use crate::{
     exit::{Exit, Failure},
     output,
     session::Session,
+    signals::told_to_stop,
 };
 
 /// Another process may settle what this one waits for, so it looks at least this often.
@@ -32,8 +33,7 @@ pub(crate) async fn run(options: &Options, arguments: &Recover) -> Result<Exit, 
     let work = work(&session, &running.billing, arguments.wait, &progress, &mut settled);
     let ended = tokio::select! {
         ended = work => ended,
-        // Without a signal handler there is nobody to stop for.
-        Ok(()) = tokio::signal::ctrl_c() => {
+        () = told_to_stop() => {
             output::say("stopping; what was begun is on record");
             Ok(())
         }

@@ -31,6 +31,7 @@ use crate::{
     cli::Demo,
     exit::{Exit, Failure},
     output,
+    signals::told_to_stop,
 };
 
 /// Each caller calls in each of three acts.
@@ -70,13 +71,12 @@ pub(crate) fn run(arguments: &Demo) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Ctrl-C ends the demo, its files too.
+/// Who stops the demo ends its files too.
 async fn tidy_up_when_stopped(directory: PathBuf) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        // Whoever made it impossible to delete them will know how to.
-        let _ = std::fs::remove_dir_all(directory);
-        std::process::exit(STOPPED);
-    }
+    told_to_stop().await;
+    // Whoever made it impossible to delete them will know how to.
+    let _ = std::fs::remove_dir_all(directory);
+    std::process::exit(STOPPED);
 }
 
 /// The story of a tenant whose first answer got lost: the shortest in which the program lived to see
@@ -91,7 +91,8 @@ fn told(stage: &Runtime, world: &World, plan: &Plan) -> Result<Option<String>, F
     let mut shortest: Option<History> = None;
     for tenant in plan.tenants.iter().filter(lost) {
         let history = stage.block_on(Ours::history(&world.file, tenant, world.clock.clone()))?;
-        let seen = history.events.iter().any(|it| it.event.kind == EventKind::SendFailed);
+        let first_failure = history.events.iter().find(|it| it.event.kind == EventKind::SendFailed);
+        let seen = first_failure.is_some_and(|it| it.event.detail.starts_with("no answer"));
         let shorter = |it: &History| history.events.len() < it.events.len();
         if seen && shortest.as_ref().is_none_or(shorter) {
             shortest = Some(history);
@@ -104,7 +105,7 @@ fn told(stage: &Runtime, world: &World, plan: &Plan) -> Result<Option<String>, F
 fn progress(plan: &Plan) -> ProgressBar {
     let calls = plan.tenants.len() * plan.callers * ACTS * Contender::ALL.len();
     let bar = ProgressBar::new(calls as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos:>6} of {len} calls  {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos:>6} of {len} calls  {msg}") {
         bar.set_style(style);
     }
     bar

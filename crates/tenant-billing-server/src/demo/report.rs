@@ -10,13 +10,20 @@ const WIDTH: usize = 100;
 /// What the demo is about.
 pub(super) fn intro(plan: &Plan) -> String {
     let (tenants, callers) = (plan.tenants.len(), plan.callers);
+    let plural = |count: usize, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    };
+    let have = plural(tenants, "tenant has none", "tenants have none");
+    let ask = plural(callers, "user of each asks", "users of each ask");
+    let customers = plural(tenants, "Customer", "Customers");
     format!(
         "\
-Each tenant of a SaaS needs exactly one Stripe Customer. Here {tenants} tenants have none yet, and
-{callers} users of each ask for it at the same moment. It is a bad day: one request to Stripe in four
+Each tenant of a SaaS needs exactly one Stripe Customer. Here {have} yet, and
+{ask} for it at the same moment. It is a bad day: one request to Stripe in four
 goes wrong (answers lost, connections reset, 500s, 429s), some users hang up, and the program is
 killed and started anew halfway. A day passes, all ask again; then all is well, and all ask once
-more. Three programs go through it. In the end there should be {tenants} Customers, one for each tenant.
+more. Three programs go through it. In the end there should be {customers}, one for each tenant.
 "
     )
 }

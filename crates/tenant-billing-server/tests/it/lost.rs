@@ -31,17 +31,17 @@ fn a_day_after_a_lost_answer() {
     stage.assert_all_bound();
 }
 
-/// The row is lost, as after a restored backup. The key still works, and with another address too.
+/// The row is lost. Its trail tells so, and what it made is looked for, with another address too.
 #[test]
 fn a_lost_row_at_once() {
-    for (email, outcome) in [("owner@example.com", "created"), ("other@example.com", "adopted")] {
+    for email in ["owner@example.com", "other@example.com"] {
         let stage = Stage::new();
         let tenants = stage.tenants(1);
         let first = get_or_create(&stage, &["get-or-create", &tenants[0], "owner@example.com"]);
         forget(&stage);
         let second = get_or_create(&stage, &["get-or-create", &tenants[0], email]);
         assert_eq!(second["stripe_customer_id"], first["stripe_customer_id"], "{email}");
-        assert_eq!(second["outcome"], outcome, "{email}");
+        assert_eq!(second["outcome"], "adopted", "{email}");
         stage.assert_all_bound();
     }
 }

@@ -126,6 +126,14 @@ impl World {
         connection.execute_batch(sql).unwrap();
     }
 
+    /// The row is lost, and with it, as a restored backup has it, all that it left behind.
+    pub(crate) fn forget(&self) {
+        self.sql(
+            "DROP TRIGGER billing_event_is_never_deleted;
+             DELETE FROM billing_event; DELETE FROM customer_provisioning; DELETE FROM tenant_config",
+        );
+    }
+
     /// Arms a fault for the next creations.
     pub(crate) fn fault(&self, fault: Fault, times: u64) {
         self.sandbox.arm(Rule::new(fault).method("POST").path("/v1/customers").times(times));
