@@ -4,14 +4,20 @@
 //! status, headers and raw body. Parsing is lenient: a field that is missing or new never hides the
 //! one thing that matters, the id of a Customer that exists.
 
-use std::{collections::BTreeMap, time::Duration};
+mod objects;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 
+use self::objects::id_of;
+pub use self::objects::{
+    CreatedEvent, Customer, Page, Reading, account_id, created_events, customers, read,
+};
 use crate::{
-    ids::{CustomerId, InstallationId, TenantId},
-    request::{CustomerDetails, FrozenRequest, INSTALLATION_KEY, TENANT_KEY},
+    ids::CustomerId,
+    request::{CustomerDetails, FrozenRequest},
 };
 
 /// What came of one HTTP request to Stripe.
@@ -135,128 +141,6 @@ pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
     })
 }
 
-/// What a read (retrieve, list, search, account) brought.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading<T> {
-    /// The thing itself.
-    Found(T),
-    /// Stripe knows no such object: `resource_missing`.
-    Missing,
-    /// It could not be looked at now; the same again, not before this long.
-    Again(Option<Duration>),
-    /// This key, or this account, may not look.
-    Forbidden,
-    /// The key itself is refused.
-    Unauthorized,
-}
-
-/// Reads a typed object off the answer to a GET.
-pub fn read<T>(answer: &Answer, parse: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
-    let Answer::Response { status, headers, body } = answer else {
-        return Reading::Again(None);
-    };
-    match *status {
-        200..=299 => parse(body).map_or(Reading::Again(None), Reading::Found),
-        401 => Reading::Unauthorized,
-        404 if stripe_error(body).code.as_deref() == Some("resource_missing") => Reading::Missing,
-        409 | 429 | 500.. => Reading::Again(retry_after(headers)),
-        _ if headers.get("Stripe-Should-Retry") == Some("true") => {
-            Reading::Again(retry_after(headers))
-        }
-        400..=499 => Reading::Forbidden,
-        _ => Reading::Again(None),
-    }
-}
-
-/// A Customer as a retrieve, a list or an event shows it. Its `Debug` leaves out who it is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Customer {
-    /// Its id.
-    pub id: CustomerId,
-    /// When Stripe made it, in seconds since 1970.
-    pub created: i64,
-    /// Whether it is gone; nothing but the id is known of it then.
-    pub deleted: bool,
-    pub(crate) email: Option<String>,
-    pub(crate) name: Option<String>,
-    pub(crate) metadata: BTreeMap<String, String>,
-    /// The `Request-Id` of the retrieve that showed it.
-    pub(crate) request_id: Option<String>,
-}
-
-impl std::fmt::Debug for Customer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { id, created, deleted, .. } = self;
-        write!(f, "Customer {{ id: {id}, created: {created}, deleted: {deleted}, … }}")
-    }
-}
-
-impl Customer {
-    /// Reads one Customer from the body of a retrieve.
-    pub fn parse(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice::<Object>(body).ok()?.customer()
-    }
-
-    /// Whether its metadata names this tenant.
-    pub fn names(&self, tenant: &TenantId) -> bool {
-        self.metadata.get(TENANT_KEY).is_some_and(|id| id == tenant.as_str())
-    }
-
-    /// The installation it names, if that is not this one.
-    pub fn foreign_to(&self, installation: &InstallationId) -> Option<&str> {
-        let named = self.metadata.get(INSTALLATION_KEY)?;
-        (named != installation.as_str()).then_some(named)
-    }
-
-    /// A caller's details that would have made it, as far as they can be told.
-    pub(crate) fn details(&self) -> Option<CustomerDetails> {
-        CustomerDetails::of_stripe(self.email.as_deref(), self.name.as_deref(), &self.metadata)
-    }
-}
-
-/// One page of a list or search.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
-    /// What is on it; entries that cannot be read are an error of the whole page.
-    pub data: Vec<T>,
-    /// Whether there are more.
-    pub has_more: bool,
-    /// A search's cursor for the next page.
-    pub next_page: Option<String>,
-}
-
-/// A `customer.created` event: which Customer came of which key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreatedEvent {
-    /// The event's own id, the cursor of the list.
-    pub id: String,
-    /// The Customer.
-    pub customer: CustomerId,
-    /// The key that made it, if it was made with one.
-    pub idempotency_key: Option<String>,
-}
-
-/// Reads a page of Customers.
-pub fn customers(body: &[u8]) -> Option<Page<Customer>> {
-    page(body, Object::customer)
-}
-
-/// Reads a page of `customer.created` events.
-pub fn created_events(body: &[u8]) -> Option<Page<CreatedEvent>> {
-    page(body, |event: Event| {
-        Some(CreatedEvent {
-            customer: CustomerId::parse(&event.data.object.id).ok()?,
-            idempotency_key: event.request.and_then(|request| request.idempotency_key),
-            id: event.id,
-        })
-    })
-}
-
-/// Reads the id of the account that a key acts on.
-pub fn account_id(body: &[u8]) -> Option<String> {
-    id_of(body)
-}
-
 /// The request id that Stripe gave, for the audit trail and Stripe's own support.
 pub fn request_id(answer: &Answer) -> Option<&str> {
     match answer {
@@ -289,84 +173,6 @@ pub fn describe(answer: &Answer) -> String {
             text
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Object {
-    id: String,
-    #[serde(default)]
-    deleted: Option<bool>,
-    #[serde(default)]
-    created: Option<i64>,
-    #[serde(default)]
-    email: Option<String>,
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    metadata: Option<BTreeMap<String, String>>,
-}
-
-impl Object {
-    fn customer(self) -> Option<Customer> {
-        Some(Customer {
-            id: CustomerId::parse(&self.id).ok()?,
-            created: self.created.unwrap_or_default(),
-            deleted: self.deleted.unwrap_or_default(),
-            email: self.email,
-            name: self.name,
-            metadata: self.metadata.unwrap_or_default(),
-            request_id: None,
-        })
-    }
-}
-
-/// The `id` alone: of a 2xx to a creation nothing else matters, whatever shape the rest has.
-fn id_of(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct OnlyId {
-        id: String,
-    }
-    serde_json::from_slice::<OnlyId>(body).ok().map(|object| object.id)
-}
-
-#[derive(Deserialize)]
-struct Event {
-    id: String,
-    data: EventData,
-    #[serde(default)]
-    request: Option<EventRequest>,
-}
-
-#[derive(Deserialize)]
-struct EventData {
-    object: EventObject,
-}
-
-#[derive(Deserialize)]
-struct EventObject {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct EventRequest {
-    #[serde(default)]
-    idempotency_key: Option<String>,
-}
-
-fn page<R: serde::de::DeserializeOwned, T>(
-    body: &[u8],
-    entry: impl Fn(R) -> Option<T>,
-) -> Option<Page<T>> {
-    #[derive(Deserialize)]
-    struct Raw<R> {
-        data: Vec<R>,
-        has_more: bool,
-        #[serde(default)]
-        next_page: Option<String>,
-    }
-    let raw: Raw<R> = serde_json::from_slice(body).ok()?;
-    let data = raw.data.into_iter().map(entry).collect::<Option<Vec<T>>>()?;
-    Some(Page { data, has_more: raw.has_more, next_page: raw.next_page })
 }
 
 fn stripe_error(body: &[u8]) -> StripeError {
