@@ -18,6 +18,7 @@
 //! on nothing is created until a look at Stripe has shown that there is certainly nothing.
 
 mod after;
+mod looked;
 mod next;
 mod rows;
 
