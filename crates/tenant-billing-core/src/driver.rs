@@ -141,12 +141,15 @@ impl<'a> Driver<'a> {
         match answer::judge(&answer, &request) {
             Verdict::Created { customer, replayed } => {
                 let made = Made { generation, request: Some(request), request_id };
-                if !replayed {
-                    self.live(made, &customer).await
-                } else if self.confirm(made, &customer).await? {
-                    Ok(())
-                } else {
-                    self.wait(None).await
+                let version = self.version();
+                let known = match replayed {
+                    false => self.live(made, &customer).await.map(|()| true)?,
+                    true => self.confirm(made, &customer).await?,
+                };
+                // Whatever it is that leaves the row as it was, asking again at once does not help.
+                match known && (self.version() != version || self.seen.view.bound.is_some()) {
+                    true => Ok(()),
+                    false => self.wait(None).await,
                 }
             }
             Verdict::Failed(failure) => {
@@ -347,6 +350,10 @@ impl<'a> Driver<'a> {
 
     fn replace(&mut self, with: impl FnOnce(View) -> View) {
         self.seen.view = with(self.seen.view.clone());
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.seen.view.row.as_ref().map(|row| row.version)
     }
 
     fn not_yet(&self, patience: Option<Duration>) -> Error {

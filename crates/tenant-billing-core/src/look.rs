@@ -42,6 +42,10 @@ impl Inner {
         self.look_in_search(tenant, waiting, &mut hits).await;
 
         let surplus = self.store.surplus(tenant).await?;
+        // A fourth place to look: what is on record as made for this tenant and not bound.
+        for on_record in surplus.iter().filter(|it| it.resolved_at.is_none()) {
+            hits.named.insert(on_record.customer.clone(), true);
+        }
         let unbound = |id: &CustomerId| {
             surplus.iter().any(|it| it.customer == *id && it.reason == SurplusReason::Unbound)
         };

@@ -9,6 +9,7 @@ use crate::{
     answer::Refusal,
     audit::{NewEvent, SurplusReason},
     ids::{CustomerId, TenantId},
+    provisioning::{EVENTS_BEFORE, EVENTS_KEPT},
     request::{Account, FrozenRequest},
 };
 
@@ -141,8 +142,10 @@ pub enum Column {
     /// Nothing.
     Keep,
     /// It holds this Customer, which must be neither known deleted nor bound elsewhere; before, it was
-    /// null, or held the same. A surplus record of it is resolved.
+    /// null. A surplus record of it is resolved.
     Bind(CustomerId),
+    /// It holds this Customer already, and must. A surplus record of it is resolved.
+    Holds(CustomerId),
     /// It is null where it holds this Customer.
     Clear(CustomerId),
 }
@@ -158,14 +161,16 @@ impl Row {
         }
     }
 
-    /// Stands in for a row that was lost: whatever it was, its generation may have been sent.
+    /// Stands in for a row that was lost. Whatever it was, its generation may have been sent, as long
+    /// ago as events reach back.
     pub(crate) fn lost(view: &View) -> Self {
         let now = view.now;
+        let opened_at = now - (EVENTS_KEPT - EVENTS_BEFORE);
         Self {
             generation: view.lost_generation,
             version: 0,
             state: State::Vacant,
-            opened_at: now,
+            opened_at,
             attempts: 0,
             next_attempt_at: now,
             last_error: None,
@@ -205,7 +210,7 @@ impl View {
             self.row = change.row;
         }
         match change.column {
-            Column::Keep => {}
+            Column::Keep | Column::Holds(_) => {}
             Column::Bind(customer) => self.bound = Some(customer),
             Column::Clear(customer) => self.bound = self.bound.filter(|bound| *bound != customer),
         }

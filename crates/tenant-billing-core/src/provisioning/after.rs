@@ -85,10 +85,16 @@ pub(super) fn live(
     request: Option<&FrozenRequest>,
     how: How,
 ) {
+    let change = &mut out.change;
     if view.candidate.unbound {
+        // What its key made was taken off, so this generation will never make another.
+        if let Some(row) = own(view, generation)
+            && let State::Pending(_) | State::Suspect { .. } = row.state
+        {
+            vacate(change, row, customer, "it was unbound by an operator");
+        }
         return;
     }
-    let change = &mut out.change;
     // What a tenant is using is not surplus, whoever bound it.
     let in_use = view.bound.as_ref() == Some(customer) || view.candidate.bound_elsewhere;
     let late = (!in_use).then(|| (customer.clone(), SurplusReason::Late));
@@ -166,7 +172,7 @@ pub(super) fn bind(
         }
         None => SurplusReason::TenantGone,
         Some(bound) if bound == customer => {
-            change.column = Column::Bind(customer.clone());
+            change.column = Column::Holds(customer.clone());
             return settled(change, row, customer, "as bound");
         }
         Some(_) => SurplusReason::HostBoundAnother,

@@ -37,9 +37,8 @@ pub fn next(view: &View, asker: Asker<'_>, site: &Site) -> Step {
             }
         }
         (_, Asker::Worker) => Step::Stop(Stop::Idle),
-        (None, Asker::Caller(details, wait)) => {
-            open(view, site, view.lost_generation.max(1), details, wait)
-        }
+        (None, Asker::Caller(details, _)) if view.lost_generation > 0 => lost(view, site, details),
+        (None, Asker::Caller(details, wait)) => open(view, site, 1, details, wait),
         (Some((row, State::Vacant)), Asker::Caller(details, wait)) => {
             open(view, site, row.generation, details, wait)
         }
@@ -98,6 +97,17 @@ fn look(view: &View, row: &Row, request: &FrozenRequest, sent: bool) -> Look {
     }
 }
 
+/// A row that was lost may have made a Customer, or be making one yet: as given up, and looked for.
+fn lost(view: &View, site: &Site, details: &CustomerDetails) -> Step {
+    let row = Row::lost(view);
+    let request = FrozenRequest::freeze(&site.origin, &view.tenant, row.generation, details);
+    let mut change = Change::none(view);
+    change.unbound_on = Some(site.origin.account.clone());
+    let why = "the tenant's row is lost, and its trail is not";
+    suspect(&mut change, view, &row, request, view.now + GIVEN_UP_QUIET, why);
+    Step::Commit(Box::new(change))
+}
+
 fn open(
     view: &View,
     site: &Site,
@@ -107,8 +117,7 @@ fn open(
 ) -> Step {
     let request = FrozenRequest::freeze(&site.origin, &view.tenant, generation, details);
     let key = request.key.clone();
-    // A row that was lost may have made a Customer; its key, sent again, is only half an answer.
-    let (state, next_attempt_at) = if site.look_first || view.lost_generation > 0 {
+    let (state, next_attempt_at) = if site.look_first {
         let quiet_until = counts_from(view.now, site);
         (State::Suspect { request, quiet_until, sent: false }, view.now)
     } else {

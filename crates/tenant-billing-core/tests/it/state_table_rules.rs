@@ -164,20 +164,24 @@ fn a_look_first_opening_is_due_at_once_and_a_look_opens_its_own_generation() {
     }
 }
 
-/// Rows are never deleted, so a trail without a row is a loss: look, and then use the same key again.
+/// Rows are never deleted, so a trail without a row is a loss: given up as of now, and looked for as far
+/// back as events reach.
 #[test]
-fn a_tenant_whose_row_was_lost_is_looked_for_and_keeps_its_generation() {
+fn a_tenant_whose_row_was_lost_is_looked_for_before_the_next_generation() {
     let lost = View { lost_generation: G, ..view(At::NoRow) };
-    let Step::Commit(change) = next(&lost, caller(&OTHER), &site()) else { panic!("opens") };
-    let opened = lost.changed(*change);
-    let row = opened.row.clone().expect("a row");
-    assert_eq!(row.generation, G);
-    assert!(matches!(row.state, State::Suspect { sent: false, .. }), "{row:?}");
-    let Step::Look(look) = next(&opened, caller(&OTHER), &site()) else { panic!("looks") };
-    let event = Event::Looked { generation: G, look, findings: Findings::None };
-    let change = after(&opened, &event, &site()).change;
-    let expected = FrozenRequest::freeze(&site().origin, &tenant(), G, &OTHER);
-    assert_eq!(next(&opened.changed(change), Asker::Worker, &site()), Step::Send(expected));
+    let said = step(&lost, caller(&OTHER), &site());
+    assert_eq!(said, format!("S{G} +5h guarded [suspected]"));
+    let Step::Commit(change) = next(&lost, caller(&OTHER), &site()) else { panic!("gives up") };
+    let suspect = lost.changed(*change);
+    let Step::Look(look) = next(&suspect, caller(&OTHER), &site()) else { panic!("looks") };
+    assert_eq!((look.events_since, look.needs_search), (now() - hours(30 * 24), false));
+    let event = |began| {
+        let look = Look { began, ..look.clone() };
+        Event::Looked { generation: G, look, findings: Findings::None }
+    };
+    check("too early", &suspect, &event(now() + hours(5) - SECOND), &site(), "paced [look_failed]");
+    let certain = format!("P{} guarded [reopened]", G + 1);
+    check("in time", &suspect, &event(now() + hours(5)), &site(), &certain);
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn summary(view: &View, Outcome { change, problem }: &Outcome) -> String {
     match &change.column {
         Column::Keep => {}
         Column::Bind(customer) => words.push(format!("bind {customer}")),
+        Column::Holds(customer) => words.push(format!("holds {customer}")),
         Column::Clear(customer) => words.push(format!("clear {customer}")),
     }
     if let Some(account) = &change.unbound_on {

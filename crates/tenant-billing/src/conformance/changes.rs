@@ -150,12 +150,13 @@ async fn binding(bench: &dyn Bench) {
         written(&*store, &open(&view(&*store, tenant).await)).await;
         written(&*store, &bind(&view(&*store, tenant).await, &id)).await;
         assert_eq!(store.bound(tenant).await, Ok(Some(id.clone())));
-        // Binding what is bound is no conflict, so that a record of it can be put right.
-        let mut same = Change::none(&view(&*store, tenant).await);
-        same.column = Column::Bind(id.clone());
-        written(&*store, &same).await;
-        same.column = Column::Bind(customer("another"));
-        refused(bench, &*store, &same).await;
+        let mut more = Change::none(&view(&*store, tenant).await);
+        more.column = Column::Holds(id.clone());
+        written(&*store, &more).await;
+        for column in [Column::Holds(customer("another")), Column::Bind(customer("another"))] {
+            more.column = column;
+            refused(bench, &*store, &more).await;
+        }
         let seen = view(&*store, tenant).await;
         assert_eq!(seen.bound, Some(id.clone()));
         assert_eq!(seen.row.map(|row| row.state), Some(State::Settled(id)));

@@ -242,9 +242,14 @@ fn write_column(
                     updated_at = strftime('%Y-%m-%d %H:%M:%S', ?4 / 1000, 'unixepoch')
                 WHERE stripe_customer_id IS NULL";
             let values = params![new_id, tenant, customer.as_str(), now_ms];
-            execute(connection, sql, values)?;
+            let bound = execute(connection, sql, values)? == 1;
             resolve_surplus(connection, customer, now)?;
-            let sql = "SELECT stripe_customer_id = ?2 FROM tenant_config WHERE tenant_id = ?1";
+            Ok(bound)
+        }
+        Column::Holds(customer) => {
+            resolve_surplus(connection, customer, now)?;
+            let sql = "SELECT EXISTS (SELECT 1 FROM tenant_config
+                                      WHERE tenant_id = ?1 AND stripe_customer_id = ?2)";
             holds(connection, sql, params![tenant, customer.as_str()])
         }
         Column::Clear(customer) => {

@@ -316,6 +316,24 @@ async fn a_customer_that_an_operator_unbound_is_never_adopted_again() {
     world.not_ours.push(first.to_string());
 }
 
+/// Found by simulation: the lost generation's key would only ever bring back what was taken off.
+#[tokio::test]
+async fn a_customer_unbound_after_its_row_was_lost_is_followed_by_another() {
+    let mut world = World::new().await;
+    let (billing, tenant) = (world.billing(), world.tenant(1).await);
+    let first = call(&billing, &tenant).await.unwrap().customer;
+    world.sql("DELETE FROM customer_provisioning");
+    billing.unbind(&tenant, &first).await.unwrap();
+    let error = brief(&billing, &tenant).await.unwrap_err();
+    assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
+    world.pass(Duration::from_secs(5 * 3600 + 1));
+    let second = call(&billing, &tenant).await.unwrap();
+    assert_eq!(second.outcome, Outcome::Created);
+    assert_ne!(second.customer, first);
+    assert_eq!(world.creations(), 2, "and no endless sending in between");
+    world.not_ours.push(first.to_string());
+}
+
 #[tokio::test]
 async fn what_search_shows_late_is_waited_for() {
     let world = World::new().await;
