@@ -162,10 +162,10 @@ impl Row {
     }
 
     /// Stands in for a row that was lost. Whatever it was, its generation may have been sent, as long
-    /// ago as events reach back.
+    /// ago as events reach back: less a day, so that a look after the quiet time still reads it all.
     pub(crate) fn lost(view: &View) -> Self {
         let now = view.now;
-        let opened_at = now - (EVENTS_KEPT - EVENTS_BEFORE);
+        let opened_at = now - (EVENTS_KEPT - EVENTS_BEFORE * 2);
         Self {
             generation: view.lost_generation,
             version: 0,

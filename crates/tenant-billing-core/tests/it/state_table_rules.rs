@@ -174,7 +174,9 @@ fn a_tenant_whose_row_was_lost_is_looked_for_before_the_next_generation() {
     let Step::Commit(change) = next(&lost, caller(&OTHER), &site()) else { panic!("gives up") };
     let suspect = lost.changed(*change);
     let Step::Look(look) = next(&suspect, caller(&OTHER), &site()) else { panic!("looks") };
-    assert_eq!((look.events_since, look.needs_search), (now() - hours(30 * 24), false));
+    assert_eq!((look.events_since, look.needs_search), (now() - hours(29 * 24), false));
+    let after_the_quiet = View { now: now() + hours(23), ..suspect.clone() };
+    assert!(!look_of(&after_the_quiet).needs_search, "an account without search can conclude");
     let event = |began| {
         let look = Look { began, ..look.clone() };
         Event::Looked { generation: G, look, findings: Findings::None }
