@@ -240,9 +240,10 @@ impl Billing {
                 let seen = inner.see(&parts.tenant, Some(&customer)).await?;
                 let mut driver = Driver::new(&inner, seen, Asker::Worker, waiting).await?;
                 let made = Made { generation: parts.generation, request: None, request_id: None };
-                match driver.confirm(made, &customer).await? {
-                    true => Ok(()),
-                    false => Err(later("the Customer could not be retrieved", true)),
+                if driver.confirm(made, &customer).await? {
+                    Ok(())
+                } else {
+                    Err(later("the Customer could not be retrieved", true))
                 }
             })
             .await

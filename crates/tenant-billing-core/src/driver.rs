@@ -142,15 +142,16 @@ impl<'a> Driver<'a> {
             Verdict::Created { customer, replayed } => {
                 let made = Made { generation, request: Some(request), request_id };
                 let version = self.version();
-                let known = match replayed {
-                    false => self.live(made, &customer).await.map(|()| true)?,
-                    true => self.confirm(made, &customer).await?,
-                };
-                // Whatever it is that leaves the row as it was, asking again at once does not help.
-                match known && (self.version() != version || self.seen.view.bound.is_some()) {
-                    true => Ok(()),
-                    false => self.wait(None).await,
+                if !replayed {
+                    self.live(made, &customer).await?;
+                } else if !self.confirm(made, &customer).await? {
+                    return self.wait(None).await;
                 }
+                if self.version() == version && self.seen.view.bound.is_none() {
+                    // Whatever left the row as it was, asking again at once does not help.
+                    return self.wait(None).await;
+                }
+                Ok(())
             }
             Verdict::Failed(failure) => {
                 let patience = match &failure {

@@ -42,7 +42,7 @@ pub(crate) fn world(policy: Policy) -> World {
     let readings = Arc::new(AtomicU32::new(0));
     let clock = Arc::new(Paused::new(Arc::clone(&readings)));
     let store = Arc::new(Memory { clock: Arc::clone(&clock), readings, data: Mutex::default() });
-    let stripe = Arc::new(Script::default());
+    let stripe = Arc::new(Script { clock: Some(Arc::clone(&clock)), ..Script::default() });
     let (db, api) = (Arc::clone(&store), Arc::clone(&stripe));
     World { billing: Billing::with_policy(db, api, clock, policy), store, stripe }
 }
@@ -272,6 +272,8 @@ pub(crate) struct Script {
     answers: Mutex<VecDeque<Answer>>,
     created: Mutex<Vec<FrozenRequest>>,
     events: Mutex<String>,
+    takes: Mutex<Duration>,
+    clock: Option<Arc<Paused>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -281,6 +283,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Script {
     pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         lock(&self.answers).extend(answers);
+    }
+
+    /// How long every creation takes from now on.
+    pub(crate) fn takes(&self, time: Duration) {
+        *lock(&self.takes) = time;
     }
 
     /// Every creation that was sent.
@@ -320,6 +327,10 @@ impl Stripe for Script {
         // Others get on while this is on its way.
         for _ in 0..10 {
             tokio::task::yield_now().await;
+        }
+        let takes = *lock(&self.takes);
+        if let Some(clock) = self.clock.as_ref().filter(|_| !takes.is_zero()) {
+            clock.sleep(takes).await;
         }
         let fresh = response(200, &[], &format!(r#"{{"id":"cus_new{sent}"}}"#));
         lock(&self.answers).pop_front().unwrap_or(fresh)

@@ -11,9 +11,9 @@ use std::{
 use tenant_billing_core::{Error, Outcome, Policy, ids::TenantId, state::State};
 
 use crate::{
-    answers::response,
+    answers::{BAD_EMAIL, response},
     fakes::{Day, World, world},
-    scene::{At, DETAILS, X, cus, request, row_in, suspect, tenant, unbound, view},
+    scene::{At, DETAILS, OTHER, X, cus, request, row_in, suspect, tenant, unbound, view},
 };
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -179,4 +179,38 @@ fn a_call_outside_a_runtime_fails_instead_of_hanging() {
         say.send(polled.is_err()).expect("the test waits");
     });
     assert_eq!(heard.recv_timeout(Duration::from_secs(5)), Ok(true));
+}
+
+/// Found by simulation: a refusal is an answer to the details that were sent, and to no others.
+#[tokio::test(start_paused = true)]
+async fn a_caller_without_time_for_another_try_is_not_told_somebody_elses_refusal() {
+    let world = world(Policy::default());
+    world.stripe.answer([response(400, &[], BAD_EMAIL)]);
+    let (tenant, a_moment) = (tenant(), Duration::from_nanos(1));
+    let theirs = world.billing.get_or_create(&tenant, &DETAILS, DEADLINE);
+    let mine = async {
+        while world.stripe.sent().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.billing.get_or_create(&tenant, &OTHER, a_moment).await
+    };
+    let (theirs, mine) = tokio::join!(theirs, mine);
+    assert!(matches!(theirs, Err(Error::Refused(_))), "{theirs:?}");
+    assert!(matches!(mine, Err(Error::Later { unsettled: true, .. })), "{mine:?}");
+}
+
+/// Found by simulation: what a stored failure left behind may show 10 minutes after it was told, not
+/// after the send.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_time_begins_with_the_answer_and_not_with_the_send() {
+    let world = world(Policy::default());
+    world.stripe.takes(Duration::from_secs(25));
+    let replayed = [("Idempotent-Replayed", "true")];
+    world.stripe.answer([response(500, &replayed, r#"{"error":{"type":"api_error"}}"#)]);
+    let _ = world.call().await;
+    assert!(world.billing.shutdown(Duration::from_secs(60)).await);
+    let row = world.store.data().tenants[&tenant()].row.clone().expect("a row");
+    let State::Suspect { quiet_until, .. } = row.state else { panic!("{row:?}") };
+    let answered = crate::scene::now() + jiff::SignedDuration::from_secs(25);
+    assert!(quiet_until >= answered + jiff::SignedDuration::from_mins(10), "{quiet_until}");
 }
