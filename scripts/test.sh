@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# All tests of all crates. Needs Rust and a C compiler, nothing else; touches no database of yours.
+# All tests of all crates. Needs Rust and a C compiler; finds PostgreSQL, or installs it where it may,
+# and starts a throwaway server for the time being. Touches no database of yours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Tests must not meet the settings of the shell that they are started from.
-unset DATABASE_URL STRIPE_SECRET_KEY STRIPE_API_BASE STRIPE_ACCOUNT RUST_LOG
+unset DATABASE_URL DATABASE_DIRECT_URL DATABASE_POOL_SIZE TENANTS_TABLE RUST_LOG
+unset STRIPE_SECRET_KEY STRIPE_API_BASE STRIPE_ACCOUNT
 
 for tool in cargo cc; do
     command -v "$tool" >/dev/null || {
@@ -13,4 +15,4 @@ for tool in cargo cc; do
     }
 done
 
-exec cargo test --workspace --all-features "$@"
+exec ./scripts/with-postgres.sh cargo test --workspace --all-features "$@"

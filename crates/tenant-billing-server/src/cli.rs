@@ -49,10 +49,21 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connections (every command)")]
 pub(crate) struct Options {
-    /// The database: `sqlite:FILE`, made on first use
+    /// The database: `postgres://USER@HOST/NAME`, or `sqlite:FILE`, made on first use
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = DEFAULT_DATABASE)]
     pub(crate) database_url: String,
+    /// Where a pooler is in the way, the PostgreSQL server itself, for `migrate`
+    #[arg(long, global = true, env = "DATABASE_DIRECT_URL", hide_env_values = true)]
+    #[arg(value_name = "URL")]
+    pub(crate) database_direct_url: Option<String>,
+    /// How many connections to PostgreSQL at the most [default: 4]
+    #[arg(long, global = true, env = "DATABASE_POOL_SIZE", hide_env_values = true)]
+    #[arg(value_name = "N")]
+    pub(crate) database_pool_size: Option<String>,
+    /// The PostgreSQL table that holds your tenants, or `none` [default: tenants]
+    #[arg(long, global = true, env = "TENANTS_TABLE", hide_env_values = true, value_name = "NAME")]
+    pub(crate) tenants_table: Option<String>,
     /// Another base URL than Stripe's own, such as a stripe-sandbox
     #[arg(
         long,
@@ -65,7 +76,7 @@ pub(crate) struct Options {
     /// Act for this connected account (`acct_…`)
     #[arg(long, global = true, env = "STRIPE_ACCOUNT", hide_env_values = true, value_name = "ID")]
     pub(crate) stripe_account: Option<String>,
-    /// Instead of Stripe, use the built-in sandbox, kept in a file beside the database
+    /// Instead of Stripe, use the built-in sandbox, kept in a file beside the SQLite file, or here
     #[arg(long, global = true)]
     pub(crate) sandbox: bool,
     /// Look at Stripe before every first creation: for accounts with a past
@@ -83,8 +94,9 @@ const DEFAULT_DATABASE: &str = "sqlite:tenant-billing.db";
 pub(crate) enum Command {
     /// Make the tables, or bring them up to date
     ///
-    /// On SQLite every command does this on first use.
-    Migrate,
+    /// On SQLite every command does this on first use; on PostgreSQL this one alone. What is there
+    /// already, your own tables and their rows, is left as it is.
+    Migrate(Migrate),
     /// Register tenants
     #[command(subcommand)]
     Tenant(Tenant),
@@ -113,16 +125,24 @@ pub(crate) enum Command {
 pub(crate) enum Tenant {
     /// Register tenants, so that they can be billed
     Add {
-        /// Tenant ids (UUIDs), or `-` to read one per line from standard input
+        /// Tenant ids, or `-` to read one per line from standard input
         #[arg(required = true, value_name = "TENANT_ID")]
         tenant_ids: Vec<String>,
     },
 }
 
+/// Arguments of `migrate`.
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Migrate nothing; print the GRANTs that a PostgreSQL role needs which does all the rest
+    #[arg(long, value_name = "ROLE", num_args = 0..=1, default_missing_value = "tenant_billing_app")]
+    pub(crate) print_grants: Option<String>,
+}
+
 /// Arguments of `get-or-create`.
 #[derive(Debug, Args)]
 pub(crate) struct GetOrCreate {
-    /// The tenant's id, a UUID
+    /// The tenant's id: a UUID, or what else your tenants' key is
     pub(crate) tenant_id: String,
     /// The e-mail address of a Customer that is created; an existing one keeps its own
     pub(crate) email: String,
@@ -144,7 +164,7 @@ pub(crate) struct GetOrCreate {
 /// Arguments of commands about one tenant.
 #[derive(Debug, Args)]
 pub(crate) struct OneTenant {
-    /// The tenant's id, a UUID
+    /// The tenant's id: a UUID, or what else your tenants' key is
     pub(crate) tenant_id: String,
     /// Print JSON, errors too
     #[arg(long)]
@@ -202,8 +222,15 @@ impl Options {
         if self.database_url.is_empty() {
             self.database_url = DEFAULT_DATABASE.to_owned();
         }
-        self.stripe_api_base.take_if(|value| value.is_empty());
-        self.stripe_account.take_if(|value| value.is_empty());
+        for setting in [
+            &mut self.database_direct_url,
+            &mut self.database_pool_size,
+            &mut self.tenants_table,
+            &mut self.stripe_api_base,
+            &mut self.stripe_account,
+        ] {
+            setting.take_if(|value| value.is_empty());
+        }
     }
 }
 

@@ -1,34 +1,93 @@
-//! Which database `DATABASE_URL` names.
+//! Which database `DATABASE_URL` names, and the settings beside it.
 //!
 //! The URL itself is never repeated in a message: it may hold a password.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use tenant_billing::ids::Invalid;
+use tenant_billing::{
+    PostgresStore, SqliteStore,
+    ids::Invalid,
+    ports::{Clock, Store},
+};
 
-use crate::exit::Failure;
+use crate::{cli::Options, exit::Failure};
 
 /// What messages call it.
 pub(crate) const FIELD: &str = "DATABASE_URL";
+
+/// An open database.
+pub(crate) enum Database {
+    /// A file.
+    Sqlite(SqliteStore, PathBuf),
+    /// A server.
+    Postgres(PostgresStore),
+}
+
+impl Database {
+    /// Opens what the settings name. A server is not called yet.
+    ///
+    /// # Errors
+    /// If a setting is not what it must be, or a file cannot be opened.
+    pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+        let url = &options.database_url;
+        let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {
+            return server(options, clock).map(Self::Postgres);
+        }
+        if options.tenants_table.is_some() {
+            let why = "is for PostgreSQL; in SQLite, tenants live in the table tenants";
+            return Err(Invalid::new("TENANTS_TABLE", why).into());
+        }
+        let file = file(url)?;
+        Ok(Self::Sqlite(SqliteStore::open(&file, clock)?, file))
+    }
+
+    /// The database as the protocol knows it.
+    pub(crate) fn store(self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store, _) => Arc::new(store),
+            Self::Postgres(store) => Arc::new(store),
+        }
+    }
+
+    /// The file beside which the built-in sandbox keeps its own.
+    pub(crate) fn beside(&self) -> &Path {
+        match self {
+            Self::Sqlite(_, file) => file,
+            Self::Postgres(_) => Path::new("tenant-billing"),
+        }
+    }
+}
+
+fn server(options: &Options, clock: Arc<dyn Clock>) -> Result<PostgresStore, Failure> {
+    let mut store = PostgresStore::open(&options.database_url, clock)?;
+    if let Some(url) = &options.database_direct_url {
+        store = store.with_direct_url(url)?;
+    }
+    if let Some(size) = &options.database_pool_size {
+        let size = size.parse();
+        let size = size.map_err(|_| Invalid::new("DATABASE_POOL_SIZE", "is not a number"))?;
+        store = store.with_pool_size(size)?;
+    }
+    if let Some(table) = &options.tenants_table {
+        store = store.with_tenants_table(table)?;
+    }
+    Ok(store)
+}
 
 /// The SQLite file that the URL names.
 ///
 /// # Errors
 /// If it names another kind of database, none that lasts, or a directory that is not there.
-pub(crate) fn file(url: &str) -> Result<PathBuf, Failure> {
+fn file(url: &str) -> Result<PathBuf, Failure> {
     let wrong = |reason: &str| Err(Invalid::new(FIELD, reason).into());
-    let Some((scheme, rest)) = url.split_once(':') else {
-        return wrong("is not of the form sqlite:FILE");
+    let rest = match url.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("sqlite") => rest,
+        _ => return wrong("is of neither form, postgres://USER@HOST/NAME or sqlite:FILE"),
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        "sqlite" => {}
-        "postgres" | "postgresql" => {
-            let words = "PostgreSQL comes with a later release; this one keeps SQLite files";
-            let hint = "set DATABASE_URL to sqlite:FILE, such as sqlite:tenant-billing.db";
-            return Err(Failure::operator(words, hint).about(FIELD));
-        }
-        _ => return wrong("is not of the form sqlite:FILE"),
-    }
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path == ":memory:" {
         return wrong(
@@ -86,8 +145,6 @@ mod tests {
             ("sqlite://:memory:", Exit::InvalidInput),
             ("sqlite:a.db?mode=ro", Exit::InvalidInput),
             ("mysql://h/d", Exit::InvalidInput),
-            ("postgres://u:secret@h/d", Exit::Operator),
-            ("postgresql://u:secret@h/d", Exit::Operator),
             ("sqlite:/no/such/directory/a.db", Exit::Operator),
             ("sqlite:/tmp", Exit::Operator),
         ] {

@@ -4,12 +4,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
-    Billing, Policy, SqliteStore, SystemClock,
+    Billing, Policy, SystemClock,
     ids::Invalid,
     ports::{Clock, Store},
 };
 
-use crate::{cli::Options, database, exit::Failure, stripe::Target};
+use crate::{cli::Options, database::Database, exit::Failure, stripe::Target};
 
 /// How long a command that is done waits for work that it began and nobody waits for any more.
 const LINGER: Duration = Duration::from_secs(3);
@@ -17,10 +17,10 @@ const LINGER: Duration = Duration::from_secs(3);
 /// An open database.
 pub(crate) struct Session {
     /// The database.
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     /// The machine's clock.
     pub(crate) clock: Arc<dyn Clock>,
-    file: PathBuf,
+    beside: PathBuf,
 }
 
 /// Billing over a database and a Stripe.
@@ -31,16 +31,18 @@ pub(crate) struct Running {
 }
 
 impl Session {
-    /// Opens the database, and makes its tables if they are not there.
+    /// Opens the database. In a SQLite file, the tables are made if they are not there.
     ///
     /// # Errors
     /// If the URL or the database is not fit.
     pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
-        let file = database::file(&options.database_url)?;
         let clock = SystemClock::shared();
-        let store = SqliteStore::open(&file, Arc::clone(&clock))?;
-        store.migrate().await?;
-        Ok(Self { store: Arc::new(store), clock, file })
+        let database = Database::open(options, Arc::clone(&clock))?;
+        if let Database::Sqlite(store, _) = &database {
+            store.migrate().await?;
+        }
+        let beside = database.beside().to_owned();
+        Ok(Self { store: database.store(), clock, beside })
     }
 
     /// Where Stripe is, as far as settings say; calls nothing.
@@ -48,7 +50,7 @@ impl Session {
     /// # Errors
     /// As [`Target::of`].
     pub(crate) fn target(&self, options: &Options) -> Result<Target, Failure> {
-        Target::of(options, &self.file, &self.clock)
+        Target::of(options, &self.beside, &self.clock)
     }
 
     /// Billing over this database and that Stripe.

@@ -26,12 +26,18 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod fake;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod stored;
 mod stripe;
 mod system;
 
 pub use fake::{FakeCustomer, FakeStripe};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use stripe::{SecretKey, StripeClient};

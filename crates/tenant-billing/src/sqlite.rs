@@ -26,6 +26,8 @@ use tenant_billing_core::{
     state::{Change, View},
 };
 
+use crate::stored::uuid_of;
+
 /// How long a statement waits for another process to finish writing.
 const BUSY: Duration = Duration::from_secs(5);
 /// Reading connections kept open; more are opened when more read at once, and closed again.
@@ -196,13 +198,13 @@ impl Store for SqliteStore {
 
     async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
         let installation = self.reading(read::installation)?;
-        if let Some(recorded) = self.reading(read::account)? {
+        if let Some(recorded) = self.reading(read::recorded_account)? {
             return Ok((installation, recorded));
         }
         let (account, now) = (account.clone(), self.now());
         let write = move |connection: &Connection| {
             write::record_account(connection, &account, now)?;
-            Ok((Committed::Yes, read::account(connection)?.unwrap_or(account)))
+            Ok((Committed::Yes, read::recorded_account(connection)?.unwrap_or(account)))
         };
         Ok((installation, self.writing(write).await?))
     }
@@ -252,7 +254,7 @@ impl Store for SqliteStore {
 
 impl SqliteStore {
     fn random_uuid(&self) -> String {
-        uuid_of([self.clock.random(), self.clock.random()])
+        uuid_of([self.clock.random(), self.clock.random()]).to_string()
     }
 
     /// Write-ahead logging is kept in the file itself, but two processes that turn it on at the same
@@ -273,9 +275,4 @@ impl SqliteStore {
             self.clock.sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-fn uuid_of([high, low]: [u64; 2]) -> String {
-    let bytes = u128::from(high) << 64 | u128::from(low);
-    uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid().to_string()
 }

@@ -6,7 +6,6 @@ use serde::Serialize;
 use tenant_billing::{
     Outcome, Provisioned,
     ids::{Email, TenantId},
-    ports::Store,
     request::CustomerDetails,
 };
 

@@ -4,7 +4,6 @@ use tenant_billing::{
     Error,
     audit::{AuditEvent, History, Surplus},
     ids::{CustomerId, TenantId},
-    ports::Store,
 };
 
 use super::history_json;

@@ -6,7 +6,6 @@ use serde::Serialize;
 use tenant_billing::{
     Error,
     ids::{CustomerId, TenantId},
-    ports::Store,
 };
 
 use crate::{

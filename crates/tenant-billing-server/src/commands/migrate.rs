@@ -1,15 +1,26 @@
-//! `migrate`: the tables, on purpose. Every other command makes them on first use.
+//! `migrate`: the tables, on purpose. In a SQLite file every other command makes them on first use.
+
+use tenant_billing::{SystemClock, ids::Invalid};
 
 use crate::{
-    cli::Options,
+    cli::{Migrate, Options},
+    database::Database,
     exit::{Exit, Failure},
     output,
-    session::Session,
 };
 
-/// Opening the database is all there is to it.
-pub(crate) async fn run(options: &Options) -> Result<Exit, Failure> {
-    Session::open(options).await?;
-    output::print("the database is up to date")?;
+/// Migrates, or prints what a role needs that does not.
+pub(crate) async fn run(options: &Options, arguments: &Migrate) -> Result<Exit, Failure> {
+    let database = Database::open(options, SystemClock::shared())?;
+    let Some(role) = &arguments.print_grants else {
+        database.store().migrate().await?;
+        output::print("the database is up to date")?;
+        return Ok(Exit::Done);
+    };
+    let Database::Postgres(store) = database else {
+        let why = "is for PostgreSQL; a SQLite file is its owner's";
+        return Err(Invalid::new("--print-grants", why).into());
+    };
+    output::print(store.grants(role).await?.trim_end())?;
     Ok(Exit::Done)
 }

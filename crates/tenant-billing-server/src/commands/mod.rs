@@ -26,13 +26,13 @@ pub(crate) fn run(cli: Cli) -> Exit {
     let as_json = match &command {
         Command::GetOrCreate(it) => it.json,
         Command::Lookup(it) | Command::History(it) => it.json,
-        Command::Migrate | Command::Tenant(_) | Command::Recover(_) | Command::Demo(_) => false,
+        Command::Migrate(_) | Command::Tenant(_) | Command::Recover(_) | Command::Demo(_) => false,
     };
     let ended = match command {
         Command::Demo(it) => demo::run(&it),
         command => on_one_thread(async move {
             match command {
-                Command::Migrate => migrate::run(&options).await,
+                Command::Migrate(it) => migrate::run(&options, &it).await,
                 Command::Tenant(Tenant::Add { tenant_ids }) => {
                     tenant_add::run(&Session::open(&options).await?, &tenant_ids).await
                 }

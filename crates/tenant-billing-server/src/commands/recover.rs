@@ -6,10 +6,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tenant_billing::{
-    Billing, Error, OperatorError, Recovery,
-    ports::{Backlog, Store},
-};
+use tenant_billing::{Billing, Error, OperatorError, Recovery, ports::Backlog};
 
 use crate::{
     cli::{Options, Recover},

@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 
 use tenant_billing::{
     ids::{Invalid, TenantId},
-    ports::{Store, StoreError},
+    ports::StoreError,
 };
 
 use crate::{

@@ -123,7 +123,8 @@ async fn old_decisions(bench: &dyn Bench) {
     bench.advance(SignedDuration::from_secs(61));
     refused(bench, &*store, &decided).await;
     let decided = open(&view(&*store, &tenant).await);
-    bench.advance(SignedDuration::from_secs(60));
+    // Less than a minute, since a database's own clock goes on by itself.
+    bench.advance(SignedDuration::from_secs(50));
     written(&*store, &decided).await;
 }
 

@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use tenant_billing_core::{
-    answer::Refusal,
-    audit::{AuditEvent, EventKind, History, NewEvent, Surplus, SurplusReason},
-    ids::{AccountId, CustomerId, IdempotencyKey, InstallationId, Invalid, Mode, TenantId},
+    audit::{History, Surplus},
+    ids::{CustomerId, InstallationId, TenantId},
     ports::{Backlog, StoreError},
-    request::{Account, FrozenRequest},
-    state::{Candidate, Row, State, View},
+    request::Account,
+    state::{Candidate, View},
 };
 
 use super::failed;
+use crate::stored::{Cells, about, parsed, standing};
 
 /// The one read on the way of a bound tenant.
 pub(super) fn bound(
@@ -21,14 +21,10 @@ pub(super) fn bound(
     let sql = "SELECT stripe_customer_id FROM tenant_config WHERE tenant_id = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
     let found = statement.query_row([tenant.as_str()], |row| {
-        Ok(row.get_ref(0)?.as_str_or_null()?.map(CustomerId::parse))
+        Ok(parsed(row.get_ref(0)?.as_str_or_null()?, CustomerId::parse))
     });
-    found
-        .optional()
-        .map_err(failed)?
-        .flatten()
-        .transpose()
-        .map_err(|invalid| about(tenant, corrupt(invalid)))
+    let found = found.optional().map_err(failed)?.unwrap_or(Ok(None));
+    found.map_err(|error| about(tenant, error))
 }
 
 /// Everything about a tenant.
@@ -66,44 +62,36 @@ pub(super) fn view(
 }
 
 fn read_view(row: &SqlRow<'_>, tenant: &TenantId, now: Timestamp) -> Result<View, StoreError> {
-    let mut cells = Cells { row, at: 0 };
-    let exists = cells.next()?;
+    let cells = &mut SqlCells { row, at: 0 };
+    let exists = cells.holds()?;
     let bound = cells.parsed(CustomerId::parse)?;
     let account = cells.account()?;
     let candidate = Candidate {
-        deleted: cells.next()?,
-        bound_elsewhere: cells.next()?,
-        unbound: cells.next()?,
+        deleted: cells.holds()?,
+        bound_elsewhere: cells.holds()?,
+        unbound: cells.holds()?,
     };
-    let lost_generation = cells.next::<Option<i64>>()?.map_or(0, i64::unsigned_abs);
+    let lost_generation = cells.integer()?.map_or(0, i64::unsigned_abs);
     let row = cells.provisioning()?;
     let tenant = tenant.clone();
     Ok(View { tenant, now, exists, bound, row, lost_generation, account, candidate })
-}
-
-/// Names the tenant whose row is not what it must be.
-fn about(tenant: &TenantId, error: StoreError) -> StoreError {
-    match error {
-        StoreError::Corrupt(why) => StoreError::Corrupt(format!("tenant {tenant}: {why}")),
-        error => error,
-    }
 }
 
 /// This database's own id.
 pub(super) fn installation(connection: &Connection) -> Result<InstallationId, StoreError> {
     let sql = "SELECT id FROM installation";
     let id = connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional();
-    let id = id.map_err(failed)?.ok_or_else(|| missing("the row of table installation"))?;
-    InstallationId::parse(&id).map_err(corrupt)
+    let id = parsed(id.map_err(failed)?.as_deref(), InstallationId::parse)?;
+    id.ok_or_else(|| StoreError::Corrupt("table installation has lost its row".into()))
 }
 
 /// The account that this database belongs to, once recorded.
-pub(super) fn account(connection: &Connection) -> Result<Option<Account>, StoreError> {
+pub(super) fn recorded_account(connection: &Connection) -> Result<Option<Account>, StoreError> {
     let mut statement =
         connection.prepare("SELECT account_id, mode FROM stripe_account").map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     match rows.next().map_err(failed)? {
-        Some(row) => Cells { row, at: 0 }.account(),
+        Some(row) => SqlCells { row, at: 0 }.account(),
         None => Ok(None),
     }
 }
@@ -135,29 +123,14 @@ pub(super) fn history(
     now: Timestamp,
 ) -> Result<History, StoreError> {
     let view = view(connection, tenant, None, now)?;
-    let state = view.row.map(|row| match row.state {
-        State::Settled(customer) => ("settled", Some(customer)),
-        state => (state.name(), None),
-    });
+    let state = standing(view.row);
     let sql = "SELECT at, kind, generation, customer_id, request_id, detail
                FROM billing_event WHERE tenant_id = ?1 ORDER BY id";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
     let mut rows = statement.query([tenant.as_str()]).map_err(failed)?;
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        let mut cells = Cells { row, at: 0 };
-        let at = cells.time()?;
-        let kind: String = cells.next()?;
-        let kind = EventKind::parse(&kind)
-            .ok_or_else(|| StoreError::Corrupt("billing_event.kind of another program".into()))?;
-        let event = NewEvent {
-            kind,
-            generation: cells.number()?,
-            customer: cells.parsed(CustomerId::parse)?,
-            request_id: cells.text()?,
-            detail: cells.next()?,
-        };
-        events.push(AuditEvent { at, event });
+        events.push(SqlCells { row, at: 0 }.event()?);
     }
     let (exists, bound) = (view.exists, view.bound);
     let surplus = surplus(connection, tenant)?;
@@ -175,111 +148,42 @@ pub(super) fn surplus(
     let mut rows = statement.query([tenant.as_str()]).map_err(failed)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        let mut cells = Cells { row, at: 0 };
-        let customer = cells.parsed(CustomerId::parse)?.ok_or_else(|| missing("customer_id"))?;
-        let reason: String = cells.next()?;
-        let reason = SurplusReason::parse(&reason).ok_or_else(|| missing("reason"))?;
-        let found_at = cells.time()?;
-        let resolved_at = cells.next::<Option<i64>>()?.map(time).transpose()?;
-        found.push(Surplus { customer, reason, found_at, resolved_at });
+        found.push(SqlCells { row, at: 0 }.surplus()?);
     }
     Ok(found)
 }
 
-/// The cells of a row, one after the other.
-struct Cells<'a, 'stmt> {
+struct SqlCells<'a, 'stmt> {
     row: &'a SqlRow<'stmt>,
     at: usize,
 }
 
-impl Cells<'_, '_> {
-    fn next<T: rusqlite::types::FromSql>(&mut self) -> Result<T, StoreError> {
+impl SqlCells<'_, '_> {
+    fn next<T: rusqlite::types::FromSql>(&mut self) -> Result<Option<T>, StoreError> {
         self.at += 1;
         self.row.get(self.at - 1).map_err(|error| StoreError::Corrupt(error.to_string()))
+    }
+}
+
+impl Cells for SqlCells<'_, '_> {
+    fn integer(&mut self) -> Result<Option<i64>, StoreError> {
+        self.next()
+    }
+
+    fn flag(&mut self) -> Result<Option<bool>, StoreError> {
+        self.next()
     }
 
     fn text(&mut self) -> Result<Option<String>, StoreError> {
         self.next()
     }
 
-    fn number(&mut self) -> Result<u64, StoreError> {
-        self.next::<i64>().map(i64::unsigned_abs)
-    }
-
-    fn time(&mut self) -> Result<Timestamp, StoreError> {
-        self.next().and_then(time)
-    }
-
-    fn parsed<T>(
-        &mut self,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Result<Option<T>, StoreError> {
-        self.text()?.map(|text| parse(&text)).transpose().map_err(corrupt)
-    }
-
-    fn account(&mut self) -> Result<Option<Account>, StoreError> {
-        let (id, mode) = (self.parsed(AccountId::parse)?, self.parsed(Mode::parse)?);
-        Ok(id.zip(mode).map(|(id, mode)| Account { id, mode }))
-    }
-
-    /// The columns of `customer_provisioning` in the order of [`view`].
-    fn provisioning(&mut self) -> Result<Option<Row>, StoreError> {
-        let Some(version) = self.next::<Option<i64>>()? else {
-            return Ok(None);
-        };
-        let generation = self.number()?;
-        let name: String = self.next()?;
-        let account = self.account()?;
-        let stripe_account = self.parsed(AccountId::parse)?;
-        let stripe_version = self.text()?;
-        let key = self.parsed(IdempotencyKey::parse)?;
-        let body = self.text()?;
-        let request = match (account, stripe_version, key, body) {
-            (Some(account), Some(stripe_version), Some(key), Some(body)) => {
-                Ok(FrozenRequest { account, stripe_account, stripe_version, key, body })
-            }
-            _ => Err(missing("body")),
-        };
-        let quiet_until = self.next::<Option<i64>>()?.map(time).transpose()?;
-        let sent: Option<bool> = self.next()?;
-        let (code, param) = (self.text()?, self.text()?);
-        let message = self.text()?;
-        let customer = self.parsed(CustomerId::parse)?;
-        let state = match name.as_str() {
-            "vacant" => State::Vacant,
-            "pending" => State::Pending(request?),
-            "suspect" => State::Suspect {
-                request: request?,
-                quiet_until: quiet_until.ok_or_else(|| missing("quiet_until"))?,
-                sent: sent.ok_or_else(|| missing("sent"))?,
-            },
-            "rejected" => {
-                let message = message.ok_or_else(|| missing("refusal_message"))?;
-                State::Rejected(request?, Refusal { code, param, message })
-            }
-            "settled" => State::Settled(customer.ok_or_else(|| missing("customer_id"))?),
-            _ => return Err(missing("state")),
-        };
-        Ok(Some(Row {
-            generation,
-            version: version.unsigned_abs(),
-            state,
-            opened_at: self.time()?,
-            attempts: self.next()?,
-            next_attempt_at: self.time()?,
-            last_error: self.text()?,
-        }))
+    fn time(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.next()?.map(time).transpose()
     }
 }
 
 fn time(milliseconds: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_millisecond(milliseconds).map_err(|_| missing("a time"))
-}
-
-fn corrupt(invalid: Invalid) -> StoreError {
-    StoreError::Corrupt(invalid.to_string())
-}
-
-fn missing(column: &str) -> StoreError {
-    StoreError::Corrupt(format!("{column} is not what this state asks for"))
+    Timestamp::from_millisecond(milliseconds)
+        .map_err(|_| StoreError::Corrupt("a time beyond the year 9999".into()))
 }

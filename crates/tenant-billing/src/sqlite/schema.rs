@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tenant_billing_core::ports::{Committed, StoreError};
 
-use super::{failed, uuid_of};
+use super::failed;
+use crate::stored::uuid_of;
 
 /// Each brings the schema from the one before it to its own.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_provisioning.sql")];
@@ -69,13 +70,17 @@ pub(super) fn migrate(
         .map_err(failed)?;
     for (version, migration) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > done) {
         connection.execute_batch(migration).map_err(failed)?;
-        let record = "INSERT INTO tenant_billing_migration VALUES (?1, ?2)";
+        let record = "INSERT INTO tenant_billing_migration (version, applied_at) VALUES (?1, ?2)";
         connection.execute(record, params![version, now.as_millisecond()]).map_err(failed)?;
     }
-    let installation = "INSERT INTO installation VALUES (1, ?1, ?2, ?3)
+    let installation = "INSERT INTO installation (only_row, id, oldest_program, created_at)
+                        VALUES (1, ?1, ?2, ?3)
                         ON CONFLICT DO UPDATE SET oldest_program = excluded.oldest_program";
     connection
-        .execute(installation, params![uuid_of(random), OLDEST_PROGRAM, now.as_millisecond()])
+        .execute(
+            installation,
+            params![uuid_of(random).to_string(), OLDEST_PROGRAM, now.as_millisecond()],
+        )
         .map_err(failed)?;
     Ok((Committed::Yes, ()))
 }

@@ -6,14 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use tenant_billing_core::{
     audit::NewEvent,
-    ids::{AccountId, CustomerId, TenantId},
+    ids::{CustomerId, TenantId},
     ports::{Committed, StoreError},
     provisioning,
     request::Account,
-    state::{Change, Column, DECISION_LASTS, Row, State},
+    state::{Change, Column, DECISION_LASTS},
 };
 
 use super::{failed, read};
+use crate::stored::{StoredRow, number, row_columns};
 
 /// Writes a change if every condition of it holds; what was written before one failed is rolled back.
 pub(super) fn apply(
@@ -31,7 +32,8 @@ pub(super) fn apply(
         return Ok(Committed::Conflict);
     }
     for (customer, reason) in &change.surplus {
-        let sql = "INSERT INTO surplus_customer VALUES (?1, ?2, ?3, ?4,
+        let sql = "INSERT INTO surplus_customer (customer_id, tenant_id, reason, found_at, resolved_at)
+                   VALUES (?1, ?2, ?3, ?4,
                        (SELECT recorded_at FROM deleted_customer WHERE customer_id = ?1))
                    ON CONFLICT DO UPDATE SET reason = excluded.reason, resolved_at = excluded.resolved_at
                    WHERE reason <> 'unbound'";
@@ -56,7 +58,8 @@ pub(super) fn record_deletion(
     new_id: &str,
 ) -> Result<(), StoreError> {
     let (id, at) = (customer.as_str(), now.as_millisecond());
-    let sql = "INSERT INTO deleted_customer VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO deleted_customer (customer_id, recorded_at) VALUES (?1, ?2)
+               ON CONFLICT DO NOTHING";
     execute(connection, sql, params![id, at])?;
     resolve_surplus(connection, customer, now)?;
     let sql = "SELECT tenant_id FROM tenant_config WHERE stripe_customer_id = ?1
@@ -80,7 +83,8 @@ pub(super) fn record_account(
     account: &Account,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO stripe_account VALUES (1, ?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO stripe_account (only_row, account_id, mode, recorded_at)
+               VALUES (1, ?1, ?2, ?3) ON CONFLICT DO NOTHING";
     let (id, mode) = (account.id.as_str(), account.mode.as_str());
     execute(connection, sql, params![id, mode, now.as_millisecond()]).map(drop)
 }
@@ -152,76 +156,46 @@ fn write_row(connection: &Connection, change: &Change) -> Result<bool, StoreErro
             .map_err(failed)?;
         return Ok(version.map(i64::unsigned_abs) == change.was);
     };
+    // 19 columns; then the tenant, and the version that must still be there.
     let sql = match change.was {
-        None => {
-            "INSERT INTO customer_provisioning (
-                 version, generation, state, account_id, mode, stripe_account, stripe_version,
-                 idempotency_key, body, quiet_until, sent, refusal_code, refusal_param,
-                 refusal_message, customer_id, opened_at, attempts, next_attempt_at, last_error,
-                 tenant_id)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                    ?19, ?20 WHERE ?21 IS NULL
-             ON CONFLICT (tenant_id) DO NOTHING"
-        }
-        Some(_) => {
-            "UPDATE customer_provisioning SET (
-                 version, generation, state, account_id, mode, stripe_account, stripe_version,
-                 idempotency_key, body, quiet_until, sent, refusal_code, refusal_param,
-                 refusal_message, customer_id, opened_at, attempts, next_attempt_at, last_error)
-             = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
-             WHERE tenant_id = ?20 AND version = ?21"
-        }
+        None => concat!(
+            "INSERT INTO customer_provisioning (",
+            row_columns!(),
+            ", tenant_id) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+             ?16, ?17, ?18, ?19, ?20 WHERE ?21 IS NULL ON CONFLICT (tenant_id) DO NOTHING"
+        ),
+        Some(_) => concat!(
+            "UPDATE customer_provisioning SET (",
+            row_columns!(),
+            ") = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+             ?19) WHERE tenant_id = ?20 AND version = ?21"
+        ),
     };
-    Ok(execute_row(connection, sql, row, tenant, change.was)? == 1)
-}
-
-fn execute_row(
-    connection: &Connection,
-    sql: &str,
-    row: &Row,
-    tenant: &str,
-    was: Option<u64>,
-) -> Result<usize, StoreError> {
-    let Row { generation, version, state, opened_at, attempts, next_attempt_at, last_error } = row;
-    let request = state.request();
-    let (quiet_until, sent) = match state {
-        State::Suspect { quiet_until, sent, .. } => {
-            (Some(quiet_until.as_millisecond()), Some(*sent))
-        }
-        _ => (None, None),
-    };
-    let refusal = match state {
-        State::Rejected(_, refusal) => Some(refusal),
-        _ => None,
-    };
-    let customer = match state {
-        State::Settled(customer) => Some(customer.as_str()),
-        _ => None,
-    };
+    let row = StoredRow::of(row)?;
     let values = params![
-        number(*version)?,
-        number(*generation)?,
-        state.name(),
-        request.map(|it| it.account.id.as_str()),
-        request.map(|it| it.account.mode.as_str()),
-        request.and_then(|it| it.stripe_account.as_ref()).map(AccountId::as_str),
-        request.map(|it| it.stripe_version.as_str()),
-        request.map(|it| it.key.as_str()),
-        request.map(|it| it.body.as_str()),
-        quiet_until,
-        sent,
-        refusal.and_then(|it| it.code.as_deref()),
-        refusal.and_then(|it| it.param.as_deref()),
-        refusal.map(|it| it.message.as_str()),
-        customer,
-        opened_at.as_millisecond(),
-        attempts,
-        next_attempt_at.as_millisecond(),
-        last_error,
+        row.version,
+        row.generation,
+        row.state,
+        row.account_id,
+        row.mode,
+        row.stripe_account,
+        row.stripe_version,
+        row.idempotency_key,
+        row.body,
+        row.quiet_until.map(Timestamp::as_millisecond),
+        row.sent,
+        row.refusal_code,
+        row.refusal_param,
+        row.refusal_message,
+        row.customer_id,
+        row.opened_at.as_millisecond(),
+        row.attempts,
+        row.next_attempt_at.as_millisecond(),
+        row.last_error,
         tenant,
-        was.map(number).transpose()?,
+        change.was.map(number).transpose()?,
     ];
-    execute(connection, sql, values)
+    Ok(execute(connection, sql, values)? == 1)
 }
 
 fn write_column(
@@ -310,8 +284,4 @@ fn holds(
         .prepare_cached(sql)
         .and_then(|mut statement| statement.query_row(values, |row| row.get(0)))
         .map_err(failed)
-}
-
-fn number(count: u64) -> Result<i64, StoreError> {
-    i64::try_from(count).map_err(|_| StoreError::Corrupt("a count beyond 63 bits".into()))
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod lifecycle;
+mod postgres;
 mod provisioning;
 mod sqlite;
 mod stripe_client;

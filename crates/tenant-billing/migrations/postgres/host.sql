@@ -1,0 +1,14 @@
+-- The host's tables, made only in an empty database.
+
+CREATE TABLE tenants (
+    id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE tenant_config (
+    id                 uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id          uuid NOT NULL UNIQUE REFERENCES tenants (id) ON DELETE CASCADE,
+    stripe_customer_id varchar(255) UNIQUE,
+    created_at         timestamptz NOT NULL DEFAULT now(),
+    updated_at         timestamptz NOT NULL DEFAULT now()
+);

@@ -1,0 +1,103 @@
+//! Connections: lent out, and taken back only from work that came to its end.
+//!
+//! A call that was cancelled, timed out or failed leaves a connection in a state that nobody knows, so
+//! that connection is closed, and the server rolls back what was open on it.
+
+use std::{future::Future, ops::Deref, pin::pin, time::Duration};
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use futures_util::future::{Either, select};
+use tenant_billing_core::ports::{Clock, Committed, StoreError};
+use tokio_postgres::Client;
+
+use super::{
+    errors::{failed, no_connection},
+    tls,
+    url::Target,
+};
+
+/// How long a caller waits for a connection of the pool, and for one that is being made.
+const POOL_WAIT: Duration = Duration::from_secs(5);
+/// How long a call to the store takes at the most. The server gives up its own part before.
+const LONGEST_CALL: Duration = Duration::from_secs(12);
+
+/// The server's own limits, so that nothing is done long after its caller has given up, and a paused
+/// process holds no lock. And where somebody has told the server to forget what it committed, not this.
+const BEGIN: &str = "
+    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+    SET LOCAL lock_timeout = '5s';
+    SET LOCAL statement_timeout = '8s';
+    SET LOCAL idle_in_transaction_session_timeout = '15s';
+    SELECT set_config('synchronous_commit', 'on', true)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+
+/// A pool of so many connections.
+pub(super) fn pool(target: &Target, size: usize) -> Result<Pool, StoreError> {
+    let tls = tls::connector(target)?;
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(target.config.clone(), tls, config);
+    let pool = Pool::builder(manager)
+        .max_size(size)
+        .wait_timeout(Some(POOL_WAIT))
+        // Each of several hosts has the driver's own time to answer.
+        .create_timeout(Some(LONGEST_CALL))
+        .recycle_timeout(Some(POOL_WAIT))
+        .runtime(Runtime::Tokio1)
+        .build();
+    pool.map_err(|error| StoreError::Unfit(error.to_string()))
+}
+
+/// A connection on loan.
+pub(super) struct Lease(Option<Object>);
+
+impl Lease {
+    pub(super) async fn of(pool: &Pool) -> Result<Self, StoreError> {
+        pool.get().await.map(|object| Self(Some(object))).map_err(no_connection)
+    }
+
+    /// To be called when all that was begun on it is over.
+    pub(super) fn give_back(mut self) {
+        drop(self.0.take());
+    }
+
+    pub(super) async fn begin(&self) -> Result<(), StoreError> {
+        self.batch_execute(BEGIN).await.map_err(failed)
+    }
+
+    /// Ends the transaction, as what was done in it deserves.
+    pub(super) async fn end(&self, committed: Committed) -> Result<(), StoreError> {
+        let how = match committed {
+            Committed::Yes => "COMMIT",
+            Committed::Conflict => "ROLLBACK",
+        };
+        self.batch_execute(how).await.map_err(failed)
+    }
+}
+
+impl Deref for Lease {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.0.as_deref().expect("a lease holds its connection until it is given back")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            // Out of the pool, and closed.
+            drop(Object::take(object));
+        }
+    }
+}
+
+/// Does `work` unless it takes too long; then nobody knows whether it was done.
+pub(super) async fn in_time<T>(
+    clock: &dyn Clock,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match select(pin!(work), clock.sleep(LONGEST_CALL)).await {
+        Either::Left((done, _)) => done,
+        Either::Right(_) => Err(StoreError::Unavailable("PostgreSQL does not answer".into())),
+    }
+}

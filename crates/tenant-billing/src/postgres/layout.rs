@@ -1,0 +1,313 @@
+//! How the host's tables are named and typed, read from the catalogs once per process.
+//!
+//! They are not ours: a tenant's key may be a uuid, text or a number, times may have a time zone or
+//! none, and their schema is whatever `search_path` finds. So nothing is assumed of them; what the
+//! statements need to know is asked, and what does not fit is said by `migrate`, with its reason.
+
+use tenant_billing_core::{
+    ids::{Invalid, TenantId},
+    ports::StoreError,
+};
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use super::{errors::failed, statement::Statement};
+
+/// Where tenants live: a setting, `TENANTS_TABLE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Tenants {
+    /// No table of tenants is consulted: every tenant exists.
+    None,
+    /// This one, as its name was given: `organizations`, or `app.organizations`.
+    Table(String),
+}
+
+impl Tenants {
+    pub(super) fn parse(text: &str) -> Result<Self, Invalid> {
+        let wrong = |reason: &str| Err(Invalid::new("TENANTS_TABLE", reason));
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        let word = |part: &str| {
+            !part.is_empty()
+                && part.len() < 64
+                && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+        };
+        if text.split('.').count() > 2 || !text.split('.').all(word) {
+            return wrong("is neither `none` nor a table's name, with its schema's or without");
+        }
+        Ok(Self::Table(text.to_owned()))
+    }
+}
+
+/// A tenant's key as the host's columns hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyType {
+    Uuid,
+    Text,
+    Integer,
+}
+
+/// One such key, in the database's own spelling.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Uuid(Uuid),
+    Text(String),
+    Integer(i64),
+}
+
+impl KeyType {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "uuid" => Some(Self::Uuid),
+            "text" | "character varying" => Some(Self::Text),
+            "smallint" | "integer" | "bigint" => Some(Self::Integer),
+            _ => None,
+        }
+    }
+
+    /// The type that carries keys to the server and back.
+    pub(super) fn sql(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Text => "text",
+            Self::Integer => "bigint",
+        }
+    }
+
+    /// What the database would make of this spelling.
+    pub(super) fn key(self, tenant: &TenantId) -> Result<Key, Invalid> {
+        let text = tenant.as_str();
+        let wrong = |reason| Invalid::new("tenant_id", reason);
+        Ok(match self {
+            Self::Uuid => Key::Uuid(
+                Uuid::try_parse(text)
+                    .map_err(|_| wrong("is not a UUID, which this database asks for"))?,
+            ),
+            Self::Text => Key::Text(text.to_owned()),
+            Self::Integer => Key::Integer(
+                text.parse().map_err(|_| wrong("is not a number, which this database asks for"))?,
+            ),
+        })
+    }
+}
+
+impl Key {
+    pub(super) fn tenant(&self) -> Result<TenantId, Invalid> {
+        match self {
+            Self::Uuid(uuid) => TenantId::parse(uuid.hyphenated().encode_lower(&mut [0; 36])),
+            Self::Text(text) => TenantId::parse(text),
+            Self::Integer(number) => TenantId::parse(&number.to_string()),
+        }
+    }
+}
+
+/// A column of the host's.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) name: String,
+    /// Without its length, and of a domain that beneath it.
+    pub(super) base_type: String,
+    pub(super) not_null: bool,
+    pub(super) has_default: bool,
+    /// A unique index on this column alone, over all rows.
+    pub(super) unique: bool,
+    /// The same, over the rows at least in which it is not null.
+    pub(super) unique_where_not_null: bool,
+    /// How long a text may be, if that is limited.
+    pub(super) max_length: Option<i32>,
+    /// The table that a foreign key on this column alone leads to, and its name.
+    pub(super) references: Option<(u32, String)>,
+}
+
+/// A table of the host's.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) oid: u32,
+    /// Its schema, quoted.
+    schema: String,
+    /// With its schema, quoted.
+    pub(super) name: String,
+    pub(super) columns: Vec<Column>,
+}
+
+impl Table {
+    /// The table of this name, if there is one: as PostgreSQL reads it, or to the letter.
+    pub(super) async fn find(client: &Client, name: &str) -> Result<Option<Self>, StoreError> {
+        let quoted = |name: &str| {
+            name.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".")
+        };
+        let (folded, exact) = (quoted(&name.to_lowercase()), quoted(name));
+        let sql = "
+            SELECT c.oid, format('%I.%I', n.nspname, c.relname), a.attname::text,
+                   format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL),
+                   a.attnotnull, a.atthasdef OR a.attidentity <> '',
+                   coalesce(bool_or(u.whole), false), u.key IS NOT NULL,
+                   CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END,
+                   f.confrelid, f.confrelid::regclass::text, format('%I', n.nspname)
+            FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
+            JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+            LEFT JOIN LATERAL (
+                SELECT i.indkey[0] AS key, i.indpred IS NULL AND i.indimmediate AS whole
+                FROM pg_catalog.pg_index AS i
+                WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
+                  AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
+                  AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid)
+                       = format('(%I IS NOT NULL)', a.attname))
+            ) AS u ON true
+            LEFT JOIN LATERAL (
+                SELECT confrelid FROM pg_catalog.pg_constraint
+                WHERE conrelid = c.oid AND contype = 'f' AND conkey = ARRAY[a.attnum] LIMIT 1
+            ) AS f ON true
+            WHERE c.oid = coalesce(to_regclass($1), to_regclass($2))
+              AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+            GROUP BY c.oid, n.nspname, c.relname, a.attnum, a.attname, t.oid, t.typtype,
+                     t.typbasetype, a.attnotnull, a.atthasdef, a.attidentity, a.atttypmod, u.key, f.confrelid
+            ORDER BY a.attnum";
+        let rows = Statement::new(sql).with(folded).with(exact).rows(client).await?;
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
+        let columns = rows.iter().map(Column::read).collect::<Result<_, _>>().map_err(failed)?;
+        let (oid, name) = (first.try_get(0).map_err(failed)?, first.try_get(1).map_err(failed)?);
+        let schema = first.try_get(11).map_err(failed)?;
+        Ok(Some(Self { oid, schema, name, columns }))
+    }
+
+    /// The schema that it is in, quoted where it must be.
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// # Errors
+    /// [`StoreError::Unfit`] if it has no such column.
+    pub(super) fn needed(&self, name: &str) -> Result<&Column, StoreError> {
+        let missing = || StoreError::Unfit(format!("{} has no column {name}", self.name));
+        self.column(name).ok_or_else(missing)
+    }
+
+    /// What makes an id for a new row of `tenant_config`, where its default does not.
+    pub(super) fn new_id(&self) -> Option<&'static str> {
+        let id = self.column("id").filter(|id| !id.has_default)?;
+        match KeyType::of(&id.base_type)? {
+            KeyType::Uuid => Some("gen_random_uuid()"),
+            KeyType::Text => Some("gen_random_uuid()::text"),
+            KeyType::Integer => None,
+        }
+    }
+
+    /// The time as this column holds it, if it is there and holds times.
+    pub(super) fn clock_for(&self, column: &str) -> Option<&'static str> {
+        match self.column(column)?.base_type.as_str() {
+            "timestamp with time zone" => Some("tenant_billing.clock()"),
+            // Without a zone of its own, a time is UTC.
+            "timestamp without time zone" => Some("tenant_billing.clock() AT TIME ZONE 'UTC'"),
+            _ => None,
+        }
+    }
+
+    fn key_type(&self, name: &str) -> Result<KeyType, StoreError> {
+        let column = self.needed(name)?;
+        KeyType::of(&column.base_type).ok_or_else(|| {
+            let (table, found) = (&self.name, &column.base_type);
+            StoreError::Unfit(format!("{table}.{name} is {found}, not uuid, text or a number"))
+        })
+    }
+}
+
+impl Column {
+    fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            name: row.try_get(2)?,
+            base_type: row.try_get(3)?,
+            not_null: row.try_get(4)?,
+            has_default: row.try_get(5)?,
+            unique: row.try_get(6)?,
+            unique_where_not_null: row.try_get(7)?,
+            max_length: row.try_get(8)?,
+            references: row.try_get::<_, Option<u32>>(9)?.zip(row.try_get(10)?),
+        })
+    }
+}
+
+/// What statements need to know of the host's tables.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    /// The table of tenants, if one is consulted.
+    pub(super) tenants: Option<Table>,
+    /// `tenant_config`.
+    pub(super) config: Table,
+    pub(super) key: KeyType,
+}
+
+impl Layout {
+    /// # Errors
+    /// [`StoreError::Unfit`] where a table is not there, or keys are of no type that can be compared.
+    pub(super) async fn read(client: &Client, tenants: &Tenants) -> Result<Self, StoreError> {
+        let tenants = match tenants {
+            Tenants::None => None,
+            Tenants::Table(name) => {
+                let missing = || StoreError::Unfit(format!("there is no table {name}"));
+                Some(Table::find(client, name).await?.ok_or_else(missing)?)
+            }
+        };
+        let config = Table::find(client, "tenant_config").await?;
+        let config =
+            config.ok_or_else(|| StoreError::Unfit("there is no table tenant_config".into()))?;
+        let key = config.key_type("tenant_id")?;
+        if let Some(tenants) = &tenants
+            && tenants.key_type("id")? != key
+        {
+            return Err(StoreError::Unfit(format!(
+                "{}.id is {}, but {}.tenant_id is {}",
+                tenants.name,
+                tenants.needed("id")?.base_type,
+                config.name,
+                config.needed("tenant_id")?.base_type,
+            )));
+        }
+        Ok(Self { tenants, config, key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables() {
+        for name in ["tenants", "organizations", "app.Organizations", "größe", "a$1"] {
+            assert_eq!(Tenants::parse(name), Ok(Tenants::Table(name.into())));
+        }
+        assert_eq!(Tenants::parse("none"), Ok(Tenants::None));
+        for name in ["", ".", "a.", "a.b.c", "a b", "a\"; DROP TABLE x; --", "a-b", &"a".repeat(64)]
+        {
+            assert_eq!(Tenants::parse(name).unwrap_err().field, "TENANTS_TABLE", "{name}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_keys() {
+        let check = |kind: KeyType, text: &str, expected: Option<&str>| {
+            let key = kind.key(&TenantId::parse(text).unwrap());
+            let read_back = key.map(|key| key.tenant().unwrap().as_str().to_owned());
+            assert_eq!(read_back.ok().as_deref(), expected, "{text}");
+        };
+        let uuid = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
+        check(KeyType::Uuid, uuid, Some(uuid));
+        check(KeyType::Uuid, "{7C9E6679-7425-40DE-944B-E07FC1F90AE7}", Some(uuid));
+        check(KeyType::Uuid, "7c9e6679742540de944be07fc1f90ae7", Some(uuid));
+        check(KeyType::Uuid, "acme", None);
+        check(KeyType::Text, "Acme/7", Some("Acme/7"));
+        check(KeyType::Integer, "007", Some("7"));
+        check(KeyType::Integer, "-7", Some("-7"));
+        check(KeyType::Integer, "9223372036854775808", None);
+        check(KeyType::Integer, "7.0", None);
+    }
+}

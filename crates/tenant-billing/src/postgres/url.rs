@@ -1,0 +1,197 @@
+//! What a `postgres://` URL says, in libpq's words, of which the driver knows but some.
+//!
+//! The driver refuses what it does not know (`sslmode=verify-full`, a pooler's own parameters), so the
+//! URL is taken apart first: what is about TLS is ours, what the driver knows goes to it as it stands,
+//! and the rest is ignored with a warning that names the parameter. Nothing here repeats a value.
+
+use std::{path::PathBuf, time::Duration};
+
+use tenant_billing_core::ids::Invalid;
+use tokio_postgres::{
+    Config,
+    config::{SslMode, TargetSessionAttrs},
+};
+
+/// For one of several hosts, with its name lookup; TLS comes on top.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the driver itself understands.
+const DRIVERS: [&str; 15] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
+    "options",
+    "password",
+    "port",
+    "user",
+];
+
+/// What other programs need to be told of a pooler, and this one does not: it names no statements.
+const NEEDLESS: [&str; 3] = ["pgbouncer", "prepared_statements", "statement_cache_size"];
+
+/// Where a database is, and how to get there.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) config: Config,
+    pub(super) verify: Verify,
+}
+
+/// How much of the server's certificate is checked where TLS is used, as libpq has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verify {
+    /// `disable`, `allow`, `prefer` and `require`: encryption alone.
+    Nothing,
+    /// `verify-ca`: who signed it.
+    Authority(Roots),
+    /// `verify-full`: and for which host.
+    Full(Roots),
+}
+
+/// Whose signature counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Roots {
+    /// The machine's own authorities.
+    System,
+    /// Those in this PEM file.
+    File(PathBuf),
+}
+
+impl Target {
+    /// Takes `url` apart; `field` is what messages call it.
+    pub(super) fn parse(url: &str, field: &str) -> Result<Self, Invalid> {
+        let wrong = |reason: String| Invalid::new(field, reason);
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let scheme = base.split_once("://").map(|(scheme, _)| scheme);
+        if !matches!(scheme, Some("postgres" | "postgresql")) {
+            return Err(wrong("is not of the form postgres://user@host/database".into()));
+        }
+        let (mut kept, mut sslmode, mut rootcert) = (Vec::new(), None, None);
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                "sslmode" => sslmode = Some(decoded(value)),
+                "sslrootcert" => rootcert = Some(decoded(value)),
+                // Statements run on the primary, whatever else uses this URL.
+                "target_session_attrs" => {}
+                name if DRIVERS.contains(&name) => kept.push(pair),
+                name if NEEDLESS.contains(&name) => {}
+                name => {
+                    let name: String = name.chars().filter(|c| c.is_ascii_graphic()).collect();
+                    tracing::warn!("{field}: parameter {name:?} is not known, and ignored");
+                }
+            }
+        }
+        let mut config: Config = format!("{base}?{}", kept.join("&"))
+            .parse()
+            .map_err(|_| wrong("is not a URL that PostgreSQL's driver understands".into()))?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(wrong("names no host".into()));
+        }
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        if config.get_application_name().is_none() {
+            config.application_name("tenant-billing");
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        let (mode, verify) = tls(sslmode.as_deref(), rootcert).map_err(wrong)?;
+        config.ssl_mode(mode);
+        Ok(Self { config, verify })
+    }
+}
+
+fn tls(mode: Option<&str>, rootcert: Option<String>) -> Result<(SslMode, Verify), String> {
+    let system = rootcert.as_deref() == Some("system");
+    let roots = match &rootcert {
+        Some(path) if !system => Roots::File(path.into()),
+        _ => Roots::System,
+    };
+    // As libpq has it: the system's authorities vouch for too many to go without the host's name, and
+    // who names a file of authorities wants them asked.
+    let default = if system { "verify-full" } else { "prefer" };
+    Ok(match mode.unwrap_or(default) {
+        "disable" => (SslMode::Disable, Verify::Nothing),
+        "allow" | "prefer" => (SslMode::Prefer, Verify::Nothing),
+        "require" if rootcert.is_none() => (SslMode::Require, Verify::Nothing),
+        "require" | "verify-ca" if !system => (SslMode::Require, Verify::Authority(roots)),
+        "verify-full" => (SslMode::Require, Verify::Full(roots)),
+        "require" | "verify-ca" => {
+            return Err("asks for less than sslmode=verify-full with sslrootcert=system".into());
+        }
+        _ => {
+            return Err("has an sslmode that is none of disable, allow, prefer, require, \
+                        verify-ca and verify-full"
+                .into());
+        }
+    })
+}
+
+/// `%2F` and the like; a plus sign is a plus sign here.
+fn decoded(value: &str) -> String {
+    let pair = format!("v={}", value.replace('+', "%2B"));
+    form_urlencoded::parse(pair.as_bytes()).next().map_or_else(String::new, |(_, v)| v.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(query: &str, mode: SslMode, verify: Verify) {
+        let target = Target::parse(&format!("postgres://u:secret@h:5/d{query}"), "URL").unwrap();
+        assert_eq!((target.config.get_ssl_mode(), target.verify), (mode, verify), "{query}");
+        assert_eq!(target.config.get_dbname(), Some("d"), "{query}");
+        assert_eq!(target.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+    }
+
+    #[test]
+    fn libpqs_words_about_tls() {
+        let file = || Roots::File("/etc/my ca+1.pem".into());
+        check("", SslMode::Prefer, Verify::Nothing);
+        check("?sslmode=disable", SslMode::Disable, Verify::Nothing);
+        check("?sslmode=prefer&pgbouncer=true", SslMode::Prefer, Verify::Nothing);
+        check("?sslmode=require", SslMode::Require, Verify::Nothing);
+        let named = "?sslrootcert=%2Fetc/my%20ca+1.pem&sslmode=";
+        check(&format!("{named}require"), SslMode::Require, Verify::Authority(file()));
+        check(&format!("{named}verify-ca"), SslMode::Require, Verify::Authority(file()));
+        check(&format!("{named}verify-full"), SslMode::Require, Verify::Full(file()));
+        check("?sslmode=verify-full", SslMode::Require, Verify::Full(Roots::System));
+        check("?sslmode=verify-ca", SslMode::Require, Verify::Authority(Roots::System));
+        check("?sslrootcert=system", SslMode::Require, Verify::Full(Roots::System));
+    }
+
+    #[test]
+    fn what_the_driver_does_not_know_is_ignored() {
+        let url = "postgresql://h1,h2:5433/d?schema=x&connection_limit=1&application_name=mine\
+                   &target_session_attrs=any&sslnegotiation=weird";
+        let config = Target::parse(url, "URL").unwrap().config;
+        assert_eq!(config.get_hosts().len(), 2);
+        assert_eq!(config.get_application_name(), Some("mine"));
+    }
+
+    #[test]
+    fn what_is_no_such_url() {
+        for (url, words) in [
+            ("", "not of the form"),
+            ("mysql://u:secret@h/d", "not of the form"),
+            ("host=h password=secret", "not of the form"),
+            ("postgres://u:secret@h:port/d", "driver"),
+            ("postgres:///d", "names no host"),
+            ("postgres://h/d?sslmode=secret", "sslmode"),
+            ("postgres://h/d?sslmode=require&sslrootcert=system", "verify-full"),
+            ("postgres://h/d?connect_timeout=secret", "driver"),
+        ] {
+            let invalid = Target::parse(url, "DATABASE_URL").unwrap_err();
+            assert_eq!(invalid.field, "DATABASE_URL", "{url}");
+            assert!(invalid.reason.contains(words), "{url}: {invalid}");
+            assert!(!invalid.reason.contains("secret"), "{url}: {invalid}");
+        }
+    }
+}

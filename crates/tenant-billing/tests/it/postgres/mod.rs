@@ -1,0 +1,5 @@
+//! The PostgreSQL store: the conformance suite, and what only PostgreSQL can get wrong.
+
+pub(crate) mod server;
+
+mod bench;

@@ -1,0 +1,212 @@
+//! Real PostgreSQL for tests: databases on the server that `scripts/with-postgres.sh` has started, and
+//! servers of a test's own, to be stopped, restarted and paused.
+
+use std::{
+    env,
+    future::Future,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+fn given(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run ./scripts/test.sh, or scripts/with-postgres.sh cargo test …")
+    })
+}
+
+/// Waits for `future` wherever it is called, a destructor or an async test included.
+pub(crate) fn block<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::scope(|scope| scope.spawn(|| runtime().block_on(future)).join().unwrap())
+}
+
+/// A database of a test's own. It is dropped with this.
+pub(crate) struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    pub(crate) async fn fresh() -> Self {
+        Self::on(&given("TEST_POSTGRES_URL")).await
+    }
+
+    async fn on(server: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        let database = Self { server: server.to_owned(), name };
+        database.on_server(&format!("CREATE DATABASE {}", database.name)).await;
+        database
+    }
+
+    /// A superuser's way in.
+    pub(crate) fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    pub(crate) fn url_of(&self, role: &str) -> String {
+        let server = self.server.replace("//postgres@", &format!("//{role}@"));
+        server.replace("/postgres?", &format!("/{}?", self.name))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        connect(&self.url()).await
+    }
+
+    /// Runs statements, as a host's own program would. Ours need no schema named.
+    pub(crate) async fn run(&self, sql: &str) {
+        let client = self.connect().await;
+        let path = "SET search_path = public, tenant_billing;";
+        let done = client.batch_execute(&format!("{path} {sql}")).await;
+        done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+
+    /// Runs statements that must fail, and returns why.
+    pub(crate) async fn fails(&self, sql: &str) -> String {
+        let client = self.connect().await;
+        let error = client.batch_execute(sql).await.expect_err(sql);
+        error.as_db_error().expect("the server says why").message().to_owned()
+    }
+
+    /// All cells of all rows, as text; `NULL` for none.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let client = self.connect().await;
+        client.batch_execute("SET search_path = public, tenant_billing").await.unwrap();
+        let answer = client.simple_query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        let rows = answer.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                let cell = |at| row.get(at).unwrap_or("NULL").to_owned();
+                Some((0..row.len()).map(cell).collect())
+            }
+            _ => None,
+        });
+        rows.collect()
+    }
+
+    /// The only cell of the only row.
+    pub(crate) async fn cell(&self, sql: &str) -> String {
+        self.rows(sql).await.concat().concat()
+    }
+
+    async fn on_server(&self, sql: &str) {
+        connect(&self.server).await.batch_execute(sql).await.unwrap();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let server = self.server.clone();
+        block(async move {
+            // A server that is stopped is removed as a whole.
+            if let Ok((client, connection)) = tokio_postgres::connect(&server, NoTls).await {
+                let connection = tokio::spawn(connection);
+                let _ = client.batch_execute(&sql).await;
+                drop(client);
+                let _ = connection.await;
+            }
+        });
+    }
+}
+
+pub(crate) async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A server of a test's own. It is stopped with this.
+pub(crate) struct Server {
+    directory: PathBuf,
+}
+
+impl Server {
+    /// Makes one with these settings beside those that make tests quick, and starts it.
+    pub(crate) fn start(settings: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("server-{}-{number}", std::process::id());
+        let server = Self { directory: PathBuf::from(given("TEST_POSTGRES_DIR")).join(name) };
+        let data = server.data();
+        let arguments = ["-D", &data, "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"];
+        server.program("initdb", &[&arguments[..], &["--auth=trust"]].concat());
+        let directory = server.directory.display();
+        let settings = format!(
+            "listen_addresses = ''\nunix_socket_directories = '{directory}'\nfsync = off\n\
+             full_page_writes = off\nmax_connections = 200\n{settings}\n"
+        );
+        let conf = server.directory.join("postgresql.conf");
+        let before = std::fs::read_to_string(&conf).unwrap();
+        std::fs::write(conf, before + &settings).unwrap();
+        server.up();
+        server
+    }
+
+    fn data(&self) -> String {
+        self.directory.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.directory
+    }
+
+    /// A superuser's way in.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@/postgres?host={}", self.directory.display())
+    }
+
+    pub(crate) async fn database(&self) -> Database {
+        Database::on(&self.url()).await
+    }
+
+    pub(crate) fn up(&self) {
+        let log = self.directory.join("log");
+        let log = log.to_str().unwrap();
+        self.program("pg_ctl", &["start", "-D", &self.data(), "-l", log, "-w", "-t", "60"]);
+    }
+
+    /// As if its machine had lost its power: `immediate`; or after its sessions: `fast`.
+    pub(crate) fn down(&self, mode: &str) {
+        self.program("pg_ctl", &["stop", "-D", &self.data(), "-m", mode, "-w", "-t", "60"]);
+    }
+
+    /// Sends a signal to the server and all its sessions.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.directory.join("postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap();
+        // Sessions are its children; a server without any is no reason to fail.
+        let _ = Command::new("pkill").args([&format!("-{signal}"), "-P", pid]).status();
+        let status = Command::new("kill").args([&format!("-{signal}"), pid]).status();
+        assert!(status.unwrap().success(), "{signal}");
+    }
+
+    fn program(&self, name: &str, arguments: &[&str]) {
+        let mut command = Command::new(PathBuf::from(given("TEST_POSTGRES_BIN")).join(name));
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        if let (Ok(uid), Ok(gid)) =
+            (given("TEST_POSTGRES_UID").parse::<u32>(), given("TEST_POSTGRES_GID").parse::<u32>())
+        {
+            command.uid(uid).gid(gid);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.directory.join("postmaster.pid").exists() {
+            self.down("immediate");
+        }
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}

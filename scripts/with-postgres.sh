@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Runs a command with a throwaway PostgreSQL beside it, and removes that again, however the command ends:
+#
+#     scripts/with-postgres.sh cargo test --workspace --all-features
+#
+# Takes the newest PostgreSQL of this machine; where there is none, installs one if it may. The server
+# runs as an ordinary user (PostgreSQL refuses root), in a directory of its own, and answers on a socket
+# there, so it meets no other server. No database of yours is touched. What the command finds:
+#
+#     TEST_POSTGRES_URL   a superuser's way in
+#     TEST_POSTGRES_DIR   the directory; further servers that tests start in it are stopped too
+#     TEST_POSTGRES_BIN   PostgreSQL's programs
+#     TEST_POSTGRES_UID, TEST_POSTGRES_GID   whom they must run as; empty if that is who you are
+set -euo pipefail
+
+complain() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+[ $# -gt 0 ] || complain "usage: $0 COMMAND [ARGUMENT…]"
+
+# The directory of the newest complete set of programs.
+find_programs() {
+    local candidate
+    for candidate in "${TEST_POSTGRES_BIN:-}" \
+        $(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql@*/bin \
+            /usr/local/opt/postgresql@*/bin /usr/local/pgsql/bin 2>/dev/null | sort -rV) \
+        "$(dirname "$(command -v initdb || echo /none)")"; do
+        if [ -x "$candidate/initdb" ] && [ -x "$candidate/pg_ctl" ] && [ -x "$candidate/postgres" ]; then
+            printf '%s\n' "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+install_programs() {
+    local may=''
+    if [ "$(id -u)" != 0 ] && ! command -v brew >/dev/null; then
+        sudo -n true 2>/dev/null || return 1
+        may='sudo -n'
+    fi
+    echo 'PostgreSQL is not here; installing it' >&2
+    if command -v apt-get >/dev/null; then
+        $may apt-get update -q && $may env DEBIAN_FRONTEND=noninteractive apt-get install -qy postgresql
+    elif command -v dnf >/dev/null; then
+        $may dnf install -qy postgresql-server
+    elif command -v apk >/dev/null; then
+        $may apk add -q postgresql
+    elif command -v brew >/dev/null; then
+        brew install -q postgresql@17
+    else
+        return 1
+    fi >&2
+}
+
+bin=$(find_programs) || {
+    install_programs || complain 'PostgreSQL is not here, and this user may not install it;' \
+        'install the server (Debian: apt-get install postgresql), or name its programs in TEST_POSTGRES_BIN'
+    bin=$(find_programs) || complain 'PostgreSQL was installed, but its programs are not where they usually are'
+}
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/tenant-billing-postgres.XXXXXX")
+uid='' gid='' as=()
+if [ "$(id -u)" = 0 ]; then
+    # Any user but root will do; Debian's own is there for this.
+    user=$(id -un postgres 2>/dev/null || echo nobody)
+    uid=$(id -u "$user") gid=$(id -g "$user")
+    chown "$uid:$gid" "$dir"
+    as=(setpriv --reuid "$uid" --regid "$gid" --clear-groups)
+    command -v setpriv >/dev/null || complain 'root needs setpriv (util-linux) to run PostgreSQL as another user'
+fi
+
+child=''
+finish() {
+    trap '' INT TERM HUP
+    # The command first, so that nothing starts another server, then every server in the directory.
+    if [ -n "$child" ]; then
+        kill -TERM -- "-$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    fi
+    local pidfile
+    for pidfile in "$dir"/*/postmaster.pid; do
+        [ -e "$pidfile" ] || continue
+        kill -CONT "$(head -n 1 "$pidfile")" 2>/dev/null || true
+        "${as[@]}" "$bin/pg_ctl" stop -D "$(dirname "$pidfile")" -m immediate -t 10 >/dev/null 2>&1 || true
+    done
+    rm -rf "$dir"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# What a crash of the machine would lose is not what is tested, so nothing waits for its disk.
+"${as[@]}" "$bin/initdb" -D "$dir/main" -U postgres -E UTF8 --locale=C --no-sync \
+    --auth-local=trust --auth-host=reject >"$dir/log" 2>&1 || { cat "$dir/log" >&2; complain 'initdb failed'; }
+cat >>"$dir/main/postgresql.conf" <<CONF
+listen_addresses = ''
+unix_socket_directories = '$dir'
+max_connections = 200
+fsync = off
+full_page_writes = off
+CONF
+"${as[@]}" "$bin/pg_ctl" start -D "$dir/main" -l "$dir/main.log" -w -t 60 >/dev/null ||
+    { cat "$dir/main.log" >&2; complain 'PostgreSQL does not start'; }
+
+export TEST_POSTGRES_URL="postgres://postgres@/postgres?host=$dir"
+export TEST_POSTGRES_DIR=$dir TEST_POSTGRES_BIN=$bin TEST_POSTGRES_UID=$uid TEST_POSTGRES_GID=$gid
+
+# Beside this script, which waits for it and tidies up when it is interrupted; and a group of its own
+# (that is what -m is for), so that nothing that it started is left either.
+set -m
+"$@" &
+child=$!
+set +m
+status=0
+wait "$child" || status=$?
+child=''
+exit "$status"
