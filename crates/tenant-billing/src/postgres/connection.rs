@@ -24,7 +24,7 @@ const LONGEST_CALL: Duration = Duration::from_secs(12);
 /// The server's own limits, so that nothing is done long after its caller has given up, and a paused
 /// process holds no lock. And where somebody has told the server to forget what it committed, not this.
 const BEGIN: &str = "
-    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+    BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL lock_timeout = '5s';
     SET LOCAL statement_timeout = '8s';
     SET LOCAL idle_in_transaction_session_timeout = '15s';

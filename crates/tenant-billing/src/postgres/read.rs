@@ -18,6 +18,9 @@ use super::{
 };
 use crate::stored::{Cells, about, standing};
 
+/// Whether a server takes no writes: it is a standby, or fenced off.
+const READ_ONLY: &str = "current_setting('transaction_read_only') = 'on'";
+
 /// A read that came from a server which does not take writes tells of the past.
 fn on_primary(row: Option<&Row>, at: usize) -> Result<(), StoreError> {
     match row.map(|row| row.try_get(at)) {
@@ -46,7 +49,7 @@ pub(super) async fn bound(
     }
     let (config, native) = (&layout.config.name, layout.key.sql());
     let sql = format!(
-        "SELECT pg_is_in_recovery(), tenant_id::{native}, stripe_customer_id::text FROM {config}
+        "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text FROM {config}
          WHERE tenant_id = ANY($1) AND stripe_customer_id IS NOT NULL"
     );
     let statement = Statement::new(sql);
@@ -97,7 +100,7 @@ pub(super) async fn view(
         }
     };
     statement.add(&format!(
-        "SELECT pg_is_in_recovery(), asked.now, {exists}, c.stripe_customer_id::text,
+        "SELECT {READ_ONLY}, asked.now, {exists}, c.stripe_customer_id::text,
                 a.account_id, a.mode,
                 EXISTS (SELECT 1 FROM tenant_billing.deleted_customer
                         WHERE customer_id = {candidate}),
@@ -128,7 +131,7 @@ pub(super) async fn view(
 
 fn read_view(row: &Row, tenant: &TenantId) -> Result<View, StoreError> {
     let cells = &mut SqlCells::of(row);
-    let _in_recovery = cells.flag()?;
+    let _read_only = cells.flag()?;
     let now = cells.moment()?;
     let exists = cells.holds()?;
     let bound = cells.parsed(CustomerId::parse)?;

@@ -44,7 +44,7 @@ const OLDEST_PROGRAM: i64 = 1;
 /// Another process that migrates is waited for; a host's transaction that holds what we need is not,
 /// since everybody else would then wait for us.
 const BEGIN: &str = "
-    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+    BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '60s';
     SET LOCAL lock_timeout = '55s';
     SELECT pg_advisory_xact_lock(hashtextextended('tenant_billing migrate', 0));

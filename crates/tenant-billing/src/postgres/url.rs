@@ -16,12 +16,11 @@ use tokio_postgres::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the driver itself understands.
-const DRIVERS: [&str; 15] = [
+const DRIVERS: [&str; 14] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
     "dbname",
-    "host",
     "hostaddr",
     "keepalives",
     "keepalives_idle",
@@ -81,7 +80,9 @@ impl Target {
                 "sslrootcert" => rootcert = Some(decoded(value)),
                 // Statements run on the primary, whatever else uses this URL.
                 "target_session_attrs" => {}
-                name if DRIVERS.contains(&name) => kept.push(pair),
+                // libpq takes several, with commas between; the driver takes each by itself.
+                "host" => kept.extend(value.split(',').map(|host| format!("host={host}"))),
+                name if DRIVERS.contains(&name) => kept.push(pair.to_owned()),
                 name if NEEDLESS.contains(&name) => {}
                 name => {
                     let name: String = name.chars().filter(|c| c.is_ascii_graphic()).collect();
@@ -142,6 +143,8 @@ fn decoded(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio_postgres::config::Host;
+
     use super::*;
 
     fn check(query: &str, mode: SslMode, verify: Verify) {
@@ -174,6 +177,8 @@ mod tests {
         let config = Target::parse(url, "URL").unwrap().config;
         assert_eq!(config.get_hosts().len(), 2);
         assert_eq!(config.get_application_name(), Some("mine"));
+        let sockets = Target::parse("postgres:///d?host=/a,/b%20c", "URL").unwrap().config;
+        assert_eq!(sockets.get_hosts(), [Host::Unix("/a".into()), Host::Unix("/b c".into())]);
     }
 
     #[test]

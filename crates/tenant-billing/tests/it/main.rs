@@ -1,9 +1,33 @@
-//! The stores, the Stripe client and the whole protocol, over real files and real HTTP.
+//! The stores, the Stripe client and the whole protocol, over real databases and real HTTP.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod lifecycle;
+mod hosts;
 mod postgres;
-mod provisioning;
+mod rows;
 mod sqlite;
 mod stripe_client;
 mod world;
+
+/// The protocol's stories, on a SQLite file.
+#[path = "stories"]
+mod on_sqlite {
+    mod lifecycle;
+    mod provisioning;
+
+    mod world {
+        pub(super) use crate::world::{brief, call, details, id};
+        pub(super) type World = crate::world::World<crate::hosts::Sqlite>;
+    }
+}
+
+/// The same stories, on a PostgreSQL server.
+#[path = "stories"]
+mod on_postgres {
+    mod lifecycle;
+    mod provisioning;
+
+    mod world {
+        pub(super) use crate::world::{brief, call, details, id};
+        pub(super) type World = crate::world::World<crate::hosts::Postgres>;
+    }
+}

@@ -13,6 +13,8 @@ use tenant_billing::{
     ports::{Store, StoreError},
 };
 
+use crate::rows;
+
 struct SqliteBench {
     dir: TempDir,
     clock: Arc<SteppedClock>,
@@ -105,51 +107,16 @@ async fn sqlite_conforms() {
 async fn illegal_rows_cannot_be_written() {
     let bench = SqliteBench::fresh();
     bench.store().migrate().await.unwrap();
-    let columns = "INSERT INTO customer_provisioning (tenant_id, version, generation, opened_at,
-                   attempts, next_attempt_at, state";
-    let request = "account_id, mode, stripe_version, idempotency_key, body";
-    let asked = "'acct_1', 'test', 'v', 'k', 'email=a'";
-    let legal = [
-        ("'vacant'".to_owned(), String::new()),
-        (format!("'pending', {asked}"), format!(", {request}")),
-        (format!("'suspect', {asked}, 5, 0"), format!(", {request}, quiet_until, sent")),
-        (format!("'rejected', {asked}, 'no'"), format!(", {request}, refusal_message")),
-        ("'settled', 'cus_1'".to_owned(), ", customer_id".to_owned()),
-    ];
-    let illegal = [
-        ("'napping'".to_owned(), String::new()),
-        ("'vacant', 'cus_1'".to_owned(), ", customer_id".to_owned()),
-        ("'vacant', 'acct_1'".to_owned(), ", stripe_account".to_owned()),
-        ("'settled'".to_owned(), String::new()),
-        (format!("'settled', 'cus_1', {asked}"), format!(", customer_id, {request}")),
-        ("'pending'".to_owned(), String::new()),
-        ("'pending', 'email=a'".to_owned(), ", body".to_owned()),
-        (format!("'pending', {asked}, 5"), format!(", {request}, quiet_until")),
-        (format!("'pending', {asked}, 'cus_1'"), format!(", {request}, customer_id")),
-        (format!("'suspect', {asked}"), format!(", {request}")),
-        (format!("'suspect', {asked}, 5"), format!(", {request}, quiet_until")),
-        (format!("'suspect', {asked}, 5, 2"), format!(", {request}, quiet_until, sent")),
-        (format!("'rejected', {asked}"), format!(", {request}")),
-        (format!("'pending', {asked}, 'x'"), format!(", {request}, refusal_code")),
-        ("'pending', 'acct_1', 'both', 'v', 'k', 'b'".to_owned(), format!(", {request}")),
-    ];
     let sql = bench.sql();
-    let insert = |(values, names): &(String, String)| {
-        sql.execute(&format!("{columns}{names}) VALUES ('t', 1, 1, 0, 0, 0, {values})"), [])
-    };
-    for case in &legal {
-        insert(case).unwrap_or_else(|error| panic!("{case:?} is legal: {error}"));
-        sql.execute("DELETE FROM customer_provisioning", []).unwrap();
-    }
-    for case in &illegal {
-        let error = insert(case).expect_err(&format!("{case:?} is illegal")).to_string();
-        assert!(error.contains("constraint failed"), "{case:?}: {error}");
-    }
-    for change in ["version = 0", "generation = 0", "attempts = -1"] {
-        insert(&legal[0]).unwrap();
-        let error = sql.execute(&format!("UPDATE customer_provisioning SET {change}"), []);
-        assert!(error.unwrap_err().to_string().contains("CHECK"), "{change}");
-        sql.execute("DELETE FROM customer_provisioning", []).unwrap();
+    for (row, legal) in rows::all() {
+        let inserted = sql.execute_batch(&rows::insert(&row, "5", "0"));
+        match (inserted, legal) {
+            (Ok(()), true) => sql.execute_batch("DELETE FROM customer_provisioning").unwrap(),
+            (Err(error), false) => {
+                assert!(error.to_string().contains("constraint failed"), "{row:?}: {error}");
+            }
+            (inserted, _) => panic!("{row:?}: {inserted:?}"),
+        }
     }
 }
 

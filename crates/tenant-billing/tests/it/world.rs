@@ -1,11 +1,10 @@
-//! A whole small world: a database file, a sandbox, and processes of this software between them.
+//! A whole small world: a database, a sandbox, and processes of this software between them.
 //!
 //! When it is dropped it asserts the promise, so that no test can forget to: no tenant has two live
 //! Customers that we made, and each live one is bound to its tenant or on record as surplus.
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -15,17 +14,33 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Connection;
 use stripe_sandbox::{CustomerRecord, Fault, Rule, Sandbox, When};
-use tempfile::TempDir;
 use tenant_billing::{
-    Advice, Billing, Error, Policy, Provisioned, SecretKey, SqliteStore, StripeClient, SystemClock,
+    Advice, Billing, Error, Policy, Provisioned, SecretKey, StripeClient, SystemClock,
     audit::EventKind,
     ids::{CustomerId, Email, TenantId},
     ports::{Clock, Store},
     request::CustomerDetails,
 };
 use tokio::task::JoinHandle;
+
+use crate::postgres::server::block;
+
+/// A database, and the hand of a host and of time in it.
+#[async_trait]
+pub(crate) trait Host: Send + Sync + Sized {
+    async fn make() -> Self;
+    /// As another process would open it.
+    fn store(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store>;
+    /// Runs statements. Those that name our tables name no schema.
+    async fn sql(&self, sql: &str);
+    /// What the only cell of the only row says.
+    async fn holds(&self, sql: &str) -> bool;
+    /// Lets its clock go ahead, unless that is the machine's.
+    async fn pass(&self, time: SignedDuration);
+    /// Statements that take the trail's protection away.
+    const UNGUARD_TRAIL: &str;
+}
 
 /// The machine's clock, which a test may set ahead, and dice that make every back-off short.
 struct TestClock {
@@ -53,30 +68,26 @@ impl Clock for TestClock {
     }
 }
 
-pub(crate) struct World {
-    dir: TempDir,
+pub(crate) struct World<H: Host> {
+    host: H,
     clock: Arc<TestClock>,
     pub(crate) sandbox: Sandbox,
     /// What a test has put into Stripe itself, or expects to be left over.
     pub(crate) not_ours: Vec<String>,
 }
 
-impl World {
+impl<H: Host> World<H> {
     pub(crate) async fn new() -> Self {
         let machine = SystemClock::shared();
         let clock = Arc::new(TestClock { machine, ahead_ms: AtomicI64::new(0) });
         let sandbox = Sandbox::start().await.unwrap();
-        let world = Self { dir: TempDir::new().unwrap(), clock, sandbox, not_ours: Vec::new() };
+        let world = Self { host: H::make().await, clock, sandbox, not_ours: Vec::new() };
         world.store().migrate().await.unwrap();
         world
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path().join("world.db")
-    }
-
-    pub(crate) fn store(&self) -> SqliteStore {
-        SqliteStore::open(self.path(), self.clock.clone()).unwrap()
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        self.host.store(self.clock.clone())
     }
 
     pub(crate) fn stripe(&self, key: &str) -> StripeClient {
@@ -94,7 +105,7 @@ impl World {
     }
 
     pub(crate) fn billing_with(&self, key: &str, policy: Policy) -> Billing {
-        let (store, stripe) = (Arc::new(self.store()), Arc::new(self.stripe(key)));
+        let (store, stripe) = (self.store(), Arc::new(self.stripe(key)));
         Billing::with_policy(store, stripe, self.clock.clone(), policy)
     }
 
@@ -114,24 +125,23 @@ impl World {
     }
 
     /// Time passes, for Stripe and for the database.
-    pub(crate) fn pass(&self, time: Duration) {
-        let ms = i64::try_from(time.as_millis()).unwrap();
+    pub(crate) async fn pass(&self, time: Duration) {
+        let ahead = SignedDuration::try_from(time).unwrap();
+        let ms = i64::try_from(ahead.as_millis()).unwrap();
         self.clock.ahead_ms.fetch_add(ms, Ordering::SeqCst);
+        self.host.pass(ahead).await;
         self.sandbox.advance(time);
     }
 
-    pub(crate) fn sql(&self, sql: &str) {
-        let connection = Connection::open(self.path()).unwrap();
-        connection.busy_timeout(Duration::from_secs(5)).unwrap();
-        connection.execute_batch(sql).unwrap();
+    pub(crate) async fn sql(&self, sql: &str) {
+        self.host.sql(sql).await;
     }
 
     /// The row is lost, and with it, as a restored backup has it, all that it left behind.
-    pub(crate) fn forget(&self) {
-        self.sql(
-            "DROP TRIGGER billing_event_is_never_deleted;
-             DELETE FROM billing_event; DELETE FROM customer_provisioning; DELETE FROM tenant_config",
-        );
+    pub(crate) async fn forget(&self) {
+        let lost = "DELETE FROM billing_event; DELETE FROM customer_provisioning;
+                    DELETE FROM tenant_config";
+        self.sql(&format!("{}; {lost}", H::UNGUARD_TRAIL)).await;
     }
 
     /// Arms a fault for the next creations.
@@ -190,34 +200,35 @@ impl World {
             let backlog = billing.recover_once().await.unwrap().backlog;
             let Some(due) = backlog.next_due else { return };
             let wait = due.duration_since(backlog.now) + SignedDuration::from_millis(1);
-            self.pass(Duration::try_from(wait.max(SignedDuration::ZERO)).unwrap());
+            self.pass(Duration::try_from(wait.max(SignedDuration::ZERO)).unwrap()).await;
         }
         panic!("recovery does not come to an end");
     }
 }
 
-impl Drop for World {
+impl<H: Host> Drop for World<H> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            return;
+        if !std::thread::panicking() {
+            block(self.keeps_the_promise());
         }
-        let connection = Connection::open(self.path()).unwrap();
-        let holds = |sql: &str, id: &str, tenant: &str| -> bool {
-            connection.query_row(sql, [id, tenant], |row| row.get(0)).unwrap()
-        };
+    }
+}
+
+impl<H: Host> World<H> {
+    async fn keeps_the_promise(&self) {
         let mut made: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for customer in self.live().into_iter().filter(|it| !self.not_ours.contains(&it.id)) {
-            let tenant = customer.metadata.get("tenantId").expect("ours names its tenant");
-            made.entry(tenant.clone()).or_default().push(customer.id.clone());
-            let bound = "SELECT EXISTS (SELECT 1 FROM tenant_config
-                         WHERE stripe_customer_id = ?1 AND tenant_id = ?2)";
-            let surplus = "SELECT EXISTS (SELECT 1 FROM surplus_customer
-                           WHERE customer_id = ?1 AND tenant_id = ?2 AND resolved_at IS NULL)";
-            assert!(
-                holds(bound, &customer.id, tenant) || holds(surplus, &customer.id, tenant),
-                "{} of {tenant} is neither bound nor on record as surplus",
-                customer.id
+            let (id, tenant) = (&customer.id, customer.metadata.get("tenantId"));
+            let tenant = tenant.expect("ours names its tenant");
+            made.entry(tenant.clone()).or_default().push(id.clone());
+            let known = format!(
+                "SELECT EXISTS (SELECT 1 FROM tenant_config
+                                WHERE stripe_customer_id = '{id}' AND tenant_id = '{tenant}')
+                     OR EXISTS (SELECT 1 FROM surplus_customer WHERE customer_id = '{id}'
+                                AND tenant_id = '{tenant}' AND resolved_at IS NULL)"
             );
+            let words = "is neither bound nor on record as surplus";
+            assert!(self.host.holds(&known).await, "{id} of {tenant} {words}");
         }
         for (tenant, customers) in made {
             assert!(customers.len() == 1, "{tenant} has {customers:?}");

@@ -1,5 +1,10 @@
 //! The PostgreSQL store: the conformance suite, and what only PostgreSQL can get wrong.
 
+pub(crate) mod bench;
 pub(crate) mod server;
 
-mod bench;
+mod adopting;
+mod outages;
+mod pooler;
+mod proxy;
+mod schema;

@@ -132,23 +132,63 @@ pub(crate) struct Server {
 impl Server {
     /// Makes one with these settings beside those that make tests quick, and starts it.
     pub(crate) fn start(settings: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("server-{}-{number}", std::process::id());
-        let server = Self { directory: PathBuf::from(given("TEST_POSTGRES_DIR")).join(name) };
+        let server = Self::somewhere();
         let data = server.data();
         let arguments = ["-D", &data, "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"];
         server.program("initdb", &[&arguments[..], &["--auth=trust"]].concat());
         let directory = server.directory.display();
-        let settings = format!(
+        server.append(&format!(
             "listen_addresses = ''\nunix_socket_directories = '{directory}'\nfsync = off\n\
-             full_page_writes = off\nmax_connections = 200\n{settings}\n"
-        );
-        let conf = server.directory.join("postgresql.conf");
-        let before = std::fs::read_to_string(&conf).unwrap();
-        std::fs::write(conf, before + &settings).unwrap();
+             full_page_writes = off\nmax_connections = 200\n{settings}"
+        ));
         server.up();
         server
+    }
+
+    /// The directory of the server that all tests share.
+    pub(crate) fn shared() -> PathBuf {
+        given("TEST_POSTGRES_DIR").into()
+    }
+
+    /// A standby that follows this one.
+    pub(crate) fn standby(&self) -> Self {
+        let standby = Self::somewhere();
+        let from = format!("host={} user=postgres", self.directory.display());
+        standby.program("pg_basebackup", &["-D", &standby.data(), "-d", &from, "-R", "-c", "fast"]);
+        // The other one's socket is in the directory that was copied.
+        std::fs::remove_file(standby.directory.join(".s.PGSQL.5432.lock")).unwrap();
+        let directory = standby.directory.display();
+        standby.append(&format!("unix_socket_directories = '{directory}'"));
+        standby.up();
+        standby
+    }
+
+    pub(crate) fn promote(&self) {
+        self.program("pg_ctl", &["promote", "-D", &self.data(), "-w", "-t", "60"]);
+    }
+
+    /// A database that this one has from the server that it followed.
+    pub(crate) fn has(&self, database: &Database) -> Database {
+        Database { server: self.url(), name: database.name.clone() }
+    }
+
+    /// Adds a setting that counts from now on.
+    pub(crate) fn config(&self, setting: &str) {
+        self.append(setting);
+        self.program("pg_ctl", &["reload", "-D", &self.data()]);
+    }
+
+    fn append(&self, settings: &str) {
+        let conf = self.directory.join("postgresql.conf");
+        let before = std::fs::read_to_string(&conf).unwrap();
+        std::fs::write(conf, format!("{before}\n{settings}\n")).unwrap();
+    }
+
+    fn somewhere() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("server-{}-{number}", std::process::id());
+        Self { directory: Self::shared().join(name) }
     }
 
     fn data(&self) -> String {
@@ -198,7 +238,9 @@ impl Server {
             command.uid(uid).gid(gid);
         }
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} {arguments:?}: {words}\n{log}");
     }
 }
 

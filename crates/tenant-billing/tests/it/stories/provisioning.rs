@@ -5,7 +5,7 @@ use std::time::Duration;
 use stripe_sandbox::{Fault, Rule, When};
 use tenant_billing::{Advice, Error, OperatorError, Outcome, audit::EventKind as K, ids::TenantId};
 
-use crate::world::{World, brief, call, details, id};
+use super::world::{World, brief, call, details, id};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -146,10 +146,10 @@ async fn a_stored_failure_without_effect_is_waited_out_before_the_next_generatio
     let error = brief(&billing, &tenant).await.unwrap_err();
     assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
     assert_eq!(world.state(&tenant).await, "suspect");
-    world.pass(Duration::from_secs(9 * 60));
+    world.pass(Duration::from_secs(9 * 60)).await;
     brief(&billing, &tenant).await.unwrap_err();
     assert_eq!(world.creations(), 2, "the same key twice, and no other");
-    world.pass(Duration::from_secs(61));
+    world.pass(Duration::from_secs(61)).await;
     assert_eq!(call(&billing, &tenant).await.unwrap().outcome, Outcome::Created);
     let key = world.live()[0].idempotency_key.clone().unwrap();
     assert!(key.ends_with("/2"), "{key}");
@@ -161,7 +161,7 @@ async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
     let tenant = world.tenant(1).await;
     world.made_unseen(&tenant).await;
     let recovery = world.billing();
-    world.pass(Duration::from_secs(20));
+    world.pass(Duration::from_secs(20)).await;
     let report = recovery.recover_once().await.unwrap();
     assert_eq!(report.settled.len(), 1);
     assert_eq!(report.backlog.rows, 0);
@@ -175,10 +175,12 @@ async fn a_day_after_a_lost_answer_the_customer_is_found_and_not_made_again() {
     world.made_unseen(&tenant).await;
     let sent = world.creations();
     for hours in [21, 23, 25] {
-        world.pass(match hours {
-            21 => 21 * HOUR,
-            _ => 2 * HOUR,
-        });
+        world
+            .pass(match hours {
+                21 => 21 * HOUR,
+                _ => 2 * HOUR,
+            })
+            .await;
         let found = call(&world.billing(), &tenant).await;
         match hours {
             21 => assert!(matches!(found, Err(Error::Later { .. })), "{found:?}"),
@@ -197,7 +199,7 @@ async fn a_lost_row_is_made_good_at_once_whatever_the_email() {
         let tenant = world.tenant(1).await;
         let first = call(&world.billing(), &tenant).await.unwrap().customer;
         // The trail tells that there was a row.
-        world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config");
+        world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config").await;
         let again = world.billing();
         let details = details(email);
         let patience = Duration::from_secs(5);
@@ -205,7 +207,7 @@ async fn a_lost_row_is_made_good_at_once_whatever_the_email() {
         assert_eq!((&found.customer, found.outcome), (&first, Outcome::Adopted));
         assert_eq!(world.creations(), 1);
         // Nothing tells, so the same key is sent: replayed, or refused for its other body.
-        world.forget();
+        world.forget().await;
         let found = world.billing().get_or_create(&tenant, &details, patience).await.unwrap();
         assert_eq!((&found.customer, found.outcome), (&first, outcome));
         assert_eq!(world.creations(), 2);
@@ -220,8 +222,8 @@ async fn a_lost_row_is_made_good_also_after_generations_that_made_nothing() {
         let refused = billing.get_or_create_stripe_customer(tenant.as_str(), "who@com").await;
         assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
         let second = call(&billing, &tenant).await.unwrap().customer;
-        world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config");
-        world.pass(hours * HOUR);
+        world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config").await;
+        world.pass(hours * HOUR).await;
         let again = world.billing();
         let same = again.get_or_create_stripe_customer(tenant.as_str(), "b@example.com").await;
         assert_eq!(same.unwrap(), second);
@@ -240,7 +242,7 @@ async fn a_call_whose_tenant_is_gone_after_it_has_sent_says_that_something_may_c
     while world.creations() == 0 {
         tokio::task::yield_now().await;
     }
-    world.sql("PRAGMA foreign_keys = ON; DELETE FROM tenants");
+    world.sql("DELETE FROM tenants").await;
     let error = pending.await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
 }
@@ -250,8 +252,8 @@ async fn a_row_lost_for_more_than_a_day_is_found_by_look_first() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap();
-    world.forget();
-    world.pass(25 * HOUR);
+    world.forget().await;
+    world.pass(25 * HOUR).await;
     let found = call(&world.look_first(), &tenant).await.unwrap();
     assert_eq!((found.customer, found.outcome), (first.customer, Outcome::Adopted));
     let history = billing.history(&tenant).await.unwrap();
@@ -277,10 +279,10 @@ async fn after_a_restore_nothing_counts_as_none_for_five_hours() {
     };
     let billing = world.billing_with("sk_test_1", policy);
     brief(&billing, &tenant).await.unwrap_err();
-    world.pass(4 * HOUR);
+    world.pass(4 * HOUR).await;
     brief(&billing, &tenant).await.unwrap_err();
     assert_eq!(world.creations(), 0);
-    world.pass(HOUR + Duration::from_secs(600));
+    world.pass(HOUR + Duration::from_secs(600)).await;
     assert_eq!(call(&billing, &tenant).await.unwrap().outcome, Outcome::Created);
 }
 
@@ -304,10 +306,16 @@ async fn an_email_that_stripe_refuses_is_final_for_that_email_alone() {
 async fn a_caller_with_a_good_email_survives_joining_one_with_a_bad() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    world.fault(Fault::Delay { ms: 100, when: When::Before }, 1);
-    let bad = billing.get_or_create_stripe_customer(tenant.as_str(), "who@com");
-    let good = billing.get_or_create_stripe_customer(tenant.as_str(), "who@example.com");
-    let (bad, good) = tokio::join!(bad, good);
+    world.fault(Fault::Delay { ms: 300, when: When::Before }, 1);
+    let bad = tokio::spawn({
+        let (billing, tenant) = (billing.clone(), tenant.clone());
+        async move { billing.get_or_create_stripe_customer(tenant.as_str(), "who@com").await }
+    });
+    while world.kinds(&tenant).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let good = billing.get_or_create_stripe_customer(tenant.as_str(), "who@example.com").await;
+    let bad = bad.await.unwrap();
     assert!(matches!(bad, Err(Error::Refused(_))), "{bad:?}");
     assert_eq!(good.unwrap().as_str(), world.live()[0].id);
 }
@@ -335,11 +343,11 @@ async fn a_customer_at_hand_waits_for_its_database() {
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let pending = world.under_way(&billing, &tenant).await;
     // The table is gone when the answer comes, as after a botched restore, and then is there again.
-    world.sql("ALTER TABLE deleted_customer RENAME TO elsewhere");
+    world.sql("ALTER TABLE deleted_customer RENAME TO elsewhere").await;
     let error = pending.await.unwrap().unwrap_err();
     assert_eq!(error.advice(), Advice::CallOperator, "{error:?}");
-    world.sql("ALTER TABLE elsewhere RENAME TO deleted_customer");
-    world.pass(Duration::from_secs(20));
+    world.sql("ALTER TABLE elsewhere RENAME TO deleted_customer").await;
+    world.pass(Duration::from_secs(20)).await;
     world.recover_all(&billing).await;
     assert_eq!(billing.lookup(&tenant).await.unwrap(), Some(id(&world.live()[0].id)));
 }
@@ -350,11 +358,7 @@ async fn stripe_down_is_try_again_later_and_leaves_nothing_that_is_not_mended() 
     let tenant = world.tenant(1).await;
     let stripe = world.stripe("sk_test_1").with_base("http://127.0.0.1:9").unwrap();
     let clock = tenant_billing::SystemClock::shared();
-    let billing = tenant_billing::Billing::new(
-        std::sync::Arc::new(world.store()),
-        std::sync::Arc::new(stripe),
-        clock,
-    );
+    let billing = tenant_billing::Billing::new(world.store(), std::sync::Arc::new(stripe), clock);
     let error = brief(&billing, &tenant).await.unwrap_err();
     assert!(matches!(error.advice(), Advice::TryAgain(_)), "{error:?}");
     assert_eq!(call(&world.billing(), &tenant).await.unwrap().outcome, Outcome::Created);

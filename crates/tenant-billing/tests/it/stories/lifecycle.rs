@@ -7,11 +7,11 @@ use tenant_billing::{
     Error, OperatorError, Outcome,
     audit::{EventKind as K, SurplusReason},
     ids::{CustomerId, IdempotencyKey, InstallationId, Mode, TenantId},
-    ports::{Store, Stripe},
+    ports::Stripe,
     request::{Account, FrozenRequest, Origin},
 };
 
-use crate::world::{World, brief, call, details, id};
+use super::world::{World, brief, call, details, id};
 
 #[tokio::test]
 async fn a_deleted_customer_is_followed_by_another_once_it_is_known() {
@@ -80,7 +80,7 @@ async fn a_created_webhook_makes_good_a_lost_row() {
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let made = call(&billing, &tenant).await.unwrap().customer;
     let key = world.live()[0].idempotency_key.clone().unwrap();
-    world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config");
+    world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config").await;
     let billing = world.billing();
     billing.customer_created(&key, &made).await.unwrap();
     assert_eq!(billing.lookup(&tenant).await.unwrap(), Some(made));
@@ -104,10 +104,10 @@ async fn a_column_that_the_host_nulls_is_filled_with_the_same_customer() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
-    world.sql("UPDATE tenant_config SET stripe_customer_id = NULL");
+    world.sql("UPDATE tenant_config SET stripe_customer_id = NULL").await;
     assert_eq!(call(&billing, &tenant).await.unwrap().customer, first);
     assert_eq!(world.kinds(&tenant).await.last(), Some(&K::Rebound));
-    world.sql("UPDATE tenant_config SET stripe_customer_id = NULL");
+    world.sql("UPDATE tenant_config SET stripe_customer_id = NULL").await;
     world.sandbox.delete_customer(first.as_str());
     let second = call(&billing, &tenant).await.unwrap();
     assert_ne!(second.customer, first);
@@ -120,7 +120,7 @@ async fn a_customer_deleted_while_it_is_put_back_does_not_take_its_successor_alo
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
-    world.sql("UPDATE tenant_config SET stripe_customer_id = NULL");
+    world.sql("UPDATE tenant_config SET stripe_customer_id = NULL").await;
     let late = Rule::new(Fault::Delay { ms: 1000, when: When::After });
     world.sandbox.arm(late.method("GET").path(&format!("/v1/customers/{first}")));
     let pending = tokio::spawn({
@@ -147,7 +147,7 @@ async fn a_column_that_the_host_overwrites_is_the_hosts() {
     let mut world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let ours = call(&billing, &tenant).await.unwrap().customer;
-    world.sql("UPDATE tenant_config SET stripe_customer_id = 'cus_hosts_own'");
+    world.sql("UPDATE tenant_config SET stripe_customer_id = 'cus_hosts_own'").await;
     assert_eq!(call(&billing, &tenant).await.unwrap().customer, id("cus_hosts_own"));
     let history = billing.history(&tenant).await.unwrap();
     assert_eq!(history.overridden(), Some(&ours));
@@ -159,10 +159,12 @@ async fn a_host_that_binds_while_we_create_wins_and_ours_is_on_record() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let pending = world.under_way(&billing, &tenant).await;
-    world.sql(&format!(
-        "INSERT INTO tenant_config (id, tenant_id, stripe_customer_id)
-         VALUES ('c', '{tenant}', 'cus_hosts_own')"
-    ));
+    world
+        .sql(&format!(
+            "INSERT INTO tenant_config (id, tenant_id, stripe_customer_id)
+         VALUES ('{tenant}', '{tenant}', 'cus_hosts_own')"
+        ))
+        .await;
     let answer = pending.await.unwrap().unwrap();
     assert_eq!(answer.customer, id("cus_hosts_own"));
     let history = billing.history(&tenant).await.unwrap();
@@ -175,7 +177,7 @@ async fn a_tenant_deleted_and_registered_again_gets_its_customer_back() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
-    world.sql("DELETE FROM tenants");
+    world.sql("DELETE FROM tenants").await;
     assert_eq!(call(&billing, &tenant).await, Err(Error::UnknownTenant(tenant.clone())));
     assert!(billing.history(&tenant).await.is_ok(), "what happened is still on record");
     world.tenant(1).await;
@@ -188,8 +190,8 @@ async fn a_tenant_deleted_while_we_create_leaves_its_customer_on_record() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
     world.made_unseen(&tenant).await;
-    world.sql("DELETE FROM tenants");
-    world.pass(Duration::from_secs(20));
+    world.sql("DELETE FROM tenants").await;
+    world.pass(Duration::from_secs(20)).await;
     let billing = world.billing();
     world.recover_all(&billing).await;
     let history = billing.history(&tenant).await.unwrap();
@@ -206,7 +208,7 @@ async fn an_email_edited_in_the_dashboard_hides_nothing_from_a_look() {
     let tenant = world.tenant(1).await;
     let made = world.made_unseen(&tenant).await.id;
     assert!(world.sandbox.edit_email(&made, "edited@example.com"));
-    world.pass(Duration::from_secs(25 * 3600));
+    world.pass(Duration::from_secs(25 * 3600)).await;
     assert_eq!(call(&world.billing(), &tenant).await.unwrap().customer, id(&made));
 }
 
@@ -223,7 +225,7 @@ async fn what_could_not_be_looked_at_is_never_taken_for_none() {
         assert!(billing.shutdown(Duration::from_secs(5)).await, "{path}: the look is over");
         assert_eq!(world.creations(), 0, "{path}");
         world.sandbox.disarm();
-        world.pass(Duration::from_secs(61));
+        world.pass(Duration::from_secs(61)).await;
         assert_eq!(call(&world.look_first(), &tenant).await.unwrap().outcome, Outcome::Created);
     }
 }
@@ -322,11 +324,11 @@ async fn a_customer_unbound_after_its_row_was_lost_is_followed_by_another() {
     let mut world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
-    world.sql("DELETE FROM customer_provisioning");
+    world.sql("DELETE FROM customer_provisioning").await;
     billing.unbind(&tenant, &first).await.unwrap();
     let error = brief(&billing, &tenant).await.unwrap_err();
     assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
-    world.pass(Duration::from_secs(5 * 3600 + 1));
+    world.pass(Duration::from_secs(5 * 3600 + 1)).await;
     let second = call(&billing, &tenant).await.unwrap();
     assert_eq!(second.outcome, Outcome::Created);
     assert_ne!(second.customer, first);
@@ -342,14 +344,14 @@ async fn what_search_shows_late_is_waited_for() {
     let made = world.made_unseen(&tenant).await.id;
     assert!(world.sandbox.edit_email(&made, "edited@example.com"));
     // The row is lost, and another e-mail asked for: only events and search can tell, in an hour.
-    world.sql("DELETE FROM customer_provisioning");
+    world.sql("DELETE FROM customer_provisioning").await;
     let again = world.billing();
     let third = details("third@example.com");
     let ask = || again.get_or_create(&tenant, &third, Duration::from_millis(300));
     let error = ask().await.unwrap_err();
     assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
-    world.pass(Duration::from_secs(30 * 60));
+    world.pass(Duration::from_secs(30 * 60)).await;
     ask().await.unwrap_err();
-    world.pass(Duration::from_secs(31 * 60));
+    world.pass(Duration::from_secs(31 * 60)).await;
     assert_eq!(ask().await.unwrap().customer, id(&made));
 }
