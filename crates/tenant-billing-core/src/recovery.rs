@@ -14,8 +14,8 @@ use crate::{
     provisioning::Asker,
 };
 
-/// Rows claimed at once, which is also how many are worked on at once.
-const BATCH: u32 = 20;
+/// How many rows are worked on at once.
+const AT_ONCE: usize = 20;
 /// The worker looks at the database at least this often.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -37,25 +37,26 @@ impl Billing {
     /// What the database says; what Stripe says of a row is in [`Recovery::postponed`].
     pub async fn recover_once(&self) -> Result<Recovery, Error> {
         let (mut settled, mut postponed) = (Vec::new(), Vec::new());
+        let mut work = JoinSet::new();
         loop {
-            let claimed = self.inner.store.claim(None, CLAIM, BATCH).await?;
-            let mut work = JoinSet::new();
-            for tenant in claimed {
-                let billing = self.clone();
-                work.spawn(async move {
-                    let landed = billing.recover(tenant.clone()).await;
-                    (tenant, landed)
-                });
+            // More are claimed as soon as half are done, so that a slow one holds up no other.
+            if work.len() <= AT_ONCE / 2 {
+                let free = u32::try_from(AT_ONCE - work.len()).unwrap_or(u32::MAX);
+                for tenant in self.inner.store.claim(None, CLAIM, free).await? {
+                    let billing = self.clone();
+                    work.spawn(async move {
+                        let landed = billing.recover(tenant.clone()).await;
+                        (tenant, landed)
+                    });
+                }
             }
-            if work.is_empty() {
-                let backlog = self.inner.store.backlog().await?;
-                return Ok(Recovery { settled, postponed, backlog });
-            }
-            while let Some(done) = work.join_next().await {
-                match done {
-                    Ok((_, Ok(provisioned))) => settled.extend(provisioned),
-                    Ok((tenant, Err(error))) => postponed.push((tenant, error)),
-                    Err(panic) => tracing::error!(%panic, "recovery of a tenant was cut off"),
+            match work.join_next().await {
+                Some(Ok((_, Ok(provisioned)))) => settled.extend(provisioned),
+                Some(Ok((tenant, Err(error)))) => postponed.push((tenant, error)),
+                Some(Err(panic)) => tracing::error!(%panic, "recovery of a tenant was cut off"),
+                None => {
+                    let backlog = self.inner.store.backlog().await?;
+                    return Ok(Recovery { settled, postponed, backlog });
                 }
             }
         }

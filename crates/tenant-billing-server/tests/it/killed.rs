@@ -5,19 +5,19 @@ use std::{process::Stdio, time::Duration};
 use stripe_sandbox::{Chaos, Fault, FaultKind, Rule};
 
 use crate::{
-    children,
+    children::{self, Orders},
     stage::{Stage, text},
 };
 
-/// Killed twice, with a third of the answers lost: whatever Stripe has made is bound afterwards.
-#[test]
-fn recovery_finishes_what_was_killed() {
-    let stage = Stage::new();
-    let tenants = stage.tenants(100);
-    stage.sandbox.chaos(Some(Chaos::new(1).with(FaultKind::AnswerLost, 0.3)));
-    for enough in [20, 50] {
-        let answers = stage.database().with_file_name("answers");
-        let mut child = children::start(&stage, &tenants, 3, &answers);
+/// Killed twice in the middle, with so many answers lost: whatever Stripe has made is bound afterwards.
+fn recovery_finishes_what_was_killed(stage: &Stage, tenants: usize, answers_lost: f64) {
+    let tenants = stage.tenants(tenants);
+    stage.sandbox.chaos(Some(Chaos::new(1).with(FaultKind::AnswerLost, answers_lost)));
+    let answers = stage.file("answers");
+    for share in [5, 2] {
+        let enough = tenants.len() as u64 / share;
+        let orders = Orders { tenants: &tenants, callers: 1, patience: 3, answers: &answers };
+        let mut child = children::start(stage, &orders);
         while stage.sandbox.counters().customers_created < enough {
             assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
             stage.sleep(Duration::from_millis(1));
@@ -36,6 +36,21 @@ fn recovery_finishes_what_was_killed() {
     assert_eq!((code, complaint.as_str()), (0, ""), "{printed}");
     assert!(printed.ends_with("; nothing remains\n"), "{printed}");
     stage.assert_all_bound();
+}
+
+#[test]
+fn killed_on_a_file() {
+    recovery_finishes_what_was_killed(&Stage::new(), 100, 0.3);
+}
+
+#[test]
+fn killed_on_a_server() {
+    recovery_finishes_what_was_killed(&Stage::on_server(), 2000, 0.0);
+}
+
+#[test]
+fn killed_on_a_server_with_answers_lost() {
+    recovery_finishes_what_was_killed(&Stage::on_server(), 2000, 0.2);
 }
 
 /// Ctrl-C stops `recover --wait`, which says what remains.

@@ -10,6 +10,10 @@ mod killed;
 #[cfg(test)]
 mod lost;
 #[cfg(test)]
+#[allow(dead_code, reason = "the library's tests use all of it")]
+#[path = "../../../tenant-billing/tests/it/postgres/server.rs"]
+mod server;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod together;

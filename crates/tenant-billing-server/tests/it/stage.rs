@@ -1,4 +1,4 @@
-//! A Stripe over HTTP, a SQLite file, and the binary run against both.
+//! A Stripe over HTTP, a database, and the binary run against both.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -11,11 +11,13 @@ use std::{
 use stripe_sandbox::Sandbox;
 use tempfile::TempDir;
 use tenant_billing::{
-    SqliteStore, SystemClock,
+    PostgresStore, SqliteStore, SystemClock,
     ids::TenantId,
     ports::{Clock, Store},
 };
 use tokio::runtime::Runtime;
+
+use crate::server::Database;
 
 /// Any well-formed key will do.
 pub(crate) const KEY: &str = "sk_test_1";
@@ -26,19 +28,51 @@ pub(crate) struct Stage {
     pub(crate) runtime: Runtime,
     pub(crate) sandbox: Sandbox,
     directory: TempDir,
+    /// The one on a server, if it is not the file in the directory.
+    server: Option<Database>,
     clock: Arc<dyn Clock>,
 }
 
 impl Stage {
+    /// On a SQLite file.
     pub(crate) fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let sandbox = runtime.block_on(Sandbox::start()).unwrap();
         let directory = TempDir::new().unwrap();
-        Self { runtime, sandbox, directory, clock: SystemClock::shared() }
+        Self { runtime, sandbox, directory, server: None, clock: SystemClock::shared() }
     }
 
+    /// On a PostgreSQL server, in a database that is not migrated yet.
+    pub(crate) fn on_empty_server() -> Self {
+        let mut stage = Self::new();
+        stage.server = Some(stage.runtime.block_on(Database::fresh()));
+        stage
+    }
+
+    /// On a PostgreSQL server.
+    pub(crate) fn on_server() -> Self {
+        let stage = Self::on_empty_server();
+        let output = stage.binary(&["migrate"]).output().unwrap();
+        let words = "the database is up to date\n".to_owned();
+        assert_eq!(text(&output), (0, words, String::new()));
+        stage
+    }
+
+    /// A file beside the database.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The SQLite file.
     pub(crate) fn database(&self) -> PathBuf {
-        self.directory.path().join("test.db")
+        self.file("test.db")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match &self.server {
+            Some(database) => database.url(),
+            None => format!("sqlite:{}", self.database().display()),
+        }
     }
 
     /// The binary with these arguments, on this database and with this Stripe.
@@ -46,7 +80,7 @@ impl Stage {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenant-billing"));
         command
             .args(arguments)
-            .env("DATABASE_URL", format!("sqlite:{}", self.database().display()))
+            .env("DATABASE_URL", self.url())
             .env("STRIPE_SECRET_KEY", KEY)
             .env("STRIPE_API_BASE", self.sandbox.url())
             .env_remove("STRIPE_ACCOUNT")
@@ -58,9 +92,10 @@ impl Stage {
     pub(crate) fn tenants(&self, count: usize) -> Vec<String> {
         let id = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
         let tenants: Vec<String> = (0..count).map(id).collect();
-        let mut arguments = vec!["tenant", "add"];
-        arguments.extend(tenants.iter().map(String::as_str));
-        let output = self.binary(&arguments).output().unwrap();
+        let list = self.file("tenants");
+        std::fs::write(&list, tenants.join("\n")).unwrap();
+        let list = std::fs::File::open(list).unwrap();
+        let output = self.binary(&["tenant", "add", "-"]).stdin(list).output().unwrap();
         assert_eq!(text(&output), (0, format!("added {count}\n"), String::new()));
         tenants
     }
@@ -80,7 +115,7 @@ impl Stage {
 
     /// Asserts that each Customer in Stripe is bound to its tenant, and none is there twice.
     pub(crate) fn assert_all_bound(&self) {
-        let store = SqliteStore::open(self.database(), Arc::clone(&self.clock)).unwrap();
+        let store = open(&self.url(), Arc::clone(&self.clock));
         for (tenant, customers) in self.customers() {
             let tenant = TenantId::parse(&tenant).unwrap();
             let bound = self.runtime.block_on(store.bound(&tenant)).unwrap();
@@ -97,6 +132,14 @@ impl Drop for Stage {
             let ids: HashSet<_> = customers.values().flatten().collect();
             assert_eq!(ids.len(), customers.len(), "a tenant has two Customers");
         }
+    }
+}
+
+/// The database that `DATABASE_URL` names.
+pub(crate) fn open(url: &str, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    match url.strip_prefix("sqlite:") {
+        Some(file) => Arc::new(SqliteStore::open(file, clock).unwrap()),
+        None => Arc::new(PostgresStore::open(url, clock).unwrap()),
     }
 }
 

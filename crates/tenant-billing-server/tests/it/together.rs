@@ -6,18 +6,19 @@ use std::{
 };
 
 use crate::{
-    children,
+    children::{self, Orders},
     stage::{Stage, text},
 };
 
-/// Two processes, 100 tenants, 20 callers of each in both: 100 Customers, no error, and all callers of
-/// a tenant got the same.
-#[test]
-fn two_processes_make_one_customer_per_tenant() {
-    let stage = Stage::new();
+/// 100 tenants, 20 callers of each in every process: 100 Customers, no error, and all callers of a
+/// tenant got the same.
+fn processes_make_one_customer_per_tenant(stage: &Stage, processes: usize) {
     let tenants = stage.tenants(100);
-    let files = ["one", "two"].map(|name| stage.database().with_file_name(name));
-    let mut children = files.each_ref().map(|file| children::start(&stage, &tenants, 60, file));
+    let files: Vec<_> = (0..processes).map(|number| stage.file(&format!("{number}"))).collect();
+    let start = |answers| {
+        children::start(stage, &Orders { tenants: &tenants, callers: 20, patience: 60, answers })
+    };
+    let mut children: Vec<_> = files.iter().map(|file| start(file)).collect();
     for child in &mut children {
         assert!(child.wait().unwrap().success());
     }
@@ -31,13 +32,23 @@ fn two_processes_make_one_customer_per_tenant() {
         answers.entry(tenant.to_owned()).or_default().insert(answer.to_owned());
         calls += 1;
     }
-    assert_eq!(calls, 2 * 20 * 100);
+    assert_eq!(calls, processes * 20 * 100);
     let customers = stage.customers();
     assert_eq!(customers.len(), 100);
     for (tenant, ids) in customers {
         assert_eq!(answers[&tenant], BTreeSet::from_iter(ids), "{tenant}");
     }
     stage.assert_all_bound();
+}
+
+#[test]
+fn two_processes_on_one_file() {
+    processes_make_one_customer_per_tenant(&Stage::new(), 2);
+}
+
+#[test]
+fn four_processes_on_one_server() {
+    processes_make_one_customer_per_tenant(&Stage::on_server(), 4);
 }
 
 /// Many at once with the built-in sandbox in its one file: each waits for its turn, and all get the
@@ -62,10 +73,15 @@ fn commands_share_the_built_in_sandbox() {
     assert!(stage.customers().is_empty(), "the Stripe at STRIPE_API_BASE was called");
 }
 
-/// On a database that is not there yet, all of them make it.
+/// On a database that is not there yet, or empty, all of them make the tables.
 #[test]
 fn commands_make_the_schema_together() {
-    let stage = Stage::new();
+    for stage in [Stage::new(), Stage::on_empty_server()] {
+        make_the_schema_together(&stage);
+    }
+}
+
+fn make_the_schema_together(stage: &Stage) {
     let start = |_| {
         let mut command = stage.binary(&["migrate"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
