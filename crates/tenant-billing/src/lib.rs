@@ -43,6 +43,9 @@ pub use sqlite::SqliteStore;
 pub use stripe::{SecretKey, StripeClient};
 pub use system::SystemClock;
 pub use tenant_billing_core::*;
+/// What a host's own pool must be made with, for [`PostgresStore::from_pool`].
+#[cfg(feature = "postgres")]
+pub use {deadpool_postgres, tokio_postgres};
 
 /// The README's lines, compiled.
 #[cfg(all(doctest, feature = "sqlite"))]

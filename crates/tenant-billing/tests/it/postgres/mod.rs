@@ -4,7 +4,9 @@ pub(crate) mod bench;
 pub(crate) mod server;
 
 mod adopting;
+mod embedding;
 mod outages;
 mod pooler;
 mod proxy;
 mod schema;
+mod tls;

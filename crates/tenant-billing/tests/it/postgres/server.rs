@@ -3,8 +3,12 @@
 
 use std::{
     env,
+    fs::Permissions,
     future::Future,
-    os::unix::process::CommandExt,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::PathBuf,
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -16,6 +20,12 @@ fn given(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run ./scripts/test.sh, or scripts/with-postgres.sh cargo test …")
     })
+}
+
+/// Whom servers run as, if not as us.
+fn server_user() -> Option<(u32, u32)> {
+    let id = |name| given(name).parse().ok();
+    id("TEST_POSTGRES_UID").zip(id("TEST_POSTGRES_GID"))
 }
 
 /// Waits for `future` wherever it is called, a destructor or an async test included.
@@ -178,6 +188,16 @@ impl Server {
         self.program("pg_ctl", &["reload", "-D", &self.data()]);
     }
 
+    /// Puts a file into its directory, which none but it may read.
+    pub(crate) fn file(&self, name: &str, text: &str) {
+        let path = self.directory.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = server_user() {
+            chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+    }
+
     fn append(&self, settings: &str) {
         let conf = self.directory.join("postgresql.conf");
         let before = std::fs::read_to_string(&conf).unwrap();
@@ -217,16 +237,6 @@ impl Server {
     /// As if its machine had lost its power: `immediate`; or after its sessions: `fast`.
     pub(crate) fn down(&self, mode: &str) {
         self.program("pg_ctl", &["stop", "-D", &self.data(), "-m", mode, "-w", "-t", "60"]);
-    }
-
-    /// Sends a signal to the server and all its sessions.
-    pub(crate) fn signal(&self, signal: &str) {
-        let pid = std::fs::read_to_string(self.directory.join("postmaster.pid")).unwrap();
-        let pid = pid.lines().next().unwrap();
-        // Sessions are its children; a server without any is no reason to fail.
-        let _ = Command::new("pkill").args([&format!("-{signal}"), "-P", pid]).status();
-        let status = Command::new("kill").args([&format!("-{signal}"), pid]).status();
-        assert!(status.unwrap().success(), "{signal}");
     }
 
     fn program(&self, name: &str, arguments: &[&str]) {
