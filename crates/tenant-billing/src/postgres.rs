@@ -39,6 +39,7 @@ use self::{
     connection::{Lease, in_time},
     layout::{Key, Layout, Tenants},
     lookups::{Found, Lookups},
+    statement::Names,
     url::Target,
 };
 use crate::stored::uuid_of;
@@ -61,6 +62,7 @@ pub struct PostgresStore {
     clock: Arc<dyn Clock>,
     layout: Arc<Mutex<Option<Arc<Layout>>>>,
     lookups: Arc<Lookups>,
+    names: Names,
 }
 
 impl PostgresStore {
@@ -76,14 +78,15 @@ impl PostgresStore {
     /// [`StoreError::Unfit`] if the certificates that it asks for cannot be read.
     pub fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let target = Target::parse(url, "DATABASE_URL")?;
-        Ok(Self::from_pool(connection::pool(&target, POOL_SIZE)?, clock))
+        let pool = connection::pool(&target, POOL_SIZE)?;
+        Ok(Self { names: Names::kept(!target.pooled), ..Self::from_pool(pool, clock) })
     }
 
     /// The database that a host's own pool leads to. Its connections must lead to the primary.
     pub fn from_pool(pool: Pool, clock: Arc<dyn Clock>) -> Self {
         let tenants = Tenants::Table(schema::TENANTS.into());
         let (layout, lookups) = (Arc::default(), Arc::default());
-        Self { pool, direct: None, tenants, clock, layout, lookups }
+        Self { pool, direct: None, tenants, clock, layout, lookups, names: Names::kept(true) }
     }
 
     /// With so many connections at the most (4 unless said). A call that finds them all busy waits 5 s.
@@ -104,6 +107,7 @@ impl PostgresStore {
     /// As [`PostgresStore::open`], for field `DATABASE_DIRECT_URL`.
     pub fn with_direct_url(mut self, url: &str) -> Result<Self, StoreError> {
         self.direct = Some(Target::parse(url, "DATABASE_DIRECT_URL")?);
+        self.names = Names::kept(false);
         Ok(self)
     }
 
@@ -122,12 +126,8 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`], also before the first migration.
     pub async fn grants(&self, role: &str) -> Result<String, StoreError> {
-        self.guarded(async {
-            let (lease, layout) = self.ready().await?;
-            lease.give_back();
-            Ok(grants::statements(&layout, role))
-        })
-        .await
+        let layout = self.layout().await?;
+        Ok(grants::statements(&layout, role))
     }
 
     /// Does `work` in time. If it fails, what is remembered of this database is forgotten.
@@ -167,25 +167,27 @@ impl PostgresStore {
         Ok((lease, layout))
     }
 
-    /// A tenant's key, for which the database must have been seen once.
-    async fn key(&self, tenant: &TenantId) -> Result<Key, StoreError> {
+    /// What is known of the host's tables, for which the database must have been seen once.
+    async fn layout(&self) -> Result<Arc<Layout>, StoreError> {
         let remembered = self.remembered().clone();
-        let layout = match remembered {
-            Some(layout) => layout,
+        match remembered {
+            Some(layout) => Ok(layout),
             None => {
-                let (lease, layout) = self.ready().await?;
-                lease.give_back();
-                layout
+                self.guarded(async {
+                    let (lease, layout) = self.ready().await?;
+                    lease.give_back();
+                    Ok(layout)
+                })
+                .await
             }
-        };
-        Ok(layout.key.key(tenant)?)
+        }
     }
 
     /// Looks up many tenants at once.
     async fn find(self, keys: Vec<Key>) -> Vec<Found> {
         let read = self.guarded(async {
             let (lease, layout) = self.ready().await?;
-            let found = read::bound(&lease, &layout, &keys).await?;
+            let found = read::bound(&lease, &layout, &keys, &self.names).await?;
             lease.give_back();
             Ok(found)
         });
@@ -213,7 +215,7 @@ impl Store for PostgresStore {
     }
 
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
-        let key = self.guarded(self.key(tenant)).await?;
+        let key = self.layout().await?.key.key(tenant)?;
         let store = self.clone();
         self.lookups.find(key, move |keys| store.clone().find(keys)).await
     }

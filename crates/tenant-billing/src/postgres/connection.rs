@@ -8,7 +8,7 @@ use std::{future::Future, ops::Deref, pin::pin, time::Duration};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::{Either, select};
 use tenant_billing_core::ports::{Clock, Committed, StoreError};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error, Statement, types::Type};
 
 use super::{
     errors::{failed, no_connection},
@@ -60,6 +60,15 @@ impl Lease {
         drop(self.0.take());
     }
 
+    /// A statement that this connection remembers by name.
+    pub(super) async fn prepared(&self, sql: &str, types: &[Type]) -> Result<Statement, Error> {
+        self.object().prepare_typed_cached(sql, types).await
+    }
+
+    fn object(&self) -> &Object {
+        self.0.as_ref().expect("a lease holds its connection until it is given back")
+    }
+
     pub(super) async fn begin(&self) -> Result<(), StoreError> {
         self.batch_execute(BEGIN).await.map_err(failed)
     }
@@ -78,7 +87,7 @@ impl Deref for Lease {
     type Target = Client;
 
     fn deref(&self) -> &Client {
-        self.0.as_deref().expect("a lease holds its connection until it is given back")
+        self.object()
     }
 }
 

@@ -11,7 +11,7 @@ use tenant_billing_core::{
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::{errors::failed, statement::Statement};
+use super::{errors::failed, read, statement::Statement};
 
 /// Where tenants live: a setting, `TENANTS_TABLE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,6 +244,8 @@ pub(super) struct Layout {
     /// `tenant_config`.
     pub(super) config: Table,
     pub(super) key: KeyType,
+    /// The statement that looks up many tenants.
+    pub(super) lookup: String,
 }
 
 impl Layout {
@@ -272,7 +274,8 @@ impl Layout {
                 config.needed("tenant_id")?.base_type,
             )));
         }
-        Ok(Self { tenants, config, key })
+        let lookup = read::lookup(&config, key);
+        Ok(Self { tenants, config, key, lookup })
     }
 }
 

@@ -13,8 +13,9 @@ use tokio_postgres::{Client, Row};
 
 use super::{
     cells::SqlCells,
-    layout::{Key, KeyType, Layout},
-    statement::Statement,
+    connection::Lease,
+    layout::{Key, KeyType, Layout, Table},
+    statement::{Names, Statement},
 };
 use crate::stored::{Cells, about, standing};
 
@@ -34,10 +35,13 @@ fn on_primary(row: Option<&Row>, at: usize) -> Result<(), StoreError> {
 }
 
 /// The one read on the way of bound tenants: many at once. Who has none is not among the answers.
+///
+/// `names` says whether its statement may stay prepared on the connection.
 pub(super) async fn bound(
-    client: &Client,
+    lease: &Lease,
     layout: &Layout,
     keys: &[Key],
+    names: &Names,
 ) -> Result<HashMap<Key, Result<CustomerId, StoreError>>, StoreError> {
     let (mut uuids, mut texts, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for key in keys {
@@ -47,20 +51,24 @@ pub(super) async fn bound(
             Key::Integer(key) => numbers.push(*key),
         }
     }
-    let (config, native) = (&layout.config.name, layout.key.sql());
-    let sql = format!(
-        "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text FROM {config}
-         WHERE tenant_id = ANY($1) AND stripe_customer_id IS NOT NULL"
-    );
-    let statement = Statement::new(sql);
+    let statement = Statement::new(layout.lookup.as_str());
     let statement = match layout.key {
         KeyType::Uuid => statement.with(uuids),
         KeyType::Text => statement.with(texts),
         KeyType::Integer => statement.with(numbers),
     };
-    let rows = statement.rows(client).await?;
+    let rows = statement.rows_prepared(lease, names).await?;
     on_primary(rows.first(), 0)?;
     rows.iter().map(|row| customer_of(row, layout.key)).collect()
+}
+
+/// The statement of [`bound`], for one parameter: an array of keys.
+pub(super) fn lookup(config: &Table, key: KeyType) -> String {
+    let (config, native) = (&config.name, key.sql());
+    format!(
+        "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text FROM {config}
+         WHERE tenant_id = ANY ($1::{native}[]) AND stripe_customer_id IS NOT NULL"
+    )
 }
 
 fn customer_of(

@@ -33,14 +33,16 @@ const DRIVERS: [&str; 14] = [
     "user",
 ];
 
-/// What other programs need to be told of a pooler, and this one does not: it names no statements.
-const NEEDLESS: [&str; 3] = ["pgbouncer", "prepared_statements", "statement_cache_size"];
+/// How other programs are told that a pooler is in front.
+const POOLER: [&str; 2] = ["pgbouncer=true", "prepared_statements=false"];
 
 /// Where a database is, and how to get there.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) config: Config,
     pub(super) verify: Verify,
+    /// Whether a pooler is said to be in front of it.
+    pub(super) pooled: bool,
 }
 
 /// How much of the server's certificate is checked where TLS is used, as libpq has it.
@@ -72,10 +74,11 @@ impl Target {
         if !matches!(scheme, Some("postgres" | "postgresql")) {
             return Err(wrong("is not of the form postgres://user@host/database".into()));
         }
-        let (mut kept, mut sslmode, mut rootcert) = (Vec::new(), None, None);
+        let (mut kept, mut sslmode, mut rootcert, mut pooled) = (Vec::new(), None, None, false);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
+                _ if POOLER.contains(&pair) => pooled = true,
                 "sslmode" => sslmode = Some(decoded(value)),
                 "sslrootcert" => rootcert = Some(decoded(value)),
                 // Statements run on the primary, whatever else uses this URL.
@@ -83,9 +86,8 @@ impl Target {
                 // libpq takes several, with commas between; the driver takes each by itself.
                 "host" => kept.extend(value.split(',').map(|host| format!("host={host}"))),
                 name if DRIVERS.contains(&name) => kept.push(pair.to_owned()),
-                name if NEEDLESS.contains(&name) => {}
                 name => {
-                    let name: String = name.chars().filter(|c| c.is_ascii_graphic()).collect();
+                    let name: String = name.chars().filter(char::is_ascii_graphic).collect();
                     tracing::warn!("{field}: parameter {name:?} is not known, and ignored");
                 }
             }
@@ -105,7 +107,7 @@ impl Target {
         }
         let (mode, verify) = tls(sslmode.as_deref(), rootcert).map_err(wrong)?;
         config.ssl_mode(mode);
-        Ok(Self { config, verify })
+        Ok(Self { config, verify, pooled })
     }
 }
 

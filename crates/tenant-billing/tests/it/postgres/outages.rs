@@ -218,7 +218,14 @@ async fn a_server_that_turns_read_only() {
     };
     database.run(&fence(true)).await;
     server.config("default_transaction_read_only = on");
-    let view = process.store.view(&tenants[0], None).await;
+    // The server's sessions hear of it in their own time.
+    let mut view = process.store.view(&tenants[0], None).await;
+    for _ in 0..100 {
+        if view.is_ok() {
+            SystemClock::shared().sleep(Duration::from_millis(20)).await;
+            view = process.store.view(&tenants[0], None).await;
+        }
+    }
     assert!(matches!(view, Err(StoreError::Unavailable(_))), "{view:?}");
     let call = process.billing.get_or_create_stripe_customer(tenants[1].as_str(), "a@example.com");
     assert_retryable(&call.await.unwrap_err());
@@ -230,30 +237,41 @@ async fn a_server_that_turns_read_only() {
     process.assert_one_each(&database, 2).await;
 }
 
+/// Told of the pooler or not, with migrations going past it or through it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_pooler_in_front() {
-    let database = Database::fresh().await;
-    let pooler = Pooler::before(&Server::shared(), database.name(), 3).await;
-    let url = through(pooler.directory(), &database);
-    let process = Arc::new(Process::on(&url).await);
-    let direct = process.store.clone().with_direct_url(&database.url()).unwrap();
-    direct.migrate().await.unwrap();
-    let tenants = process.tenants(50).await;
-    let mut calls = JoinSet::new();
-    for tenant in tenants.iter().cycle().take(200).cloned() {
-        let process = Arc::clone(&process);
-        calls.spawn(async move {
-            let details = CustomerDetails::new(Email::parse("owner@example.com").unwrap());
-            let call = process.billing.get_or_create(&tenant, &details, Duration::from_secs(10));
-            call.await.unwrap()
-        });
+    for (parameter, past) in [("", false), ("&pgbouncer=true", false), ("", true)] {
+        let database = Database::fresh().await;
+        let pooler = Pooler::before(&Server::shared(), database.name(), 3).await;
+        let url = through(pooler.directory(), &database) + parameter;
+        let mut process = Process::on(&url).await;
+        if past {
+            process.store = process.store.with_direct_url(&database.url()).unwrap();
+        }
+        behind_a_pooler(process, &database).await;
     }
-    let answers = calls.join_all().await;
-    let deleted = answers[0].customer.clone();
-    process.sandbox.delete_customer(deleted.as_str());
-    process.billing.customer_deleted(&deleted).await.unwrap();
-    assert_ne!(process.insist(&answers[0].tenant).await, deleted.as_str());
-    process.assert_one_each(&database, 50).await;
+}
+
+async fn behind_a_pooler(process: Process, database: &Database) {
+    let tenants = process.tenants(50).await;
+    let process = Arc::new(process);
+    for _ in 0..2 {
+        let mut calls = JoinSet::new();
+        for tenant in tenants.iter().cycle().take(400).cloned() {
+            let process = Arc::clone(&process);
+            calls.spawn(async move {
+                let details = CustomerDetails::new(Email::parse("owner@example.com").unwrap());
+                let patience = Duration::from_secs(10);
+                process.billing.get_or_create(&tenant, &details, patience).await.unwrap()
+            });
+        }
+        let answers = calls.join_all().await;
+        let deleted = answers[0].customer.clone();
+        process.sandbox.delete_customer(deleted.as_str());
+        process.billing.customer_deleted(&deleted).await.unwrap();
+        assert_ne!(process.insist(&answers[0].tenant).await, deleted.as_str());
+    }
+    process.assert_one_each(database, 50).await;
 }
 
 /// A host that keeps a row of its own locked is waited for, and loses nothing.
