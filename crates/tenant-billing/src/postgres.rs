@@ -57,7 +57,7 @@ const ATTEMPTS: usize = 10;
 pub struct PostgresStore {
     pool: Pool,
     /// Where a pooler is in the way, the server itself: for migrations.
-    direct: Option<Target>,
+    direct: Option<Arc<Target>>,
     tenants: Tenants,
     clock: Arc<dyn Clock>,
     layout: Arc<Mutex<Option<Arc<Layout>>>>,
@@ -106,7 +106,7 @@ impl PostgresStore {
     /// # Errors
     /// As [`PostgresStore::open`], for field `DATABASE_DIRECT_URL`.
     pub fn with_direct_url(mut self, url: &str) -> Result<Self, StoreError> {
-        self.direct = Some(Target::parse(url, "DATABASE_DIRECT_URL")?);
+        self.direct = Some(Target::parse(url, "DATABASE_DIRECT_URL")?.into());
         self.names = Names::kept(false);
         Ok(self)
     }

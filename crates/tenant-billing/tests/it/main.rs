@@ -1,5 +1,6 @@
 //! The stores, the Stripe client and the whole protocol, over real databases and real HTTP.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::duplicate_mod, reason = "the same stories are told on both databases")]
 
 mod hosts;
 mod postgres;

@@ -257,8 +257,8 @@ async fn behind_a_pooler(process: Process, database: &Database) {
     let process = Arc::new(process);
     for _ in 0..2 {
         let mut calls = JoinSet::new();
-        for tenant in tenants.iter().cycle().take(400).cloned() {
-            let process = Arc::clone(&process);
+        for tenant in tenants.iter().cycle().take(400) {
+            let (process, tenant) = (Arc::clone(&process), tenant.clone());
             calls.spawn(async move {
                 let details = CustomerDetails::new(Email::parse("owner@example.com").unwrap());
                 let patience = Duration::from_secs(10);
