@@ -1,13 +1,13 @@
 //! Exactly one Stripe Customer per tenant, always, and getting it is instant.
 //!
 //! ```no_run
-//! # #[cfg(feature = "sqlite")]
-//! # async fn embedded(key: &str, tenant: &str, email: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(feature = "postgres")]
+//! # async fn embedded(url: &str, key: &str, tenant: &str, email: &str) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
-//! use tenant_billing::{Billing, SecretKey, SqliteStore, StripeClient, SystemClock, ports::Store};
+//! use tenant_billing::{Billing, PostgresStore, SecretKey, StripeClient, SystemClock, ports::Store};
 //!
 //! let clock = SystemClock::shared();
-//! let store = SqliteStore::open("app.db", clock.clone())?;
+//! let store = PostgresStore::open(url, clock.clone())?;
 //! store.migrate().await?;
 //! let stripe = StripeClient::new(SecretKey::parse(key)?, clock.clone());
 //! let billing = Billing::new(Arc::new(store), Arc::new(stripe), clock);
@@ -20,8 +20,9 @@
 //! so that no second call is needed. Hand Stripe's verified webhooks to [`Billing::customer_created`]
 //! and [`Billing::customer_deleted`] if you receive them.
 //!
-//! Features: `sqlite` (the SQLite store; it links SQLite's C code, so it is off by default) and
-//! `conformance` (the suite that every store passes, for authors of further stores).
+//! Features: `postgres` (the PostgreSQL store, on by default), `sqlite` (the SQLite store; it links
+//! SQLite's C code, so it is off by default) and `conformance` (the suite that every store passes, for
+//! authors of further stores).
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -48,6 +49,6 @@ pub use tenant_billing_core::*;
 pub use {deadpool_postgres, tokio_postgres};
 
 /// The README's lines, compiled.
-#[cfg(all(doctest, feature = "sqlite"))]
+#[cfg(all(doctest, feature = "postgres"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
