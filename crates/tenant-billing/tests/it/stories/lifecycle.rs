@@ -230,7 +230,25 @@ async fn what_could_not_be_looked_at_is_never_taken_for_none() {
     }
 }
 
-/// A Customer that names this tenant, made by hand.
+/// The installation of code that has no such idea.
+const NOBODYS: &str = "of-nobody";
+
+/// The ten lines that were there before this had made it, and died before they saved it.
+#[tokio::test]
+async fn a_customer_that_the_code_before_made_is_adopted_by_look_first() {
+    let mut world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let theirs = planted(&world, &tenant, NOBODYS, "test").await;
+    let found = call(&world.look_first(), &tenant).await.unwrap();
+    assert_eq!((&found.customer, found.outcome), (&theirs, Outcome::Adopted));
+    // Without a look nobody knows of it, and there are two: what look-first is for.
+    let other = world.tenant(2).await;
+    let unseen = planted(&world, &other, NOBODYS, "test").await;
+    assert_eq!(call(&world.billing(), &other).await.unwrap().outcome, Outcome::Created);
+    world.not_ours.push(unseen.as_str().to_owned());
+}
+
+/// A Customer that names this tenant and this installation, or none, made by hand.
 async fn planted(world: &World, tenant: &TenantId, installation: &str, mode: &str) -> CustomerId {
     let key = format!("sk_{mode}_1");
     let origin = Origin {
@@ -242,6 +260,9 @@ async fn planted(world: &World, tenant: &TenantId, installation: &str, mode: &st
     let email = details("owner@example.com");
     let mut request = FrozenRequest::freeze(&origin, tenant, 1, &email);
     request.key = IdempotencyKey::parse(&format!("planted-{count}")).unwrap();
+    if installation == NOBODYS {
+        request.body = format!("email=owner%40example.com&metadata[tenantId]={tenant}");
+    }
     let begin_by = Duration::from_secs(u64::MAX / 4);
     let answer = world.stripe(&key).create_customer(&request, begin_by).await;
     let verdict = tenant_billing::answer::judge(&answer, &request);
