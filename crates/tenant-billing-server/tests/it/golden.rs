@@ -17,7 +17,15 @@ fn golden() {
     let runtime = Runtime::new().unwrap();
     let sandbox = runtime.block_on(Sandbox::start()).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    for variable in ["STRIPE_SECRET_KEY", "STRIPE_ACCOUNT", "DATABASE_URL", "RUST_LOG"] {
+    for variable in [
+        "DATABASE_URL",
+        "DATABASE_DIRECT_URL",
+        "DATABASE_POOL_SIZE",
+        "TENANTS_TABLE",
+        "STRIPE_SECRET_KEY",
+        "STRIPE_ACCOUNT",
+        "RUST_LOG",
+    ] {
         command.env_remove(variable);
     }
     let status = command

@@ -10,6 +10,8 @@ mod killed;
 #[cfg(test)]
 mod lost;
 #[cfg(test)]
+mod on_server;
+#[cfg(test)]
 #[allow(dead_code, reason = "the library's tests use all of it")]
 #[path = "../../../tenant-billing/tests/it/postgres/server.rs"]
 mod server;

@@ -83,6 +83,9 @@ impl Stage {
             .env("DATABASE_URL", self.url())
             .env("STRIPE_SECRET_KEY", KEY)
             .env("STRIPE_API_BASE", self.sandbox.url())
+            .env_remove("DATABASE_DIRECT_URL")
+            .env_remove("DATABASE_POOL_SIZE")
+            .env_remove("TENANTS_TABLE")
             .env_remove("STRIPE_ACCOUNT")
             .env_remove("RUST_LOG");
         command
