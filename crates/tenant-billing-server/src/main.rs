@@ -8,6 +8,8 @@ mod commands;
 mod database;
 mod demo;
 mod exit;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 mod logging;
 mod output;
 mod session;

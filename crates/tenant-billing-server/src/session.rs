@@ -6,7 +6,7 @@ use stripe_sandbox::Sandbox;
 use tenant_billing::{
     Billing, Policy, SystemClock,
     ids::Invalid,
-    ports::{Clock, Store},
+    ports::{Clock, Store, Stripe},
 };
 
 use crate::{cli::Options, database::Database, exit::Failure, stripe::Target};
@@ -42,7 +42,10 @@ impl Session {
             store.migrate().await?;
         }
         let beside = database.beside().to_owned();
-        Ok(Self { store: database.store(), clock, beside })
+        let store = database.store();
+        #[cfg(feature = "failpoints")]
+        let store = crate::failpoint::store(store);
+        Ok(Self { store, clock, beside })
     }
 
     /// Where Stripe is, as far as settings say; calls nothing.
@@ -73,7 +76,9 @@ impl Session {
             ..Policy::default()
         };
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-        let stripe = Arc::new(connection.client);
+        let stripe: Arc<dyn Stripe> = Arc::new(connection.client);
+        #[cfg(feature = "failpoints")]
+        let stripe = crate::failpoint::stripe(stripe);
         let billing = Billing::with_policy(store, stripe, clock, policy);
         Ok(Running { billing, sandbox: connection.sandbox })
     }

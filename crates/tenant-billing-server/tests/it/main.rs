@@ -18,4 +18,6 @@ mod server;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod together;

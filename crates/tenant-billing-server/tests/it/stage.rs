@@ -103,6 +103,14 @@ impl Stage {
         tenants
     }
 
+    /// So many hours pass, in the database on the server and at Stripe.
+    pub(crate) fn hours_pass(&self, hours: u64) {
+        let time = Duration::from_secs(hours * 3600);
+        let database = self.server.as_ref().expect("a file has no clock of its own");
+        self.runtime.block_on(database.advance(time));
+        self.sandbox.advance(time);
+    }
+
     pub(crate) fn sleep(&self, time: Duration) {
         self.runtime.block_on(self.clock.sleep(time));
     }

@@ -11,10 +11,7 @@ use tenant_billing::{
     ports::{Clock, Store},
 };
 
-use crate::{
-    postgres::{bench::advance, server::Database},
-    world::Host,
-};
+use crate::{postgres::server::Database, world::Host};
 
 /// A file.
 pub(crate) struct Sqlite {
@@ -83,7 +80,7 @@ impl Host for Postgres {
     }
 
     async fn pass(&self, time: SignedDuration) {
-        advance(&self.database, time).await;
+        self.database.advance(time.unsigned_abs()).await;
     }
 
     const UNGUARD_TRAIL: &str =

@@ -108,21 +108,8 @@ impl Bench for PostgresBench {
     }
 
     fn advance(&self, by: SignedDuration) {
-        block(advance(&self.database, by));
+        block(self.database.advance(by.unsigned_abs()));
     }
-}
-
-/// Moves the database's clock ahead.
-pub(crate) async fn advance(database: &Database, by: SignedDuration) {
-    let ahead = "SELECT extract(epoch FROM clock() - clock_timestamp())::bigint";
-    let ahead: i64 = database.cell(ahead).await.parse().unwrap();
-    let ahead = ahead + by.as_secs();
-    let sql = format!(
-        "CREATE OR REPLACE FUNCTION tenant_billing.clock() RETURNS timestamptz
-         LANGUAGE sql VOLATILE PARALLEL SAFE
-         AS 'SELECT pg_catalog.clock_timestamp() + interval ''{ahead} seconds'''"
-    );
-    database.run(&sql).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

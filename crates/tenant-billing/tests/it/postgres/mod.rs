@@ -1,9 +1,9 @@
 //! The PostgreSQL store: the conformance suite, and what only PostgreSQL can get wrong.
 
-pub(crate) mod bench;
 pub(crate) mod server;
 
 mod adopting;
+mod bench;
 mod embedding;
 mod outages;
 mod pooler;

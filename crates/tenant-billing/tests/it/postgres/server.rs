@@ -12,6 +12,7 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -105,6 +106,19 @@ impl Database {
     /// The only cell of the only row.
     pub(crate) async fn cell(&self, sql: &str) -> String {
         self.rows(sql).await.concat().concat()
+    }
+
+    /// Moves the database's clock ahead.
+    pub(crate) async fn advance(&self, by: Duration) {
+        let ahead = "SELECT extract(epoch FROM clock() - clock_timestamp())";
+        let ahead: f64 = self.cell(ahead).await.parse().unwrap();
+        let ahead = ahead.round() + by.as_secs_f64();
+        let sql = format!(
+            "CREATE OR REPLACE FUNCTION tenant_billing.clock() RETURNS timestamptz
+             LANGUAGE sql VOLATILE PARALLEL SAFE
+             AS 'SELECT pg_catalog.clock_timestamp() + interval ''{ahead} seconds'''"
+        );
+        self.run(&sql).await;
     }
 
     async fn on_server(&self, sql: &str) {

@@ -1,0 +1,164 @@
+//! In a build for tests only (feature `failpoints`): the process is killed, or stopped, at a named step.
+//!
+//! A step is a call of a port, before or after it was done, and which of its kind: `before commit 2`. With
+//! `TEST_STEPS=FILE` each one that is reached is written down, a line each; with `TEST_FAILPOINT=kill
+//! after create_customer 1`, or `stop …`, this process sends itself SIGKILL, or SIGSTOP, there.
+
+use std::{
+    collections::HashMap,
+    fs::OpenOptions,
+    io::Write as _,
+    process::Command,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tenant_billing::{
+    answer::Answer,
+    audit::{History, Surplus},
+    ids::{AccountId, CustomerId, InstallationId, Mode, TenantId},
+    ports::{Backlog, Committed, Store, StoreError, Stripe},
+    request::{Account, FrozenRequest},
+    state::{Change, View},
+};
+
+/// The same port, with steps.
+pub(crate) fn store(inner: Arc<dyn Store>) -> Arc<dyn Store> {
+    Arc::new(Stepped(inner))
+}
+
+/// The same port, with steps.
+pub(crate) fn stripe(inner: Arc<dyn Stripe>) -> Arc<dyn Stripe> {
+    Arc::new(Stepped(inner))
+}
+
+struct Stepped<P: ?Sized>(Arc<P>);
+
+/// How often each step was reached.
+fn reach(when: &str, call: &str) {
+    static REACHED: OnceLock<Mutex<HashMap<String, u32>>> = OnceLock::new();
+    let name = format!("{when} {call}");
+    let count = {
+        let mut reached = REACHED.get_or_init(Mutex::default).lock();
+        let reached = reached.as_mut().unwrap_or_else(PoisonError::get_mut);
+        let count = reached.entry(name.clone()).or_default();
+        *count += 1;
+        *count
+    };
+    let step = format!("{name} {count}");
+    if let Some(file) = std::env::var_os("TEST_STEPS") {
+        let file = OpenOptions::new().create(true).append(true).open(file);
+        file.and_then(|mut file| writeln!(file, "{step}")).expect("steps can be written down");
+    }
+    let wanted = std::env::var("TEST_FAILPOINT").unwrap_or_default();
+    for (how, signal) in [("kill", "-KILL"), ("stop", "-STOP")] {
+        if wanted == format!("{how} {step}") {
+            let me = std::process::id().to_string();
+            let sent = Command::new("kill").args([signal, &me]).status();
+            assert!(sent.is_ok_and(|it| it.success()), "a signal can be sent");
+        }
+    }
+}
+
+/// Does a call of a port between its two steps.
+macro_rules! step {
+    ($self:ident.$call:ident($($argument:expr),*)) => {{
+        reach("before", stringify!($call));
+        let done = $self.0.$call($($argument),*).await;
+        reach("after", stringify!($call));
+        done
+    }};
+}
+
+#[async_trait]
+impl Store for Stepped<dyn Store> {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        step!(self.migrate())
+    }
+
+    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
+        step!(self.bound(tenant))
+    }
+
+    async fn view(
+        &self,
+        tenant: &TenantId,
+        candidate: Option<&CustomerId>,
+    ) -> Result<View, StoreError> {
+        step!(self.view(tenant, candidate))
+    }
+
+    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        step!(self.commit(change))
+    }
+
+    async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
+        step!(self.record_deletion(customer))
+    }
+
+    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
+        step!(self.identify(account))
+    }
+
+    async fn claim(
+        &self,
+        only: Option<&TenantId>,
+        hold: Duration,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        step!(self.claim(only, hold, limit))
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        step!(self.backlog())
+    }
+
+    async fn history(&self, tenant: &TenantId) -> Result<History, StoreError> {
+        step!(self.history(tenant))
+    }
+
+    async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
+        step!(self.surplus(tenant))
+    }
+
+    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
+        step!(self.add_tenants(tenants))
+    }
+}
+
+#[async_trait]
+impl Stripe for Stepped<dyn Stripe> {
+    fn mode(&self) -> Mode {
+        self.0.mode()
+    }
+
+    fn stripe_account(&self) -> Option<&AccountId> {
+        self.0.stripe_account()
+    }
+
+    async fn account(&self) -> Answer {
+        step!(self.account())
+    }
+
+    async fn create_customer(&self, request: &FrozenRequest, begin_by: Duration) -> Answer {
+        step!(self.create_customer(request, begin_by))
+    }
+
+    async fn retrieve_customer(&self, customer: &CustomerId) -> Answer {
+        step!(self.retrieve_customer(customer))
+    }
+
+    async fn list_customers(&self, email: &str, after: Option<&CustomerId>) -> Answer {
+        step!(self.list_customers(email, after))
+    }
+
+    async fn search_customers(&self, query: &str, page: Option<&str>) -> Answer {
+        step!(self.search_customers(query, page))
+    }
+
+    async fn list_created_events(&self, since: Timestamp, after: Option<&str>) -> Answer {
+        step!(self.list_created_events(since, after))
+    }
+}
