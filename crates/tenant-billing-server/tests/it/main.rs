@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod children;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod killed;
