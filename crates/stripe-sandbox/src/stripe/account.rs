@@ -5,15 +5,13 @@ use serde_json::json;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::exchange::Done;
+use super::fields;
 use super::request::Request;
 
 /// The account acted on.
 pub(super) fn own(request: &Request, caller: &Caller) -> Result<Done, ApiError> {
-    request.params.allow(|_| false)?;
+    fields::allow(&request.form, fields::is_expand)?;
     let id = &caller.scope.account;
-    if caller.without_account {
-        return Err(ApiError::permission(&caller.masked, id, "rak_accounts_kyc_basic_read"));
-    }
     Ok(Done::ok(&json!({
         "id": id,
         "object": "account",

@@ -39,7 +39,7 @@ async fn what_happened_can_be_looked_up() {
             "requests": 3,
             "by_endpoint": {"POST /v1/customers": 2, "GET /v1/customers": 1},
             "customers_created": 1, "customers_deleted": 1, "replays": 1, "conflicts": 0,
-            "faults": {},
+            "rate_limited": 0, "webhooks_delivered": 0, "webhooks_failed": 0, "faults": {},
         })
     );
     let log = look(&sandbox, "requests").await;
@@ -101,6 +101,11 @@ async fn every_fault_can_be_named_in_json() {
         json!({"kind": "rate_limited", "retry_after": 1}),
         json!({"kind": "server_error", "should_retry": true}),
         json!({"kind": "stored_error", "side_effect": true}),
+        json!({"kind": "late_effect", "seconds": 60}),
+        json!({"kind": "slow_headers", "ms": 5}),
+        json!({"kind": "slow_body", "ms": 5}),
+        json!({"kind": "lock_timeout", "status": 409}),
+        json!({"kind": "connection_refused", "ms": 5}),
     ] {
         let rule = json!({"fault": fault, "nth": 1});
         let armed = control(&sandbox, "POST", "faults", &rule).await.json();

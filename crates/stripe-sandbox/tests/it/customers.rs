@@ -33,7 +33,7 @@ async fn a_customer_has_the_fields_that_stripes_has() {
         customer,
         json!({
             "id": id, "object": "customer", "address": null, "balance": 0, "created": null,
-            "currency": null, "default_source": null, "delinquent": false, "description": "a=b;c",
+            "currency": null, "customer_account": null, "default_source": null, "delinquent": false, "description": "a=b;c",
             "discount": null, "email": "Anna+x@Example.COM", "invoice_prefix": null,
             "invoice_settings": {"custom_fields": null, "default_payment_method": null,
                 "footer": null, "rendering_options": null},
