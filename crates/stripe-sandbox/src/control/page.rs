@@ -22,7 +22,7 @@ pub(super) fn render(world: &World, host: &str) -> String {
     let mut page = String::new();
     page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-        <meta name=\"color-scheme\" content=\"light dark\">\n<title>stripe-sandbox</title>\n<style>\n";
+        <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>stripe-sandbox</title>\n<style>\n";
     page += STYLE;
     page += "</style>\n</head>\n<body>\n<header>\n<h1>stripe-sandbox</h1>\n";
     put(&mut page, format_args!("<p>{}</p>\n", escaped(&format!("http://{host}"))));
@@ -114,7 +114,7 @@ fn request_table(page: &mut String, requests: &[RequestRecord]) {
                 put(page, format_args!("<td class=\"code\"><b>{method}</b> {path}</td>"));
                 code(page, request.idempotency_key.as_deref());
                 let status = request.status.map(|status| status.to_string());
-                cell(page, status.as_deref().unwrap_or("no answer"));
+                cell(page, status.as_deref().unwrap_or("none"));
                 let class = match (&request.fault, request.outcome.as_str(), request.status) {
                     (Some(_), _, _) => "fault",
                     (None, "replayed", _) => "replay",
@@ -122,10 +122,12 @@ fn request_table(page: &mut String, requests: &[RequestRecord]) {
                     (None, _, Some(400..)) => "refused",
                     _ => "good",
                 };
-                let fault = request.fault.as_deref().filter(|fault| *fault != request.outcome);
-                let note = fault.map(|fault| format!(" ({fault})")).unwrap_or_default();
-                badge(page, &request.outcome, class, &note);
-                code(page, Some(&request.id));
+                // The fault is the news; how the request ended despite it, a remark.
+                let text = request.fault.as_deref().unwrap_or(&request.outcome);
+                let note =
+                    if text == request.outcome { "" } else { &*format!(" {}", request.outcome) };
+                badge(page, text, class, note);
+                put(page, format_args!("<td class=\"code id\">{}</td>", escaped(&request.id)));
                 *page += "</tr>\n";
             }
         },
@@ -151,7 +153,7 @@ fn customer_table(page: &mut String, customers: &[CustomerRecord], count: u64) {
                 let id = escaped(&customer.id);
                 let deleted =
                     if customer.deleted { " <i class=\"badge refused\">deleted</i>" } else { "" };
-                put(page, format_args!("<td class=\"code\">{id}{deleted}</td>"));
+                put(page, format_args!("<td class=\"code id\">{id}{deleted}</td>"));
                 cell(page, customer.email.as_deref().unwrap_or("–"));
                 let pairs = customer.metadata.iter().map(|(key, value)| format!("{key}={value}"));
                 code(page, Some(&pairs.collect::<Vec<_>>().join("\n")));
