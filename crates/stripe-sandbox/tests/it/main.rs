@@ -15,6 +15,8 @@ mod events;
 mod faults;
 mod idempotency;
 mod lists;
+mod readme;
+mod sdk;
 mod search;
 mod state_file;
 
