@@ -115,7 +115,10 @@ impl Request {
     /// The answer. An error is a connection that ended without one.
     pub(crate) async fn try_send(&self) -> io::Result<Answer> {
         let mut stream = TcpStream::connect(&self.address).await?;
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: sandbox\r\n", self.method, self.path);
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
+        if self.headers.iter().all(|(name, _)| name != "Host") {
+            text += "Host: sandbox\r\n";
+        }
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
         }

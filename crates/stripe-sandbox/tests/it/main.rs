@@ -8,6 +8,7 @@
 mod binary;
 mod chaos;
 mod client;
+mod conformance;
 mod control;
 mod customers;
 mod errors;
@@ -15,6 +16,7 @@ mod events;
 mod faults;
 mod idempotency;
 mod lists;
+mod openapi;
 mod readme;
 mod sdk;
 mod search;
