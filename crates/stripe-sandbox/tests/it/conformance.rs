@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stripe_sandbox::{Fault, Rule, Sandbox};
 
 use crate::client::{Answer, Request, create, delete, encode, get, post};
@@ -252,8 +252,9 @@ async fn every_documented_field_is_answered_as_it_was_sent() {
         for part in path.split(['[', ']']).filter(|part| !part.is_empty()) {
             at = part.parse::<usize>().map_or_else(|_| &at[part], |place| &at[place]);
         }
-        let same = *at == json!(value) || at.to_string() == *value;
-        assert!(same, "{name} was sent as {value} and is answered as {at}");
+        // Numbers were sent as texts.
+        let said = at.as_str().map_or_else(|| at.to_string(), str::to_owned);
+        assert_eq!(said, *value, "{name}");
     }
     assert_eq!(customer["default_source"], "src_1");
 }

@@ -54,8 +54,8 @@ impl Document {
     pub(crate) fn problems(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
         let schema = self.resolve(schema);
         if value.is_null() {
-            let allowed =
-                schema["nullable"] == true || schema.as_object().is_some_and(|s| s.is_empty());
+            let allowed = schema["nullable"] == true
+                || schema.as_object().is_some_and(serde_json::Map::is_empty);
             return if allowed { vec![] } else { vec![format!("{at} is null")] };
         }
         for choice in ["anyOf", "oneOf"] {
@@ -105,7 +105,7 @@ impl Document {
             match known.and_then(|known| known.get(name)) {
                 Some(schema) => problems.extend(self.problems(schema, field, &at)),
                 None if additional.is_object() => {
-                    problems.extend(self.problems(additional, field, &at))
+                    problems.extend(self.problems(additional, field, &at));
                 }
                 None if known.is_none_or(serde_json::Map::is_empty) => {}
                 None => problems.push(format!("{at} is not in the document")),
