@@ -2,16 +2,14 @@
 
 use serde_json::json;
 
-use super::auth::Caller;
 use super::error::ApiError;
-use super::exchange::Done;
 use super::fields;
-use super::request::Request;
+use super::job::{Done, Job};
 
 /// The account acted on.
-pub(super) fn own(request: &Request, caller: &Caller) -> Result<Done, ApiError> {
-    fields::allow(&request.form, fields::is_expand)?;
-    let id = &caller.scope.account;
+pub(super) fn own(job: &Job<'_>) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, fields::is_expand)?;
+    let id = &job.caller.scope.account;
     Ok(Done::ok(&json!({
         "id": id,
         "object": "account",
@@ -30,9 +28,9 @@ pub(super) fn own(request: &Request, caller: &Caller) -> Result<Done, ApiError> 
 }
 
 /// The same by its id; no key sees any other.
-pub(super) fn retrieve(request: &Request, caller: &Caller, id: &str) -> Result<Done, ApiError> {
-    if caller.scope.account == id {
-        return own(request, caller);
+pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    if job.caller.scope.account == id {
+        return own(job);
     }
-    Err(ApiError::account(&caller.masked, id))
+    Err(ApiError::account(&job.caller.masked, id))
 }

@@ -1,30 +1,22 @@
 //! `/v1/customers`, but for search.
 
-use super::auth::Caller;
 use super::customer::{self, DeletedObject};
 use super::error::ApiError;
-use super::exchange::{Done, Manner};
 use super::fields::{self, When};
+use super::job::{Done, Job};
 use super::list::{self, Source, Wanted};
 use super::post;
-use super::request::Request;
 use crate::state::State;
-use crate::state::mutation::Deed;
-use crate::world::World;
+use crate::state::mutation::{Deed, Scope};
 
 /// Creates a Customer.
-pub(super) fn create(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    manner: Manner,
-) -> Result<Done, ApiError> {
-    post::once(world, request, caller, manner, |_, caller| {
-        let form = &request.form;
+pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
+    post::once(job, |_| {
+        let form = &job.request.form;
         fields::check(form, When::Create)?;
         let given = form.below("metadata").filter(|(_, value)| !value.is_empty());
         fields::most_metadata(given.count())?;
-        if form.get("test_clock").is_some() && caller.scope.livemode {
+        if form.get("test_clock").is_some() && job.caller.scope.livemode {
             let message = "Test clocks can only be used in test mode.";
             return Err(ApiError::invalid("test_clock", message.to_owned()));
         }
@@ -33,19 +25,13 @@ pub(super) fn create(
 }
 
 /// Changes a Customer.
-pub(super) fn update(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-    manner: Manner,
-) -> Result<Done, ApiError> {
-    post::once(world, request, caller, manner, |state, caller| {
-        let form = &request.form;
+pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    post::once(job, |state| {
+        let form = &job.request.form;
         fields::check(form, When::Update)?;
-        let book = state.book(&caller.scope);
+        let book = state.book(&job.caller.scope);
         let Some(customer) = book.live(id) else {
-            return Err(absent(state, caller, id));
+            return Err(absent(state, &job.caller.scope, id));
         };
         let mut after = book.customers.current(customer);
         after.apply(form);
@@ -55,52 +41,42 @@ pub(super) fn update(
 }
 
 /// Retrieves a Customer, or says that it was deleted.
-pub(super) fn retrieve(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-) -> Result<Done, ApiError> {
-    fields::allow(&request.form, fields::is_expand)?;
-    let mut state = world.state();
-    let book = state.book(&caller.scope);
+pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, fields::is_expand)?;
+    let mut state = job.world.state();
+    let book = state.book(&job.caller.scope);
     let Some(at) = book.position(id) else {
-        return Err(absent(&mut state, caller, id));
+        return Err(absent(&mut state, &job.caller.scope, id));
     };
     if book.customers.deleted_ms(at).is_some() {
         return Ok(Done::ok(&stub(id)));
     }
     let details = book.customers.current(at);
-    let livemode = caller.scope.livemode;
-    Ok(Done::ok(&customer::object(book, at, &details, livemode, request.expand())))
+    let livemode = job.caller.scope.livemode;
+    Ok(Done::ok(&customer::object(book, at, &details, livemode, job.request.expand())))
 }
 
 /// Deletes a Customer, for good.
-pub(super) fn delete(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-    manner: Manner,
-) -> Result<Done, ApiError> {
-    fields::allow(&request.form, |_| false)?;
-    post::delete(world, request, caller, manner, stub(id), |state, caller| {
-        let live = state.book(&caller.scope).live(id);
-        live.map(|customer| Deed::Deleted { customer }).ok_or_else(|| absent(state, caller, id))
+pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, |_| false)?;
+    post::delete(job, &stub(id), |state| {
+        let live = state.book(&job.caller.scope).live(id);
+        live.map(|customer| Deed::Deleted { customer })
+            .ok_or_else(|| absent(state, &job.caller.scope, id))
     })
 }
 
 /// Lists live Customers. It reads what was written, unlike search.
-pub(super) fn list(world: &World, request: &Request, caller: &Caller) -> Result<Done, ApiError> {
-    let form = &request.form;
+pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
+    let form = &job.request.form;
     let own = |name: &str| ["email", "test_clock"].contains(&name);
     fields::allow(form, |name| own(name) || Wanted::knows(name))?;
     let wanted = Wanted::read(form)?;
     let email = form.get("email");
     let clock = form.get("test_clock");
 
-    let mut state = world.state();
-    let book = &*state.book(&caller.scope);
+    let mut state = job.world.state();
+    let book = &*state.book(&job.caller.scope);
     let customers = &book.customers;
     let at = wanted.at("customer", |id| book.position(id))?;
     let stretch = customers.between(&wanted.created_ms);
@@ -121,10 +97,10 @@ pub(super) fn list(world: &World, request: &Request, caller: &Caller) -> Result<
     };
     let (positions, more) = list::page(source, at, wanted.limit, keep);
     let all: Vec<_> = positions.iter().map(|at| (*at, customers.current(*at))).collect();
-    let livemode = caller.scope.livemode;
+    let livemode = job.caller.scope.livemode;
     let objects = all
         .iter()
-        .map(|(at, details)| customer::object(book, *at, details, livemode, request.expand()));
+        .map(|(at, details)| customer::object(book, *at, details, livemode, job.request.expand()));
     Ok(Done::ok(&list::object("/v1/customers", objects.collect(), more)))
 }
 
@@ -133,11 +109,11 @@ fn stub(id: &str) -> DeletedObject {
 }
 
 /// Why there is no such Customer.
-fn absent(state: &mut State, caller: &Caller, id: &str) -> ApiError {
-    let mut other = caller.scope.clone();
+fn absent(state: &mut State, scope: &Scope, id: &str) -> ApiError {
+    let mut other = scope.clone();
     other.livemode = !other.livemode;
     match state.book(&other).position(id) {
-        Some(_) => ApiError::other_mode("customer", id, caller.scope.livemode),
+        Some(_) => ApiError::other_mode("customer", id, scope.livemode),
         None => ApiError::no_such("customer", id, "id"),
     }
 }

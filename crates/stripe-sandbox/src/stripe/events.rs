@@ -7,13 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::API_VERSION;
-use super::auth::Caller;
 use super::customer::{self, Expand};
 use super::error::ApiError;
-use super::exchange::Done;
 use super::fields;
+use super::job::{Done, Job};
 use super::list::{self, Source, Wanted};
-use super::request::Request;
+use crate::form::Form;
 use crate::ids;
 use crate::state::State;
 use crate::state::book::Book;
@@ -26,20 +25,20 @@ use crate::world::World;
 const MOST_TYPES: usize = 20;
 
 /// Lists the events of the last 30 days, but for those still on their way.
-pub(super) fn list(world: &World, request: &Request, caller: &Caller) -> Result<Done, ApiError> {
-    let form = &request.form;
+pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
+    let form = &job.request.form;
     let own =
         |name: &str| ["type", "delivery_success"].contains(&name) || name.starts_with("types[");
     fields::allow(form, |name| own(name) || Wanted::knows(name))?;
     let wanted = Wanted::read(form)?;
-    let kinds = kinds(request)?;
+    let kinds = kinds(&job.request.form)?;
     let delivered = list::flag(form, "delivery_success")?;
 
-    let mut state = world.state();
-    let visible = visible(world);
-    state.book(&caller.scope);
-    let Some(book) = state.known(&caller.scope) else {
-        return Err(ApiError::server(&request.id));
+    let mut state = job.world.state();
+    let visible = visible(job.world);
+    state.book(&job.caller.scope);
+    let Some(book) = state.known(&job.caller.scope) else {
+        return Err(ApiError::server(&job.request.id));
     };
     let at = wanted.at("event", |id| book.event(id))?;
     let from_ms = visible.start.max(wanted.created_ms.start);
@@ -47,43 +46,38 @@ pub(super) fn list(world: &World, request: &Request, caller: &Caller) -> Result<
     let stretch = book.events.between(&(from_ms..until_ms), &book.customers);
     let keep = |position: u32| {
         let kind = book.events.kind(position);
-        let done = || state.deliveries.of(&caller.scope, position).next().is_none();
+        let done = || state.deliveries.of(&job.caller.scope, position).next().is_none();
         kinds.iter().any(|wanted| matches(kind, wanted))
             && delivered.is_none_or(|delivered| delivered == done())
     };
     let (positions, more) = list::page(Source::Stretch(stretch), at, wanted.limit, keep);
-    let account = caller.platform.is_some().then_some(&*caller.scope.account);
+    let account = job.caller.platform.is_some().then_some(&*job.caller.scope.account);
     let objects = positions
         .into_iter()
-        .filter_map(|at| object(&state, &caller.scope, at, account, API_VERSION));
+        .filter_map(|at| object(&state, &job.caller.scope, at, account, API_VERSION));
     Ok(Done::ok(&list::object("/v1/events", objects.collect(), more)))
 }
 
 /// Retrieves an event.
-pub(super) fn retrieve(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-) -> Result<Done, ApiError> {
-    fields::allow(&request.form, fields::is_expand)?;
-    let mut state = world.state();
-    let visible = visible(world);
-    let at = state.book(&caller.scope).event(id);
-    let account = caller.platform.is_some().then_some(&*caller.scope.account);
+pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, fields::is_expand)?;
+    let mut state = job.world.state();
+    let visible = visible(job.world);
+    let at = state.book(&job.caller.scope).event(id);
+    let account = job.caller.platform.is_some().then_some(&*job.caller.scope.account);
     let found = at.and_then(|at| {
-        let book = state.known(&caller.scope)?;
+        let book = state.known(&job.caller.scope)?;
         let event = book.events.at(at, &book.customers)?;
         visible.contains(&event.at_ms).then_some(())?;
-        object(&state, &caller.scope, at, account, API_VERSION)
+        object(&state, &job.caller.scope, at, account, API_VERSION)
     });
     found.map(|event| Done::ok(&event)).ok_or_else(|| ApiError::no_such("event", id, "id"))
 }
 
 /// The types asked for, by `type` or by `types[]`.
-fn kinds(request: &Request) -> Result<Vec<String>, ApiError> {
-    let one = request.form.get("type");
-    let many = request.form.array("types");
+fn kinds(form: &Form) -> Result<Vec<String>, ApiError> {
+    let one = form.get("type");
+    let many = form.array("types");
     if one.is_some() && !many.is_empty() {
         let message = "You may only specify one of these parameters: type, types.";
         return Err(ApiError::invalid("type", message.to_owned()));

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ApiError;
+use super::guard::{Hold, Pass};
+use super::job::{Done, Failing, Job, Manner};
 use super::request::{Call, Request};
 use super::route::Route;
 use super::{account, customers, events, post, search, webhooks};
@@ -14,8 +16,6 @@ use crate::clock::pause;
 use crate::fault::{Fault, When};
 use crate::ids;
 use crate::log::{Entry, Outcome};
-use crate::state::mutation::Scope;
-use crate::state::saved::Found;
 use crate::world::World;
 
 /// What leaves.
@@ -46,40 +46,6 @@ pub(crate) struct Reply {
     pub(crate) body: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     outcome: Outcome,
-}
-
-/// What the work came to.
-#[derive(Debug)]
-pub(super) struct Done {
-    pub(super) status: u16,
-    pub(super) body: String,
-    /// The request whose answer is saved under the key, if one is.
-    pub(super) saved_by: Option<u64>,
-}
-
-impl Done {
-    /// A plain 200.
-    pub(super) fn ok(value: &impl serde::Serialize) -> Done {
-        Done { status: 200, body: super::pretty(value), saved_by: None }
-    }
-}
-
-/// How the work is to be done.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Manner {
-    /// It ends in a 500 that is saved.
-    pub(super) failure: Option<Failing>,
-    /// The request holds its key in flight since then.
-    pub(super) held_since_ms: Option<i64>,
-}
-
-/// What a saved failure leaves behind.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Failing {
-    /// Nothing.
-    Without,
-    /// All of the work, after so much sandbox time.
-    With { after_seconds: u64 },
 }
 
 /// Takes a request to its end.
@@ -191,94 +157,34 @@ async fn waited(world: &World, span: Duration) -> bool {
     }
 }
 
-/// A request that the limits let begin, for as long as this lives.
-struct Pass {
-    world: Arc<World>,
-    scope: Scope,
-    endpoint: &'static str,
-}
-
-impl Pass {
-    /// Counts the request, or says which limit forbids it. Who is nobody is not counted.
-    fn take(world: &Arc<World>, request: &Request) -> Result<Option<Pass>, &'static str> {
-        let Ok(caller) = &request.caller else {
-            return Ok(None);
-        };
-        let (scope, endpoint) = (&caller.scope, request.route.name());
-        world.limiter().begin(scope, endpoint, request.came_ms)?;
-        Ok(Some(Pass { world: Arc::clone(world), scope: scope.clone(), endpoint }))
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        self.world.limiter().end(&self.scope, self.endpoint);
-    }
-}
-
-/// A key in flight, for as long as this lives.
-struct Hold {
-    world: Arc<World>,
-    scope: Scope,
-    key: String,
-    since_ms: i64,
-}
-
-impl Hold {
-    /// Takes the request's key, if it has one and nothing is saved under it yet.
-    fn take(world: &Arc<World>, request: &Request) -> Result<Option<Hold>, ApiError> {
-        let (Ok(caller), Some(key)) = (request.admit(), &request.key) else {
-            return Ok(None);
-        };
-        let mut state = world.state();
-        let since_ms = world.clock.now_ms();
-        let book = state.book(&caller.scope);
-        match book.saved.find(key, since_ms, false, &book.customers) {
-            Found::InFlight => return Err(ApiError::key_in_use(key)),
-            Found::Saved(_) => return Ok(None),
-            Found::Nothing => book.saved.hold(key),
-        }
-        let (world, scope) = (Arc::clone(world), caller.scope.clone());
-        Ok(Some(Hold { world, scope, key: key.clone(), since_ms }))
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.world.state().book(&self.scope).saved.release(&self.key);
-    }
-}
-
 /// What a request is for.
 fn work(world: &World, request: &Request, manner: Manner) -> Result<Done, ApiError> {
-    let caller = request.admit()?;
+    let job = &Job { world, request, caller: request.admit()?, manner };
     let failing = manner.failure.is_some() && request.method == "GET";
     if failing {
         return Err(ApiError::server(&request.id));
     }
     match &request.route {
-        Route::CreateCustomer => customers::create(world, request, caller, manner),
-        Route::ListCustomers => customers::list(world, request, caller),
-        Route::SearchCustomers => search::search(world, request, caller),
-        Route::RetrieveCustomer(id) => customers::retrieve(world, request, caller, id),
-        Route::UpdateCustomer(id) => customers::update(world, request, caller, id, manner),
-        Route::DeleteCustomer(id) => customers::delete(world, request, caller, id, manner),
-        Route::OwnAccount => account::own(request, caller),
-        Route::Account(id) => account::retrieve(request, caller, id),
-        Route::ListEvents => events::list(world, request, caller),
-        Route::RetrieveEvent(id) => events::retrieve(world, request, caller, id),
-        Route::CreateEndpoint => webhooks::create(world, request, caller, manner),
-        Route::ListEndpoints => webhooks::list(world, request, caller),
-        Route::RetrieveEndpoint(id) => webhooks::retrieve(world, request, caller, id),
-        Route::UpdateEndpoint(id) => webhooks::update(world, request, caller, id, manner),
-        Route::DeleteEndpoint(id) => webhooks::delete(world, request, caller, id, manner),
+        Route::CreateCustomer => customers::create(job),
+        Route::ListCustomers => customers::list(job),
+        Route::SearchCustomers => search::search(job),
+        Route::RetrieveCustomer(id) => customers::retrieve(job, id),
+        Route::UpdateCustomer(id) => customers::update(job, id),
+        Route::DeleteCustomer(id) => customers::delete(job, id),
+        Route::OwnAccount => account::own(job),
+        Route::Account(id) => account::retrieve(job, id),
+        Route::ListEvents => events::list(job),
+        Route::RetrieveEvent(id) => events::retrieve(job, id),
+        Route::CreateEndpoint => webhooks::create(job),
+        Route::ListEndpoints => webhooks::list(job),
+        Route::RetrieveEndpoint(id) => webhooks::retrieve(job, id),
+        Route::UpdateEndpoint(id) => webhooks::update(job, id),
+        Route::DeleteEndpoint(id) => webhooks::delete(job, id),
         Route::Unknown => {
             let mut state = world.state();
-            let book = state.book(&caller.scope);
-            match post::replay(book, request, world.clock.now_ms(), caller, manner)? {
-                Some(done) => Ok(done),
-                None => Err(ApiError::unrecognized(&request.method, &request.path)),
-            }
+            let book = state.book(&job.caller.scope);
+            let unrecognized = || ApiError::unrecognized(&request.method, &request.path);
+            post::replay(job, book, world.clock.now_ms())?.ok_or_else(unrecognized)
         }
     }
 }

@@ -11,6 +11,8 @@ mod error;
 pub(crate) mod events;
 pub(crate) mod exchange;
 mod fields;
+mod guard;
+mod job;
 mod list;
 mod post;
 mod query;

@@ -4,35 +4,29 @@
 //! written to the journal and applied, the answer saved. What differs between the endpoints is what is
 //! to be done, and how it shows.
 
-use super::auth::Caller;
-use super::customer::{self, DeletedObject, Expand};
+use super::customer::{self, DeletedObject};
 use super::error::ApiError;
-use super::exchange::{Done, Failing, Manner};
-use super::request::Request;
+use super::job::{Done, Failing, Job};
 use super::webhooks;
 use crate::state::State;
 use crate::state::book::Book;
 use crate::state::mutation::{By, Change, Deed, Effect, Failed, Failure, Mutation, Save};
 use crate::state::saved::{Answer, Found};
-use crate::world::World;
 
 /// Does what `deed` makes of the account's data, or answers as before.
 pub(super) fn once(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    manner: Manner,
-    deed: impl FnOnce(&mut State, &Caller) -> Result<Deed, ApiError>,
+    job: &Job<'_>,
+    deed: impl FnOnce(&mut State) -> Result<Deed, ApiError>,
 ) -> Result<Done, ApiError> {
+    let Job { world, request, caller, manner } = *job;
     let mut state = world.state();
     let now_ms = world.clock.now_ms();
-    let book = state.book(&caller.scope);
-    if let Some(again) = replay(book, request, now_ms, caller, manner)? {
+    if let Some(again) = replay(job, state.book(&caller.scope), now_ms)? {
         return Ok(again);
     }
-    let deed = deed(&mut state, caller)?;
-    let change = change(request, caller, manner, now_ms, deed);
-    let save = save(request, now_ms, manner);
+    let deed = deed(&mut state)?;
+    let change = change(job, now_ms, deed);
+    let save = save(job, now_ms);
     let saved_by = save.as_ref().map(|_| request.number);
     let broken = |_| ApiError::server(&request.id);
 
@@ -40,54 +34,57 @@ pub(super) fn once(
         let mutation = Mutation::Changed { change: change.clone(), save };
         world.commit(&mut state, &mutation).map_err(broken)?;
         let book = state.book(&caller.scope);
-        let body = show(book, &answer(book, &change.what), caller, request.expand());
+        let body = show(job, book, &answer(book, &change.what));
         return Ok(Done { status: 200, body, saved_by });
     };
     let error = ApiError::server(&request.id);
     let failure = Failure { status: error.status, body: error.body() };
-    let effect = failing.effect(change);
-    if save.is_some() || effect.is_some() {
-        let failure = failure.clone();
-        let (scope, request) = (caller.scope.clone(), request.number);
-        let failed = Failed { scope, request, save, failure, effect };
-        world.commit(&mut state, &Mutation::Failed(Box::new(failed))).map_err(broken)?;
-    }
-    Ok(Done { status: failure.status, body: failure.body, saved_by })
+    let done = Done { status: failure.status, body: failure.body.clone(), saved_by };
+    fail(job, &mut state, save, failure, failing.effect(change))?;
+    Ok(done)
 }
 
 /// Deletes what `deed` finds. A DELETE has no idempotency key: where it fails, nothing is saved.
 pub(super) fn delete(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    manner: Manner,
-    stub: DeletedObject,
-    deed: impl FnOnce(&mut State, &Caller) -> Result<Deed, ApiError>,
+    job: &Job<'_>,
+    stub: &DeletedObject,
+    deed: impl FnOnce(&mut State) -> Result<Deed, ApiError>,
 ) -> Result<Done, ApiError> {
-    let broken = || ApiError::server(&request.id);
+    let Job { world, request, manner, .. } = *job;
     let mut state = world.state();
     let now_ms = world.clock.now_ms();
-    let deed = deed(&mut state, caller)?;
-    let change = change(request, caller, manner, now_ms, deed);
+    let deed = deed(&mut state)?;
+    let change = change(job, now_ms, deed);
+    let broken = ApiError::server(&request.id);
     let Some(failing) = manner.failure else {
         let mutation = Mutation::Changed { change, save: None };
-        return match world.commit(&mut state, &mutation) {
-            Ok(()) => Ok(Done::ok(&stub)),
-            Err(_) => Err(broken()),
-        };
+        return world.commit(&mut state, &mutation).map_or(Err(broken), |()| Ok(Done::ok(stub)));
     };
-    if let Some(effect) = failing.effect(change) {
-        let failure = Failure { status: 500, body: String::new() };
-        let (scope, request, effect) = (caller.scope.clone(), request.number, Some(effect));
-        let failed = Failed { scope, request, save: None, failure, effect };
-        let mutation = Mutation::Failed(Box::new(failed));
-        world.commit(&mut state, &mutation).map_err(|_| broken())?;
+    let failure = Failure { status: broken.status, body: broken.body() };
+    fail(job, &mut state, None, failure, failing.effect(change))?;
+    Err(broken)
+}
+
+/// Commits a failure that is saved, or not without effect.
+fn fail(
+    job: &Job<'_>,
+    state: &mut State,
+    save: Option<Save>,
+    failure: Failure,
+    effect: Option<Effect>,
+) -> Result<(), ApiError> {
+    if save.is_none() && effect.is_none() {
+        return Ok(());
     }
-    Err(broken())
+    let (scope, request) = (job.caller.scope.clone(), job.request.number);
+    let failed = Failed { scope, request, save, failure, effect };
+    let written = job.world.commit(state, &Mutation::Failed(Box::new(failed)));
+    written.map_err(|_| ApiError::server(&job.request.id))
 }
 
 /// A change by a request.
-fn change(request: &Request, caller: &Caller, manner: Manner, now_ms: i64, what: Deed) -> Change {
+fn change(job: &Job<'_>, now_ms: i64, what: Deed) -> Change {
+    let Job { request, caller, manner, .. } = *job;
     let by = By {
         request: request.number,
         key: request.key.clone(),
@@ -111,13 +108,8 @@ impl Failing {
 }
 
 /// What the request's key says: go on (`None`), the saved answer again, or a refusal.
-pub(super) fn replay(
-    book: &Book,
-    request: &Request,
-    now_ms: i64,
-    caller: &Caller,
-    manner: Manner,
-) -> Result<Option<Done>, ApiError> {
+pub(super) fn replay(job: &Job<'_>, book: &Book, now_ms: i64) -> Result<Option<Done>, ApiError> {
+    let Job { request, manner, .. } = *job;
     let Some(key) = &request.key else {
         return Ok(None);
     };
@@ -138,7 +130,7 @@ pub(super) fn replay(
         _ => 200,
     };
     // The same form asks for the same expansions.
-    let body = show(book, &record.answer, caller, request.expand());
+    let body = show(job, book, &record.answer);
     Ok(Some(Done { status, body, saved_by: Some(record.request) }))
 }
 
@@ -161,11 +153,11 @@ fn answer(book: &Book, deed: &Deed) -> Answer {
     }
 }
 
-fn show(book: &Book, answer: &Answer, caller: &Caller, expand: &Expand) -> String {
-    let livemode = caller.scope.livemode;
+fn show(job: &Job<'_>, book: &Book, answer: &Answer) -> String {
+    let livemode = job.caller.scope.livemode;
     let customer = |at: u32, edits: u32| {
         let details = book.customers.version(at, edits as usize);
-        super::pretty(&customer::object(book, at, &details, livemode, expand))
+        super::pretty(&customer::object(book, at, &details, livemode, job.request.expand()))
     };
     match answer {
         Answer::Created(at) => customer(*at, 0),
@@ -178,7 +170,8 @@ fn show(book: &Book, answer: &Answer, caller: &Caller, expand: &Expand) -> Strin
 }
 
 /// Under what the answer to a request will be saved.
-fn save(request: &Request, now_ms: i64, manner: Manner) -> Option<Save> {
+fn save(job: &Job<'_>, now_ms: i64) -> Option<Save> {
+    let Job { request, manner, .. } = *job;
     request.key.as_ref().map(|key| Save {
         key: key.clone(),
         endpoint: request.path.clone(),

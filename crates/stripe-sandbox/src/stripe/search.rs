@@ -5,34 +5,32 @@
 
 use serde::Serialize;
 
-use super::auth::Caller;
 use super::customer::{self, CustomerObject};
 use super::error::ApiError;
-use super::exchange::Done;
 use super::fields;
+use super::job::{Done, Job};
 use super::list::{self, At, Source};
 use super::query::{self, Query};
-use super::request::Request;
 use crate::state::book::Book;
-use crate::world::World;
 
 /// Of every clause, at most so many candidates are counted to find the rarest.
 const COUNTED: usize = 1000;
 
 /// Searches Customers, newest first.
-pub(super) fn search(world: &World, request: &Request, caller: &Caller) -> Result<Done, ApiError> {
-    let form = &request.form;
+pub(super) fn search(job: &Job<'_>) -> Result<Done, ApiError> {
+    let form = &job.request.form;
     let own = |name: &str| ["query", "limit", "page"].contains(&name);
     fields::allow(form, |name| own(name) || fields::is_expand(name))?;
     let limit = list::limit(form)?;
     let query = query::parse(form.get("query").ok_or_else(|| ApiError::missing("query"))?)?;
     let after = form.get("page").map(|page| unpage(page).ok_or_else(|| bad_page(page)));
     let after = after.transpose()?.map(At::After);
-    let lag_ms = i64::try_from(world.lag().search_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let lag_ms =
+        i64::try_from(job.world.lag().search_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
 
-    let mut state = world.state();
-    let horizon_ms = world.clock.now_ms().saturating_sub(lag_ms);
-    let book = &*state.book(&caller.scope);
+    let mut state = job.world.state();
+    let horizon_ms = job.world.clock.now_ms().saturating_sub(lag_ms);
+    let book = &*state.book(&job.caller.scope);
     let customers = &book.customers;
     let seen = |at: u32| {
         let details = customers.seen_at(at, horizon_ms)?;
@@ -41,10 +39,10 @@ pub(super) fn search(world: &World, request: &Request, caller: &Caller) -> Resul
     let (positions, more) = list::page(source(book, &query), after, limit, |at| seen(at).is_some());
     let next_page = positions.last().filter(|_| more).map(|last| page(*last));
     let found: Vec<_> = positions.iter().filter_map(|at| Some((*at, seen(*at)?))).collect();
-    let livemode = caller.scope.livemode;
+    let livemode = job.caller.scope.livemode;
     let objects = found
         .iter()
-        .map(|(at, details)| customer::object(book, *at, details, livemode, request.expand()));
+        .map(|(at, details)| customer::object(book, *at, details, livemode, job.request.expand()));
     Ok(Done::ok(&SearchResult {
         object: "search_result",
         data: objects.collect(),

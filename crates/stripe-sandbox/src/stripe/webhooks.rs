@@ -5,19 +5,17 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::API_VERSION;
-use super::auth::Caller;
 use super::customer::DeletedObject;
 use super::error::ApiError;
-use super::exchange::{Done, Manner};
 use super::fields::{self, is_expand, is_metadata};
+use super::job::{Done, Job};
 use super::list::{self, Source, Wanted};
 use super::post;
-use super::request::{Request, is_version};
+use super::request::is_version;
 use crate::form::Form;
 use crate::state::book::Book;
 use crate::state::hooks::Endpoint;
 use crate::state::mutation::Deed;
-use crate::world::World;
 
 /// A test account has so many endpoints at most.
 const MOST: usize = 16;
@@ -66,14 +64,9 @@ pub(super) fn object<'a>(
 }
 
 /// Creates an endpoint.
-pub(super) fn create(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    manner: Manner,
-) -> Result<Done, ApiError> {
-    post::once(world, request, caller, manner, |state, caller| {
-        let form = &request.form;
+pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
+    post::once(job, |state| {
+        let form = &job.request.form;
         check(form, &["url", "api_version", "connect", "description"])?;
         for name in ["enabled_events", "url"] {
             if form.get(name).is_none() && form.below(name).next().is_none() {
@@ -87,7 +80,8 @@ pub(super) fn create(
             );
             return Err(ApiError::invalid("api_version", message));
         }
-        let live = state.book(&caller.scope).endpoints.iter().filter(|endpoint| !endpoint.deleted);
+        let live =
+            state.book(&job.caller.scope).endpoints.iter().filter(|endpoint| !endpoint.deleted);
         if live.count() >= MOST {
             let message = format!("You have reached the maximum of {MOST} webhook endpoints.");
             return Err(ApiError::invalid("url", message));
@@ -97,62 +91,45 @@ pub(super) fn create(
 }
 
 /// Changes an endpoint.
-pub(super) fn update(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-    manner: Manner,
-) -> Result<Done, ApiError> {
-    post::once(world, request, caller, manner, |state, caller| {
-        check(&request.form, &["url", "disabled", "description"])?;
-        let endpoint = find(state.book(&caller.scope), id)?;
-        Ok(Deed::EndpointUpdated { endpoint, form: request.form.clone() })
+pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    post::once(job, |state| {
+        check(&job.request.form, &["url", "disabled", "description"])?;
+        let endpoint = find(state.book(&job.caller.scope), id)?;
+        Ok(Deed::EndpointUpdated { endpoint, form: job.request.form.clone() })
     })
 }
 
 /// Retrieves an endpoint.
-pub(super) fn retrieve(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-) -> Result<Done, ApiError> {
-    fields::allow(&request.form, is_expand)?;
-    let mut state = world.state();
-    let book = state.book(&caller.scope);
+pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, is_expand)?;
+    let mut state = job.world.state();
+    let book = state.book(&job.caller.scope);
     let at = find(book, id)?;
-    Ok(Done::ok(&object(book, at, &book.endpoints[at as usize], caller.scope.livemode, false)))
+    Ok(Done::ok(&object(book, at, &book.endpoints[at as usize], job.caller.scope.livemode, false)))
 }
 
 /// Deletes an endpoint, and with it what was on its way there.
-pub(super) fn delete(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-    manner: Manner,
-) -> Result<Done, ApiError> {
-    fields::allow(&request.form, |_| false)?;
+pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, |_| false)?;
     let stub = DeletedObject { id: id.to_owned(), object: "webhook_endpoint", deleted: true };
-    post::delete(world, request, caller, manner, stub, |state, caller| {
-        let endpoint = find(state.book(&caller.scope), id)?;
+    post::delete(job, &stub, |state| {
+        let endpoint = find(state.book(&job.caller.scope), id)?;
         Ok(Deed::EndpointDeleted { endpoint })
     })
 }
 
 /// Lists endpoints, newest first.
-pub(super) fn list(world: &World, request: &Request, caller: &Caller) -> Result<Done, ApiError> {
+pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let created = |name: &str| name.starts_with("created");
-    fields::allow(&request.form, |name| Wanted::knows(name) && !created(name))?;
-    let wanted = Wanted::read(&request.form)?;
-    let mut state = world.state();
-    let book = state.book(&caller.scope);
+    fields::allow(&job.request.form, |name| Wanted::knows(name) && !created(name))?;
+    let wanted = Wanted::read(&job.request.form)?;
+    let mut state = job.world.state();
+    let book = state.book(&job.caller.scope);
     let at = wanted.at("webhook endpoint", |id| book.endpoint(id))?;
     let all = Source::Stretch(0..book.endpoints.len() as u32);
     let keep = |at: u32| !book.endpoints[at as usize].deleted;
     let (positions, more) = list::page(all, at, wanted.limit, keep);
-    let livemode = caller.scope.livemode;
+    let livemode = job.caller.scope.livemode;
     let objects = positions
         .iter()
         .map(|at| object(book, *at, &book.endpoints[*at as usize], livemode, false));
