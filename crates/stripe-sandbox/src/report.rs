@@ -81,3 +81,14 @@ pub struct Counters {
     /// Faults that struck, by kind.
     pub faults: BTreeMap<String, u64>,
 }
+
+impl Counters {
+    /// Counts an attempt to deliver a webhook.
+    pub(crate) fn webhook(&mut self, delivered: bool) {
+        if delivered {
+            self.webhooks_delivered += 1;
+        } else {
+            self.webhooks_failed += 1;
+        }
+    }
+}

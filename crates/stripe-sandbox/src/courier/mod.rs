@@ -131,6 +131,9 @@ pub(crate) async fn run(world: Arc<World>) {
             let world = Arc::clone(&world);
             tasks.spawn(async move {
                 for (target, again) in batch {
+                    if world.courier.settings().held {
+                        break;
+                    }
                     deliver(&world, &target, again).await;
                 }
                 address
@@ -251,12 +254,7 @@ async fn deliver(world: &World, target: &Target, again: bool) {
         status = http::post(&url, &signature, body) => status.ok(),
         () = clock::pause(PATIENCE) => None,
     };
-    let counters = &mut world.log().counters;
-    if status.is_some_and(|status| (200..300).contains(&status)) {
-        counters.webhooks_delivered += 1;
-    } else {
-        counters.webhooks_failed += 1;
-    }
+    world.log().counters.webhook(status.is_some_and(|status| (200..300).contains(&status)));
     if !again {
         let at_ms = world.clock.now_ms();
         let attempted = Mutation::Attempted { target: target.clone(), at_ms, status };

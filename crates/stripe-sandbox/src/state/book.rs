@@ -106,6 +106,12 @@ impl Book {
         self.events.prune(at_ms, &self.customers);
         self.saved.prune(at_ms, &self.customers);
         match what {
+            // What a late effect is for may have been deleted meanwhile.
+            Deed::Updated { customer, .. } | Deed::Deleted { customer }
+                if self.customers.deleted_ms(*customer).is_some() =>
+            {
+                None
+            }
             Deed::Created { form } => {
                 let (request, key, first_used_ms) = match by {
                     Some(By { request, key, came_ms, .. }) => (*request, key.clone(), *came_ms),
@@ -129,10 +135,6 @@ impl Book {
                 Some(self.note(at_ms, *customer, What::Updated { edits }, by.as_ref()))
             }
             Deed::Deleted { customer } => {
-                // What a late effect deletes may have been deleted meanwhile.
-                if self.customers.deleted_ms(*customer).is_some() {
-                    return None;
-                }
                 self.customers.delete(*customer, at_ms);
                 Some(self.note(at_ms, *customer, What::Deleted, by.as_ref()))
             }

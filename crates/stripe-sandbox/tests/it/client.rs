@@ -9,6 +9,23 @@ use tokio::net::TcpStream;
 
 pub(crate) const KEY: &str = "sk_test_123";
 
+/// Waits for what must come to pass; a test that hangs says nothing.
+#[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, what).await.expect("it has not come about after 20 seconds")
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(wait).await;
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {

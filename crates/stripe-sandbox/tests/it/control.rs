@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stripe_sandbox::{Chaos, Fault, FaultKind, Rule, Sandbox, When};
 
-use crate::client::{Answer, create, get, request};
+use crate::client::{Answer, create, get, request, until};
 
 async fn control(sandbox: &Sandbox, method: &str, what: &str, body: &Value) -> Answer {
     let request = request(&sandbox.url(), method, &format!("/_sandbox/{what}"));
@@ -229,7 +229,8 @@ async fn every_control_is_as_its_document_says() {
         // What a control left behind is no matter to the next one.
         sandbox.disarm();
         sandbox.set_rate_limits(Default::default());
-        while request(&sandbox.url(), "GET", "/_sandbox/health").try_send().await.is_err() {}
+        let health = request(&sandbox.url(), "GET", "/_sandbox/health");
+        until(async || health.try_send().await.is_ok()).await;
         seen += 1;
     }
     assert!(seen > 20, "{seen}");

@@ -7,7 +7,7 @@ use stripe_sandbox::{Config, Fault, Lag, Rule, Sandbox};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{create, get, post, request};
+use crate::client::{create, get, post, request, soon, until};
 
 /// Sends a create and reads its answer; returns the sizes of the pieces it came in.
 async fn pieces(sandbox: &Sandbox) -> (String, Vec<usize>) {
@@ -59,9 +59,7 @@ async fn a_slow_answers_key_is_saved_and_not_in_flight() {
             async move { request.send().await }
         });
         let before = sandbox.customers().len();
-        while sandbox.customers().len() == before {
-            tokio::task::yield_now().await;
-        }
+        until(async || sandbox.customers().len() > before).await;
         assert_eq!(request.send().await.header("idempotent-replayed"), Some("true"));
         slow.abort();
     }
@@ -92,15 +90,18 @@ async fn connections_are_refused_for_a_while() {
         }
         let refused = list.try_send().await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{by}");
-        let again = loop {
-            match list.try_send().await {
-                Ok(answer) => break answer,
-                Err(why) => assert_eq!(why.kind(), ErrorKind::ConnectionRefused, "{by}"),
+        let again = soon(async {
+            loop {
+                match list.try_send().await {
+                    Ok(answer) => break answer,
+                    Err(why) => assert_eq!(why.kind(), ErrorKind::ConnectionRefused, "{by}"),
+                }
             }
-        };
+        });
+        let again = again.await;
         assert_eq!(again.status, 200);
     }
-    assert_eq!(open.read(&mut answer).await.unwrap(), 0, "it is still open");
+    assert_eq!(soon(open.read(&mut answer)).await.unwrap(), 0, "it is still open");
 }
 
 #[tokio::test]
@@ -141,6 +142,21 @@ async fn an_effect_comes_about_when_it_is_due() {
     assert_eq!(sandbox.counters().customers_created, 0, "since the start");
     let again = create(&sandbox, &[("name", "late")]).key("late").send().await;
     assert_eq!((again.header("idempotent-replayed"), &again.body), (Some("true"), &failed.body));
+}
+
+#[tokio::test]
+async fn an_effect_on_what_is_gone_by_then_is_none() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let id = create(&sandbox, &[]).send().await.id();
+    let path = format!("/v1/customers/{id}");
+    sandbox.arm(Rule::new(Fault::LateEffect { seconds: 60 }).times(2));
+    assert_eq!(post(&sandbox, &path, &[("name", "new")]).send().await.status, 500);
+    assert_eq!(crate::client::delete(&sandbox, &path).send().await.status, 500);
+    assert!(sandbox.delete_customer(&id));
+    sandbox.advance(Duration::from_secs(60));
+    let events = get(&sandbox, "/v1/events").send().await;
+    assert_eq!(events.ids().len(), 2, "{}", events.body);
+    assert_eq!(sandbox.counters().customers_deleted, 1);
 }
 
 #[tokio::test]

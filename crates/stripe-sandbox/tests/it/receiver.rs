@@ -81,9 +81,12 @@ impl Receiver {
 
     /// Waits for so many letters, and takes all that there are.
     pub(crate) async fn take(&self, count: usize) -> Vec<Letter> {
-        while self.count() < count {
-            self.news.notified().await;
-        }
+        let come = async {
+            while self.count() < count {
+                self.news.notified().await;
+            }
+        };
+        crate::client::soon(come).await;
         std::mem::take(&mut self.letters.lock().unwrap())
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use stripe_sandbox::{Config, Fault, Rule, Sandbox, When};
 use tempfile::TempDir;
 
-use crate::client::{create, delete, get, post};
+use crate::client::{create, delete, get, post, until};
 
 fn file() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -89,15 +89,11 @@ async fn webhooks_that_wait_are_there_again() {
     create(&sandbox, &[]).send().await.id();
     receiver.take(1).await;
     // The first was delivered; of the others the one was tried and the other was not.
-    while sandbox.counters().webhooks_delivered == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || sandbox.counters().webhooks_delivered == 1).await;
     receiver.answer(500);
     let tried = create(&sandbox, &[]).send().await.id();
     receiver.take(1).await;
-    while sandbox.counters().webhooks_failed == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || sandbox.counters().webhooks_failed == 1).await;
     receiver.answer(200);
     sandbox.hold_webhooks(true);
     let waiting = create(&sandbox, &[]).send().await.id();
@@ -114,7 +110,7 @@ async fn webhooks_that_wait_are_there_again() {
     let sandbox = open(&path).await;
     let got = &receiver.take(1).await[0].event();
     assert_eq!(got["data"]["object"]["id"], waiting.as_str());
-    while look(&sandbox).await.as_array().unwrap().len() > 1 {}
+    until(async || look(&sandbox).await.as_array().unwrap().len() == 1).await;
     assert_eq!(look(&sandbox).await[0], deliveries[0], "tried, and to be tried again");
     sandbox.advance(Duration::from_secs(301));
     assert_eq!(receiver.take(1).await[0].event()["data"]["object"]["id"], tried.as_str());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use stripe_sandbox::{Sandbox, WebhookChaos, WebhookOrder};
 
-use crate::client::{create, delete, get, post, request};
+use crate::client::{create, delete, get, post, request, until};
 use crate::receiver::{Letter, Receiver};
 
 async fn listen(sandbox: &Sandbox, receiver: &Receiver, more: &[(&str, &str)]) -> Value {
@@ -28,9 +28,7 @@ fn customers(letters: &[Letter]) -> Vec<String> {
 
 /// Waits until so many deliveries are known to have come.
 async fn delivered(sandbox: &Sandbox, count: u64) {
-    while sandbox.counters().webhooks_delivered < count {
-        tokio::task::yield_now().await;
-    }
+    until(async || sandbox.counters().webhooks_delivered >= count).await;
 }
 
 async fn create_many(sandbox: &Sandbox, count: usize) -> Vec<String> {
@@ -172,7 +170,7 @@ async fn chance_makes_them_come_twice_and_late_and_the_same_again() {
         sandbox.advance(Duration::from_secs(8 * 86_400));
         sandbox.hold_webhooks(false);
         let waiting = get(&sandbox, "/v1/events").query(&[("delivery_success", "false")]);
-        while !waiting.send().await.ids().is_empty() {}
+        until(async || waiting.send().await.ids().is_empty()).await;
         // The doubles come last.
         delivered(&sandbox, 41).await;
         let got = customers(&receiver.take(41).await);
@@ -196,7 +194,7 @@ async fn what_fails_is_tried_again_and_given_up_at_last() {
     // Seconds until each further attempt, in test mode.
     for (attempt, wait) in [(1, 300), (2, 1800), (3, 7200), (4, 0)] {
         receiver.take(1).await;
-        while state().await["deliveries"][0]["attempts"] != attempt {}
+        until(async || state().await["deliveries"][0]["attempts"] == attempt).await;
         let delivery = state().await["deliveries"][0].clone();
         assert_eq!(delivery["last_status"], 500);
         assert_eq!(delivery["due"].is_null(), wait == 0, "{delivery}");
@@ -216,9 +214,7 @@ async fn what_fails_is_tried_again_and_given_up_at_last() {
     }
     let id = create(&sandbox, &[]).send().await.id();
     assert!(sandbox.delete_customer(&id));
-    while sandbox.counters().webhooks_failed < 8 {
-        tokio::task::yield_now().await;
-    }
+    until(async || sandbox.counters().webhooks_failed == 8).await;
 }
 
 #[tokio::test]
