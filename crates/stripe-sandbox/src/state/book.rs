@@ -94,7 +94,7 @@ impl Book {
     }
 
     /// The time to stamp a change with: `now_ms`, or later if the machine's clock went back.
-    pub(crate) fn stamp(&self, now_ms: i64) -> i64 {
+    fn stamp(&self, now_ms: i64) -> i64 {
         now_ms.max(self.last_ms)
     }
 

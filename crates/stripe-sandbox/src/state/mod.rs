@@ -110,8 +110,7 @@ impl State {
         Ok(())
     }
 
-    /// Lets everything come about that was put off until now.
-    /// Says whether anything did.
+    /// Lets everything come about that was put off until now, and says whether anything did.
     pub(crate) fn catch_up(&mut self, now_ms: i64) -> bool {
         let mut any = false;
         while self.put_off.last().is_some_and(|effect| effect.due_ms <= now_ms) {
@@ -187,11 +186,12 @@ impl State {
         self.changed(change, event);
     }
 
-    /// Sends an event on its way to the endpoints that want it, and forgets those that are gone.
+    /// What follows from a change beyond its own book.
     fn changed(&mut self, change: &Change, event: Option<u32>) {
-        let Change { scope, at_ms, by, what } = change;
-        match what {
-            Deed::EndpointDeleted { endpoint } => self.deliveries.drop_endpoint(scope, *endpoint),
+        match &change.what {
+            Deed::EndpointDeleted { endpoint } => {
+                self.deliveries.drop_endpoint(&change.scope, *endpoint);
+            }
             Deed::Created { .. } => self.tally.created += 1,
             Deed::Deleted { .. } if event.is_some() => self.tally.deleted += 1,
             _ => {}
@@ -199,29 +199,32 @@ impl State {
         let Some(event) = event else {
             return;
         };
-        let platform = by.as_ref().and_then(|by| by.platform.clone());
-        let owners = [(Some(scope.account.clone()), false), (platform, true)];
-        for (owner, connect) in
-            owners.into_iter().filter_map(|(owner, connect)| Some((owner?, connect)))
-        {
-            let kind = self.book(scope).events.kind(event);
-            let Some(book) = self.known(&Scope { account: owner.clone(), ..scope.clone() }) else {
-                continue;
-            };
-            let wanted = book.endpoints.iter().enumerate().filter(|(_, endpoint)| {
-                endpoint.is_enabled() && endpoint.is_connect() == connect && endpoint.wants(kind)
-            });
-            let targets: Vec<Target> = wanted
-                .map(|(at, _)| Target {
-                    scope: scope.clone(),
-                    event,
-                    owner: owner.clone(),
-                    endpoint: at as u32,
-                })
-                .collect();
-            for target in targets {
-                self.deliveries.add(target, *at_ms);
-            }
+        self.announce(change, event, &change.scope.account, false);
+        if let Some(platform) = change.by.as_ref().and_then(|by| by.platform.as_ref()) {
+            self.announce(change, event, platform, true);
+        }
+    }
+
+    /// Sends an event on its way to those of an account's endpoints that want it.
+    fn announce(&mut self, change: &Change, event: u32, owner: &str, connect: bool) {
+        let scope = &change.scope;
+        let kind = self.book(scope).events.kind(event);
+        let owned_by = Scope { account: owner.to_owned(), livemode: scope.livemode };
+        let Some(book) = self.known(&owned_by) else {
+            return;
+        };
+        let wanted = book.endpoints.iter().enumerate().filter(|(_, endpoint)| {
+            endpoint.is_enabled() && endpoint.is_connect() == connect && endpoint.wants(kind)
+        });
+        let target = |endpoint: usize| Target {
+            scope: scope.clone(),
+            event,
+            owner: owner.to_owned(),
+            endpoint: endpoint as u32,
+        };
+        let targets: Vec<Target> = wanted.map(|(at, _)| target(at)).collect();
+        for target in targets {
+            self.deliveries.add(target, change.at_ms);
         }
     }
 }
