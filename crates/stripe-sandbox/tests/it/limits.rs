@@ -10,7 +10,7 @@ const REASON: &str = "stripe-rate-limited-reason";
 
 /// Sends requests until one is refused; returns how many passed, and the reason.
 async fn passed(request: &Request) -> (usize, String) {
-    for count in 0.. {
+    for count in 0..100 {
         let answer = request.send().await;
         if answer.status == 429 {
             assert_eq!(answer.json()["error"]["code"], "rate_limit");
@@ -18,7 +18,7 @@ async fn passed(request: &Request) -> (usize, String) {
         }
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    unreachable!("it counts for ever")
+    panic!("a hundred requests passed")
 }
 
 #[tokio::test]
