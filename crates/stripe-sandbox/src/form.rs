@@ -113,3 +113,29 @@ impl Elements {
         format!("{outer}[{at}]{rest}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Form;
+
+    #[test]
+    fn arrays_are_numbered_by_what_repeats() {
+        // A form, and the same as Stripe's SDKs write it.
+        for (form, numbered) in [
+            ("a[]=1&a[]=2&a[]=3", "a[0]=1&a[1]=2&a[2]=3"),
+            ("a[][x]=1&a[][y]=2&a[][x]=3&a[][y]=4", "a[0][x]=1&a[0][y]=2&a[1][x]=3&a[1][y]=4"),
+            ("a[][x]=1&a[][x]=2&a[][y]=3", "a[0][x]=1&a[1][x]=2&a[1][y]=3"),
+            ("a[b][]=1&a[c][]=2", "a[b][0]=1&a[c][0]=2"),
+            ("b=1&a=2&b=3", "a=2&b=3"),
+        ] {
+            let (one, two) =
+                (Form::decode(b"", form.as_bytes()), Form::decode(numbered.as_bytes(), b""));
+            assert_eq!(one, two, "{form}");
+            assert_eq!(one.fingerprint(), two.fingerprint());
+        }
+        let form = Form::decode(b"a=1&b=2", b"a=3&metadata[]=x");
+        assert_eq!((form.get("a"), form.get("b")), (Some("3"), Some("2")));
+        assert_eq!(form.get("metadata[]"), Some("x"));
+        assert_eq!(Form::decode(b"", b"a[]=2&a[]=1").array("a"), ["2", "1"]);
+    }
+}
