@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// So many deliveries are handed to an endpoint's task at once.
 const BATCH: usize = 100;
 
+/// How long what cannot be written down is left alone.
+const BREATH: Duration = Duration::from_secs(1);
+
 /// Nothing further off than this is waited for in one go.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -236,31 +239,40 @@ pub(crate) async fn flush(world: &World, order: WebhookOrder, copies: u32) -> us
             )
         }),
     }
+    let mut sent = 0;
     for copy in 0..copies {
         for target in &targets {
-            deliver(world, target, copy > 0).await;
+            sent += usize::from(deliver(world, target, copy > 0).await);
         }
     }
-    targets.len() * copies as usize
+    sent
 }
 
-/// Makes an attempt, and writes down how it went unless it is one that came `again`.
-async fn deliver(world: &World, target: &Target, again: bool) {
-    let Some((url, secret, body)) = letter(world, target, again) else {
-        return;
-    };
-    let signature = sign::header(&secret, clock::real_seconds(), &body);
-    let status = tokio::select! {
-        status = http::post(&url, &signature, body) => status.ok(),
-        () = clock::pause(PATIENCE) => None,
-    };
-    world.log().counters.webhook(status.is_some_and(|status| (200..300).contains(&status)));
+/// Makes an attempt, and writes down how it went unless it is one that came `again`; false if there
+/// was nothing to send any more.
+async fn deliver(world: &World, target: &Target, again: bool) -> bool {
+    let letter = letter(world, target, again);
+    let sent = letter.is_some();
+    let mut status = None;
+    if let Some((url, secret, body)) = letter {
+        let signature = sign::header(&secret, clock::real_seconds(), &body);
+        status = tokio::select! {
+            status = http::post(&url, &signature, body) => status.ok(),
+            () = clock::pause(PATIENCE) => None,
+        };
+        world.log().counters.webhook(status.is_some_and(|status| (200..300).contains(&status)));
+    }
     if !again {
+        // What cannot be sent has failed as well, or it would be tried for ever.
         let at_ms = world.clock.now_ms();
         let attempted = Mutation::Attempted { target: target.clone(), at_ms, status };
-        // If it cannot be written down, it is delivered again: at least once.
-        let _ = world.state().commit(&attempted);
+        let written = world.state().commit(&attempted);
+        // If it cannot be written down, it is delivered again: at least once, but not at once.
+        if written.is_err() {
+            clock::pause(BREATH).await;
+        }
     }
+    sent
 }
 
 /// Where a delivery goes, the secret it is signed with, and what it says; none if it is no more to be

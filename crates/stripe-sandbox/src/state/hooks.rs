@@ -81,7 +81,8 @@ impl Deliveries {
             return;
         }
         let retries: &[i64] = if target.scope.livemode { &LIVE_RETRIES } else { &TEST_RETRIES };
-        if let Some(delivery) = self.0.get_mut(target) {
+        let pending = self.0.get_mut(target).filter(|delivery| delivery.due_ms.is_some());
+        if let Some(delivery) = pending {
             let wait = retries.get(delivery.attempts);
             delivery.attempts += 1;
             delivery.last_status = status;

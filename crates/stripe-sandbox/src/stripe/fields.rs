@@ -197,7 +197,9 @@ impl Kind {
                 let letters = value.bytes().all(|byte| byte.is_ascii_alphabetic());
                 fail(letters && value.len() == 2, &|| {
                     let message = format!(
-                        "Country '{value}' is unknown. Try using a 2-character alphanumeric country code instead, such as 'US', 'EG', or 'GB'. A full list of country codes is available at https://stripe.com/global"
+                        "Country '{value}' is unknown. Try using a 2-character alphanumeric \
+                         country code instead, such as 'US', 'EG', or 'GB'. A full list of country \
+                         codes is available at https://stripe.com/global"
                     );
                     ApiError::invalid(name, message).code("country_code_invalid")
                 })

@@ -218,6 +218,23 @@ async fn what_fails_is_tried_again_and_given_up_at_last() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_no_more_cannot_be_delivered() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let receiver = Receiver::start().await;
+    listen(&sandbox, &receiver, &[]).await;
+    sandbox.hold_webhooks(true);
+    create(&sandbox, &[]).send().await.id();
+    sandbox.advance(Duration::from_secs(31 * 86_400));
+    let id = create(&sandbox, &[]).send().await.id();
+    assert_eq!(sandbox.flush_webhooks(WebhookOrder::AsMade, 1).await, 1);
+    assert_eq!(customers(&receiver.take(1).await), [id]);
+    let state = request(&sandbox.url(), "GET", "/_sandbox/webhooks").send().await.json();
+    // It has failed, like one that nobody took.
+    assert_eq!(state["deliveries"].as_array().unwrap().len(), 1);
+    assert_eq!(state["deliveries"][0]["attempts"], 1);
+}
+
+#[tokio::test]
 async fn an_endpoint_can_be_changed_disabled_and_deleted() {
     let sandbox = Sandbox::start().await.unwrap();
     let (first, second) = (Receiver::start().await, Receiver::start().await);
