@@ -13,7 +13,17 @@ pub(super) fn own(job: &Job<'_>) -> Result<Done, ApiError> {
     Ok(Done::ok(&json!({
         "id": id,
         "object": "account",
-        "business_profile": {"name": "Sandbox", "url": null},
+        "business_profile": {
+            "mcc": null,
+            "minority_owned_business_designation": null,
+            "name": "Sandbox",
+            "specified_commercial_transactions_act_url": null,
+            "support_address": null,
+            "support_email": null,
+            "support_phone": null,
+            "support_url": null,
+            "url": null,
+        },
         "business_type": null,
         "capabilities": {},
         "charges_enabled": true,
@@ -22,7 +32,24 @@ pub(super) fn own(job: &Job<'_>) -> Result<Done, ApiError> {
         "details_submitted": true,
         "email": null,
         "payouts_enabled": true,
-        "settings": {"dashboard": {"display_name": "Sandbox", "timezone": "Etc/UTC"}},
+        "settings": {
+            "branding": {
+                "icon": null, "logo": null, "primary_color": null, "secondary_color": null,
+            },
+            "card_payments": {
+                "statement_descriptor_prefix": null,
+                "statement_descriptor_prefix_kana": null,
+                "statement_descriptor_prefix_kanji": null,
+            },
+            "dashboard": {"display_name": "Sandbox", "timezone": "Etc/UTC"},
+            "payments": {
+                "statement_descriptor": null,
+                "statement_descriptor_kana": null,
+                "statement_descriptor_kanji": null,
+                "statement_descriptor_prefix_kana": null,
+                "statement_descriptor_prefix_kanji": null,
+            },
+        },
         "type": "standard",
     })))
 }

@@ -159,7 +159,7 @@ fn check(form: &Form, own: &[&str]) -> Result<(), ApiError> {
         }
     }
     for (rest, event) in form.below("enabled_events") {
-        let good = |c: char| c.is_ascii_lowercase() || ['.', '_'].contains(&c);
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
         if event != "*" && (event.is_empty() || !event.contains('.') || !event.chars().all(good)) {
             let name = format!("enabled_events{rest}");
             let message = format!("Invalid {name}: must be the name of an event, or *");
