@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# All tests of all crates. Needs Rust and a C compiler; finds PostgreSQL, or installs it where it may,
-# and starts a throwaway server for the time being. Touches no database of yours.
+# All tests of all crates. Needs Rust and a C compiler. Finds what else the tests need, or installs it
+# where it may: PostgreSQL, of which a throwaway server runs for the time being, and Node and Python,
+# with Stripe's own SDKs below target/. Touches no database of yours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,4 +16,5 @@ for tool in cargo cc; do
     }
 done
 
+./scripts/stripe-sdks.sh >/dev/null
 exec ./scripts/with-postgres.sh cargo test --workspace --all-features "$@"

@@ -34,29 +34,10 @@ find_programs() {
     return 1
 }
 
-install_programs() {
-    local may=''
-    if [ "$(id -u)" != 0 ] && ! command -v brew >/dev/null; then
-        sudo -n true 2>/dev/null || return 1
-        may='sudo -n'
-    fi
-    echo 'PostgreSQL is not here; installing it' >&2
-    if command -v apt-get >/dev/null; then
-        $may apt-get update -q && $may env DEBIAN_FRONTEND=noninteractive apt-get install -qy postgresql
-    elif command -v dnf >/dev/null; then
-        $may dnf install -qy postgresql-server
-    elif command -v apk >/dev/null; then
-        $may apk add -q postgresql
-    elif command -v brew >/dev/null; then
-        brew install -q postgresql@17
-    else
-        return 1
-    fi >&2
-}
-
 bin=$(find_programs) || {
-    install_programs || complain 'PostgreSQL is not here, and this user may not install it;' \
-        'install the server (Debian: apt-get install postgresql), or name its programs in TEST_POSTGRES_BIN'
+    "$(dirname "$0")/install-packages.sh" \
+        apt=postgresql dnf=postgresql-server apk=postgresql brew=postgresql@17 ||
+        complain 'PostgreSQL is not here; install its server, or name its programs in TEST_POSTGRES_BIN'
     bin=$(find_programs) || complain 'PostgreSQL was installed, but its programs are not where they usually are'
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::fault::{Chaos, Fault, FaultKind, Rule, When};
+use crate::chaos::Chaos;
+use crate::fault::Fault;
 use crate::ids;
+use crate::rule::Rule;
 
 /// What a fault can see of a request.
 #[derive(Debug, Clone, Copy)]
@@ -94,53 +96,11 @@ impl Arsenal {
 }
 
 impl Armed {
-    fn is_spent(&self) -> bool {
+    /// Whether it will strike no more.
+    pub(crate) fn is_spent(&self) -> bool {
         match self.rule.nth {
             Some(nth) => self.matched >= nth,
             None => self.struck >= self.rule.times,
         }
     }
-}
-
-impl Rule {
-    fn matches(&self, target: Target<'_>) -> bool {
-        let Rule { method, path_prefix, tenant, idempotency_key_contains: part, .. } = self;
-        method.as_ref().is_none_or(|method| method == target.method)
-            && path_prefix.as_ref().is_none_or(|prefix| target.path.starts_with(prefix.as_str()))
-            && tenant.as_ref().is_none_or(|tenant| target.tenant == Some(tenant))
-            && part.as_ref().is_none_or(|part| target.key.is_some_and(|key| key.contains(part)))
-    }
-}
-
-impl Chaos {
-    fn strike(&self, draw: u64) -> Option<Fault> {
-        let mut rest = unit(draw);
-        let kind = FaultKind::ALL.into_iter().find(|kind| {
-            let probability = self.probabilities.get(kind).copied().unwrap_or(0.0);
-            rest -= probability;
-            probability > 0.0 && rest < 0.0
-        })?;
-        let detail = ids::mix(draw);
-        let yes = detail & 1 == 1;
-        let when = if yes { When::After } else { When::Before };
-        Some(match kind {
-            FaultKind::RequestLost => Fault::RequestLost,
-            FaultKind::AnswerLost => Fault::AnswerLost,
-            FaultKind::Delay => {
-                let ms = (unit(ids::mix(detail)) * self.max_delay_ms as f64).ceil() as u64;
-                Fault::Delay { ms, when }
-            }
-            FaultKind::Reset => Fault::Reset { when },
-            FaultKind::TruncatedBody => Fault::TruncatedBody,
-            FaultKind::BadGateway => Fault::BadGateway { when },
-            FaultKind::RateLimited => Fault::RateLimited { retry_after: None },
-            FaultKind::ServerError => Fault::ServerError { should_retry: yes },
-            FaultKind::StoredError => Fault::StoredError { side_effect: yes },
-        })
-    }
-}
-
-/// A number from 0 up to but not including 1.
-fn unit(draw: u64) -> f64 {
-    (draw >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -51,6 +51,11 @@ pub(crate) fn fresh_seed() -> u64 {
     std::hash::RandomState::new().hash_one(SystemTime::now())
 }
 
+/// Seconds since the Unix epoch, in real time.
+pub(crate) fn real_seconds() -> i64 {
+    real_ms().div_euclid(1000)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the sandbox's own clock")]
 fn real_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -16,7 +16,8 @@ pub struct Config {
     ///
     /// The file is locked until the sandbox ends; a second one with the same file waits for that.
     pub state: Option<PathBuf>,
-    /// Where ids come from: the same requests in the same order get the same ids.
+    /// Where ids come from: the same requests in the same order get the same ids. A state file keeps
+    /// the seed that it began with.
     pub seed: u64,
 }
 

@@ -1,49 +1,89 @@
 //! Ids and every other seeded choice.
 //!
-//! An id is a hash of the seed, the number of times the state file was opened, and a running number.
-//! The middle part is there because a sandbox that resumes from a file with the same seed must not
-//! mint an id a second time: a `Request-Id` equal to a saved one would make a replay look like a
-//! first answer. The mixing is written out here, since the hashers and generators of the libraries
-//! promise no stable output between their versions, and a seed is worth little without that.
+//! An id is a number in disguise: what is the so-many-th of its kind gets the number's bits mixed
+//! with the seed and spelled in 62 letters. The disguise can be taken off again, so nothing has to be
+//! indexed by id, and nothing has to keep one. The mixing is written out here, since the hashers and
+//! generators of the libraries promise no stable output between their versions, and a seed is worth
+//! little without that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Mints ids that look like Stripe's.
-#[derive(Debug)]
-pub(crate) struct Ids {
-    base: u64,
-    minted: AtomicU64,
+/// So many letters hold 64 bits.
+const SPELLED: usize = 11;
+
+/// A kind of id: its prefix, and how many letters follow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    prefix: &'static str,
+    letters: usize,
 }
 
-impl Ids {
-    /// `opened` is how often this sandbox's state was opened before.
-    pub(crate) fn new(seed: u64, opened: u64) -> Ids {
-        Ids { base: mix(mix(seed) ^ opened.wrapping_add(1)), minted: AtomicU64::new(0) }
+pub(crate) const CUSTOMER: Kind = Kind { prefix: "cus_", letters: 14 };
+pub(crate) const EVENT: Kind = Kind { prefix: "evt_", letters: 24 };
+pub(crate) const REQUEST: Kind = Kind { prefix: "req_", letters: 14 };
+pub(crate) const ENDPOINT: Kind = Kind { prefix: "we_", letters: 24 };
+
+impl Kind {
+    /// The id of the `number`-th of this kind, where ids come from `base`.
+    pub(crate) fn id(self, base: u64, number: u64) -> String {
+        let word = mix(number ^ self.salt(base));
+        let mut id = String::with_capacity(self.prefix.len() + self.letters);
+        id.push_str(self.prefix);
+        id.extend(spell(word));
+        // The rest says whether the base is the right one.
+        id.extend(letters(word ^ base).take(self.letters - SPELLED));
+        id
     }
 
-    /// `prefix` and then `length` alphanumerics.
-    pub(crate) fn mint(&self, prefix: &str, length: usize) -> String {
-        let number = self.minted.fetch_add(1, Ordering::Relaxed);
-        let start = mix(self.base ^ mix(number));
-        let mut id = String::with_capacity(prefix.len() + length);
-        id.push_str(prefix);
-        id.extend(letters(start).take(length));
-        id
+    /// The number behind an id, if it is one of this kind and base.
+    pub(crate) fn number(self, base: u64, id: &str) -> Option<u64> {
+        let spelled = id.strip_prefix(self.prefix)?.as_bytes().get(..SPELLED)?;
+        let mut word = 0u64;
+        for letter in spelled.iter().rev() {
+            let digit = ALPHABET.binary_search(letter).ok()? as u64;
+            word = word.checked_mul(62)?.checked_add(digit)?;
+        }
+        let number = unmix(word) ^ self.salt(base);
+        (self.id(base, number) == id).then_some(number)
+    }
+
+    fn salt(self, base: u64) -> u64 {
+        mix(base ^ hash(self.prefix.as_bytes()))
+    }
+}
+
+/// Counts requests, from where no earlier opening of the state file has counted.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    next: AtomicU64,
+}
+
+impl Requests {
+    /// `opened` is how often this sandbox's state was opened before.
+    pub(crate) fn new(opened: u64) -> Requests {
+        Requests { next: AtomicU64::new(opened << 40) }
+    }
+
+    /// The next request's number.
+    pub(crate) fn next(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 /// The endless row of alphanumerics that belongs to `start`.
 pub(crate) fn letters(start: u64) -> impl Iterator<Item = char> {
-    (0u64..).flat_map(move |block| {
-        let mut word = mix(start.wrapping_add(block));
-        // Ten letters take just under 60 of the word's 64 bits.
-        (0..10).map(move |_| {
-            let letter = ALPHABET[(word % 62) as usize];
-            word /= 62;
-            char::from(letter)
-        })
+    // Ten letters take just under 60 of a word's 64 bits.
+    (1u64..).flat_map(move |block| spell(mix(start.wrapping_add(block))).take(10))
+}
+
+/// A number in letters, the lowest digit first.
+fn spell(mut word: u64) -> impl Iterator<Item = char> {
+    (0..SPELLED).map(move |_| {
+        let letter = ALPHABET[(word % 62) as usize];
+        word /= 62;
+        char::from(letter)
     })
 }
 
@@ -62,4 +102,42 @@ pub(crate) fn mix(number: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+/// Undoes [`mix`]: each of its steps backwards, by the multipliers' inverses.
+fn unmix(mut word: u64) -> u64 {
+    word = word ^ (word >> 31) ^ (word >> 62);
+    word = word.wrapping_mul(0x3196_42b2_d24d_8ec3);
+    word = word ^ (word >> 27) ^ (word >> 54);
+    word = word.wrapping_mul(0x96de_1b17_3f11_9089);
+    word = word ^ (word >> 30) ^ (word >> 60);
+    word.wrapping_sub(0x9e37_79b9_7f4a_7c15)
+}
+
+/// A number from 0 up to but not including 1.
+pub(crate) fn unit(draw: u64) -> f64 {
+    (draw >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CUSTOMER, EVENT, mix, unmix};
+
+    #[test]
+    fn an_id_leads_back_to_its_number() {
+        for number in [0, 1, 2, 61, 62, 1 << 40, u64::MAX] {
+            assert_eq!(unmix(mix(number)), number);
+            let id = CUSTOMER.id(7, number);
+            assert_eq!(id.len(), 18);
+            assert_eq!(CUSTOMER.number(7, &id), Some(number));
+            assert_eq!(CUSTOMER.number(8, &id), None);
+            assert_eq!(EVENT.number(7, &id), None);
+            let mut other = id.clone();
+            other.pop();
+            assert_eq!(CUSTOMER.number(7, &other), None);
+            assert_eq!(CUSTOMER.number(7, &format!("{other}é")), None);
+        }
+        assert_eq!(CUSTOMER.number(7, "cus_"), None);
+        assert_eq!(CUSTOMER.number(7, "cus_zzzzzzzzzzzzzz"), None);
+    }
 }

@@ -1,11 +1,9 @@
 //! What the sandbox tells about itself: the Customers it holds, the requests it had, its counters.
+//! All of it is made when somebody asks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
-
-/// The log keeps so many requests.
-const LOGGED: usize = 100_000;
 
 /// A Customer, of any account and mode, live or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +35,8 @@ pub struct CustomerRecord {
 pub struct RequestRecord {
     /// The `Request-Id`, `req_…`, even where the caller never saw it.
     pub id: String,
+    /// When it came, in seconds since the Unix epoch of sandbox time.
+    pub at: i64,
     /// `POST`, …
     pub method: String,
     /// The path, without its query.
@@ -49,7 +49,8 @@ pub struct RequestRecord {
     pub idempotency_key: Option<String>,
     /// The status that was sent; none when the caller got no answer.
     pub status: Option<u16>,
-    /// `answered`, `replayed`, `conflict`, or the kind of the fault that took the answer's place.
+    /// `answered`, `replayed`, `conflict`, `limited`, or the kind of the fault that took the answer's
+    /// place.
     pub outcome: String,
     /// The kind of the fault that struck, if one did.
     pub fault: Option<String>,
@@ -71,41 +72,23 @@ pub struct Counters {
     pub replays: u64,
     /// Answers that said that the key is in use.
     pub conflicts: u64,
+    /// Requests that the sandbox's own rate limits refused.
+    pub rate_limited: u64,
+    /// Webhooks that were delivered, each time.
+    pub webhooks_delivered: u64,
+    /// Attempts to deliver a webhook that failed.
+    pub webhooks_failed: u64,
     /// Faults that struck, by kind.
     pub faults: BTreeMap<String, u64>,
 }
 
-/// The log and the counters.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    pub(crate) requests: VecDeque<RequestRecord>,
-    pub(crate) counters: Counters,
-}
-
-impl Log {
-    /// Notes a request that ended.
-    pub(crate) fn note(&mut self, endpoint: &'static str, request: RequestRecord) {
-        let counters = &mut self.counters;
-        counters.requests += 1;
-        *entry(&mut counters.by_endpoint, endpoint) += 1;
-        match request.outcome.as_str() {
-            "replayed" => counters.replays += 1,
-            "conflict" => counters.conflicts += 1,
-            _ => {}
+impl Counters {
+    /// Counts an attempt to deliver a webhook.
+    pub(crate) fn webhook(&mut self, delivered: bool) {
+        if delivered {
+            self.webhooks_delivered += 1;
+        } else {
+            self.webhooks_failed += 1;
         }
-        if let Some(kind) = &request.fault {
-            *entry(&mut counters.faults, kind) += 1;
-        }
-        if self.requests.len() == LOGGED {
-            self.requests.pop_front();
-        }
-        self.requests.push_back(request);
     }
-}
-
-fn entry<'a>(counters: &'a mut BTreeMap<String, u64>, name: &str) -> &'a mut u64 {
-    if !counters.contains_key(name) {
-        counters.insert(name.to_owned(), 0);
-    }
-    counters.get_mut(name).expect("just inserted")
 }

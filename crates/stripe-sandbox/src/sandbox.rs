@@ -9,11 +9,15 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::chaos::Chaos;
 use crate::clock::Clock;
 use crate::config::{Config, Lag};
-use crate::fault::{Chaos, Rule};
+use crate::courier::{self, WebhookChaos, WebhookOrder};
 use crate::http;
+use crate::limits::RateLimits;
 use crate::report::{Counters, CustomerRecord, RequestRecord};
+use crate::rule::Rule;
+use crate::start::Start;
 use crate::state::{State, journal};
 use crate::world::World;
 
@@ -25,7 +29,7 @@ use crate::world::World;
 /// use stripe_sandbox::{Fault, Rule, Sandbox};
 ///
 /// let sandbox = Sandbox::start().await?;
-/// sandbox.arm(Rule::new(Fault::AnswerLost).method("POST"));
+/// sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").tenant("t1"));
 /// // … point a Stripe client at `sandbox.url()`, and let it create a Customer …
 /// assert!(sandbox.url().starts_with("http://127.0.0.1:"));
 /// assert!(sandbox.customers().is_empty());
@@ -45,15 +49,16 @@ struct Running {
     /// Dropping it tells everything to stop.
     stop: watch::Sender<()>,
     server: JoinHandle<()>,
+    courier: JoinHandle<()>,
 }
 
 impl Sandbox {
-    /// Starts one on a free port of 127.0.0.1, in memory.
+    /// Starts one on a free port of 127.0.0.1, in memory, unless [`Start`] is told otherwise.
     ///
     /// # Errors
-    /// When no port can be had.
-    pub async fn start() -> io::Result<Sandbox> {
-        Sandbox::start_with(Config::default()).await
+    /// When awaited: as [`Sandbox::start_with`].
+    pub fn start() -> Start {
+        Start::new()
     }
 
     /// Starts one as configured, within the caller's tokio runtime. If another sandbox has the state
@@ -66,21 +71,23 @@ impl Sandbox {
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let state = match config.state {
-            None => State::default(),
+            None => State::new(config.seed),
             Some(path) => {
                 let (done, opened) = oneshot::channel();
                 // A thread of its own and not one of the runtime's: a runtime that shuts down would
                 // wait for it, and it may itself wait for a file lock as long as there is time.
                 thread::spawn(move || {
-                    done.send(journal::open(&path, Clock::default().now_ms())).ok();
+                    done.send(journal::open(&path, config.seed, Clock::default().now_ms())).ok();
                 });
                 opened.await.map_err(|_| io::Error::other("opening the state file panicked"))??
             }
         };
         let (stop, stopped) = watch::channel(());
-        let world = Arc::new(World::new(state, config.seed, stopped));
-        let server = tokio::spawn(http::serve(listener, Arc::clone(&world)));
-        Ok(Sandbox { address, world, running: Some(Running { stop, server }) })
+        let (world, outages) = World::new(state, stopped);
+        let world = Arc::new(world);
+        let server = tokio::spawn(http::serve(listener, Arc::clone(&world), outages));
+        let courier = tokio::spawn(courier::run(Arc::clone(&world)));
+        Ok(Sandbox { address, world, running: Some(Running { stop, server, courier }) })
     }
 
     /// Where it listens, such as `http://127.0.0.1:40123`.
@@ -115,6 +122,33 @@ impl Sandbox {
         self.world.set_lag(lag);
     }
 
+    /// Sets rate limits, which there are none of at first.
+    pub fn set_rate_limits(&self, limits: RateLimits) {
+        self.world.limiter().set(limits);
+    }
+
+    /// Refuses connections for so long, in real time. Answers that are on their way still leave, and
+    /// when this returns the port is closed.
+    pub async fn refuse_connections(&self, span: Duration) {
+        self.world.refuse(span).await;
+    }
+
+    /// Sets chances that webhooks come twice or late, or ends them with `None`.
+    pub fn webhook_chaos(&self, chaos: Option<WebhookChaos>) {
+        self.world.courier.set(|settings| settings.chaos = chaos);
+    }
+
+    /// Holds webhooks back, or lets them go again.
+    pub fn hold_webhooks(&self, held: bool) {
+        self.world.courier.set(|settings| settings.held = held);
+    }
+
+    /// Delivers all webhooks that wait, held back or not due yet, in this order and each so many
+    /// times; returns how many deliveries were made once all were.
+    pub async fn flush_webhooks(&self, order: WebhookOrder, copies: u32) -> usize {
+        courier::flush(&self.world, order, copies).await
+    }
+
     /// All Customers of all accounts and modes, deleted ones included; those of one account and mode
     /// in the order of their creation.
     #[must_use]
@@ -125,13 +159,13 @@ impl Sandbox {
     /// The last 100,000 requests to the Stripe API, in the order they ended.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.world.log().requests.iter().cloned().collect()
+        self.world.log().last(usize::MAX, self.world.base)
     }
 
     /// What happened since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.world.log().counters.clone()
+        self.world.counters()
     }
 
     /// Deletes a Customer as the dashboard does: its event has no idempotency key. False if no live
@@ -148,10 +182,11 @@ impl Sandbox {
 
     /// Stops it, and waits until its port and its connections are closed.
     pub async fn stop(mut self) {
-        if let Some(Running { stop, server }) = self.running.take() {
+        if let Some(Running { stop, server, courier }) = self.running.take() {
             drop(stop);
-            // It was not aborted, and if it panicked there is nothing left to stop.
+            // They were not aborted, and if one panicked there is nothing left to stop.
             let _ = server.await;
+            let _ = courier.await;
         }
     }
 }
@@ -160,6 +195,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
             running.server.abort();
+            running.courier.abort();
         }
         // Now, and not when the last task that shares the state is gone.
         self.world.state().close();

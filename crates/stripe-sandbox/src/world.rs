@@ -4,52 +4,95 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::arsenal::Arsenal;
 use crate::clock::Clock;
 use crate::config::Lag;
-use crate::ids::Ids;
-use crate::report::{CustomerRecord, Log};
+use crate::courier::{Courier, Settings};
+use crate::form::Form;
+use crate::ids::Requests;
+use crate::limits::{Limiter, RateLimits};
+use crate::log::Log;
+use crate::report::{Counters, CustomerRecord};
 use crate::state::State;
-use crate::state::customer::Details;
-use crate::state::mutation::{Deleted, Edited, Mutation, Scope};
+use crate::state::book::Book;
+use crate::state::mutation::{Change, Deed, Mutation, Scope};
 
 /// Everything behind one sandbox's port.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) clock: Clock,
-    pub(crate) ids: Ids,
+    pub(crate) requests: Requests,
+    /// Where ids come from.
+    pub(crate) base: u64,
+    pub(crate) courier: Courier,
     state: Mutex<State>,
     arsenal: Mutex<Arsenal>,
+    limiter: Mutex<Limiter>,
     log: Mutex<Log>,
     lag: Mutex<Lag>,
+    outages: mpsc::UnboundedSender<Outage>,
     /// Its sender is dropped when the sandbox stops.
     pub(crate) stopped: watch::Receiver<()>,
 }
 
+/// A time without anybody listening.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    pub(crate) span: Duration,
+    /// To be told when it has begun.
+    pub(crate) begun: oneshot::Sender<()>,
+}
+
+/// Where the server hears of outages.
+pub(crate) type Outages = mpsc::UnboundedReceiver<Outage>;
+
 impl World {
-    pub(crate) fn new(state: State, seed: u64, stopped: watch::Receiver<()>) -> World {
+    pub(crate) fn new(state: State, stopped: watch::Receiver<()>) -> (World, Outages) {
         let clock = Clock::default();
         clock.set_offset_ms(state.offset_ms);
-        let ids = Ids::new(seed, state.opened);
-        World {
+        let (outages, heard) = mpsc::unbounded_channel();
+        let world = World {
             clock,
-            ids,
+            requests: Requests::new(state.opened),
+            base: state.base,
+            courier: Courier::default(),
             state: Mutex::new(state),
             arsenal: Mutex::default(),
+            limiter: Mutex::default(),
             log: Mutex::default(),
             lag: Mutex::default(),
+            outages,
             stopped,
-        }
+        };
+        (world, heard)
     }
 
+    /// The state as it is now, with what was put off until now.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        locked(&self.state)
+        let mut state = locked(&self.state);
+        if state.catch_up(self.clock.now_ms()) {
+            self.courier.wake();
+        }
+        state
+    }
+
+    /// Writes a change down and applies it.
+    pub(crate) fn commit(&self, state: &mut State, mutation: &Mutation) -> io::Result<()> {
+        state.commit(mutation)?;
+        if !state.deliveries.is_empty() {
+            self.courier.wake();
+        }
+        Ok(())
     }
 
     pub(crate) fn arsenal(&self) -> MutexGuard<'_, Arsenal> {
         locked(&self.arsenal)
+    }
+
+    pub(crate) fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        locked(&self.limiter)
     }
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
@@ -64,98 +107,120 @@ impl World {
         *locked(&self.lag) = lag;
     }
 
+    /// Closes the port for so long, once answers that are on their way have left. Returns when it is
+    /// closed.
+    pub(crate) async fn refuse(&self, span: Duration) {
+        let (begun, heard) = oneshot::channel();
+        // A server that stopped refuses anyway.
+        if self.outages.send(Outage { span, begun }).is_ok() {
+            let _ = heard.await;
+        }
+    }
+
     /// Moves sandbox time forward.
     pub(crate) fn advance(&self, by: Duration) -> io::Result<()> {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        let mut state = self.state();
+        let mut state = locked(&self.state);
         let offset_ms = state.offset_ms.saturating_add(by_ms);
         self.clock.set_offset_ms(offset_ms);
-        state.commit(&Mutation::Clock { offset_ms }, self.clock.now_ms())
+        let written = self.commit(&mut state, &Mutation::Clock { offset_ms });
+        drop(state);
+        // What was put off until now comes about now.
+        drop(self.state());
+        written
     }
 
-    /// Forgets everything, faults, lag and clock included.
+    /// Forgets everything, faults, limits, lag and clock included.
     pub(crate) fn reset(&self) -> io::Result<()> {
         let mut state = self.state();
-        state.commit(&Mutation::Reset, self.clock.now_ms())?;
+        let time = state.resets + 1;
+        state.commit(&Mutation::Reset { time })?;
         self.clock.set_offset_ms(0);
         drop(state);
         self.arsenal().disarm();
+        self.limiter().set(RateLimits::default());
         *self.log() = Log::default();
         self.set_lag(Lag::default());
+        self.courier.set(|settings| *settings = Settings::default());
         Ok(())
+    }
+
+    /// What happened since the start, or the last reset.
+    pub(crate) fn counters(&self) -> Counters {
+        let tally = self.state().tally;
+        let counters = self.log().counters.clone();
+        let (customers_created, customers_deleted) = (tally.created, tally.deleted);
+        Counters { customers_created, customers_deleted, ..counters }
     }
 
     /// All Customers, by account and mode and in the order of their creation.
     pub(crate) fn customers(&self) -> Vec<CustomerRecord> {
         let state = self.state();
-        let mut records = Vec::new();
-        for (scope, book) in state.books() {
-            records.extend(book.customers.iter().map(|customer| {
-                let details = customer.current();
-                CustomerRecord {
-                    id: customer.id.to_string(),
-                    account: scope.account.clone(),
-                    livemode: scope.livemode,
-                    email: details.email,
-                    name: details.name,
-                    metadata: details.metadata.into_iter().collect(),
-                    created: customer.created_ms.div_euclid(1000),
-                    deleted: customer.deleted_ms.is_some(),
-                    idempotency_key: customer.origin.key.as_deref().map(str::to_owned),
-                }
-            }));
-        }
-        records
+        let books = state.books();
+        books
+            .flat_map(|(scope, book)| {
+                (0..book.customers.len()).map(move |at| record(&scope, book, at))
+            })
+            .collect()
+    }
+
+    /// The last Customers of every account and mode, newest first, at most `most` of each; and how
+    /// many there are in all.
+    pub(crate) fn last_customers(&self, most: u32) -> (Vec<CustomerRecord>, u64) {
+        let state = self.state();
+        let mut all: Vec<CustomerRecord> = state
+            .books()
+            .flat_map(|(scope, book)| {
+                let count = book.customers.len();
+                (count.saturating_sub(most)..count).map(move |at| record(&scope, book, at))
+            })
+            .collect();
+        all.reverse();
+        all.sort_by_key(|customer| std::cmp::Reverse(customer.created));
+        (all, state.books().map(|(_, book)| u64::from(book.customers.len())).sum())
     }
 
     /// Deletes a live Customer as the dashboard does.
     pub(crate) fn delete_customer(&self, id: &str) -> bool {
-        let deleted = self.in_dashboard(
-            |scope, at_ms, event, _| {
-                let id = id.to_owned();
-                Mutation::Deleted(Deleted { scope, at_ms, id, event, request: None })
-            },
-            id,
-        );
-        if deleted {
-            self.log().counters.customers_deleted += 1;
-        }
-        deleted
+        self.in_dashboard(id, |customer| Deed::Deleted { customer })
     }
 
     /// Changes the e-mail address of a live Customer as the dashboard does.
     pub(crate) fn edit_email(&self, id: &str, email: &str) -> bool {
-        self.in_dashboard(
-            |scope, at_ms, event, mut details| {
-                let id = id.to_owned();
-                details.email = Some(email.to_owned());
-                Mutation::Edited(Edited { scope, at_ms, id, event, details })
-            },
-            id,
-        )
+        self.in_dashboard(id, |customer| Deed::Updated { customer, form: Form::of("email", email) })
     }
 
-    /// Commits what `change` makes of a live Customer; false if there is none with this id.
-    fn in_dashboard(
-        &self,
-        change: impl FnOnce(Scope, i64, String, Details) -> Mutation,
-        id: &str,
-    ) -> bool {
+    /// Commits what `deed` makes of a live Customer; false if there is none with this id.
+    fn in_dashboard(&self, id: &str, deed: impl FnOnce(u32) -> Deed) -> bool {
         let mut state = self.state();
-        let now_ms = self.clock.now_ms();
-        let found = state.books().find_map(|(scope, book)| {
-            let customer = book.live(id)?;
-            Some((scope, book.stamp(now_ms), customer.current()))
-        });
-        let Some((scope, at_ms, details)) = found else {
+        let found = state.books().find_map(|(scope, book)| Some((scope, book.live(id)?)));
+        let Some((scope, customer)) = found else {
             return false;
         };
-        let event = self.ids.mint("evt_", 24);
-        state.commit(&change(scope, at_ms, event, details), now_ms).is_ok()
+        let at_ms = self.clock.now_ms();
+        let change = Change { scope, at_ms, by: None, what: deed(customer) };
+        self.commit(&mut state, &Mutation::Changed { change, save: None }).is_ok()
+    }
+}
+
+fn record(scope: &Scope, book: &Book, at: u32) -> CustomerRecord {
+    let details = book.customers.current(at);
+    let text = |name| details.get(name).map(str::to_owned);
+    let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    CustomerRecord {
+        id: book.customer_id(at),
+        account: scope.account.clone(),
+        livemode: scope.livemode,
+        email: text("email"),
+        name: text("name"),
+        metadata: details.metadata().into_iter().map(own).collect(),
+        created: book.customers.created_ms(at).div_euclid(1000),
+        deleted: book.customers.deleted_ms(at).is_some(),
+        idempotency_key: book.customers.birth(at).key,
     }
 }
 
 /// A panic elsewhere does not make the state unreadable: every change of it is a single call.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,8 +27,9 @@ pub(super) struct Field {
 }
 
 impl Input {
-    /// Reads a request's body.
+    /// Reads a request's body; none is an object without fields.
     pub(super) fn read(body: &[u8]) -> Result<Input, BadInput> {
+        let body = if body.is_empty() { b"{}" } else { body };
         let value = serde_json::from_slice(body).map_err(|why| BadInput {
             field: "(body)".to_owned(),
             message: format!("must be a JSON object: {why}"),

@@ -1,7 +1,10 @@
 //! Rules and chaos from JSON.
 
 use super::input::{BadInput, Field, Input};
-use crate::fault::{Chaos, Fault, FaultKind, Rule, When};
+use crate::chaos::Chaos;
+use crate::courier::WebhookChaos;
+use crate::fault::{Fault, FaultKind, When};
+use crate::rule::Rule;
 
 /// Longer than any caller waits.
 const LONGEST_DELAY_MS: u64 = 24 * 3600 * 1000;
@@ -28,10 +31,7 @@ fn fault(mut input: Input) -> Result<Fault, BadInput> {
     let fault = match input.required("kind", kind)? {
         FaultKind::RequestLost => Fault::RequestLost,
         FaultKind::AnswerLost => Fault::AnswerLost,
-        FaultKind::Delay => Fault::Delay {
-            ms: input.required("ms", |field| field.whole_up_to(LONGEST_DELAY_MS))?,
-            when: when(&mut input)?,
-        },
+        FaultKind::Delay => Fault::Delay { ms: input.required("ms", ms)?, when: when(&mut input)? },
         FaultKind::Reset => Fault::Reset { when: when(&mut input)? },
         FaultKind::TruncatedBody => Fault::TruncatedBody,
         FaultKind::BadGateway => Fault::BadGateway { when: when(&mut input)? },
@@ -45,6 +45,15 @@ fn fault(mut input: Input) -> Result<Fault, BadInput> {
         FaultKind::StoredError => {
             Fault::StoredError { side_effect: input.required("side_effect", Field::flag)? }
         }
+        FaultKind::LateEffect => {
+            Fault::LateEffect { seconds: input.required("seconds", Field::whole)? }
+        }
+        FaultKind::SlowHeaders => Fault::SlowHeaders { ms: input.required("ms", ms)? },
+        FaultKind::SlowBody => Fault::SlowBody { ms: input.required("ms", ms)? },
+        FaultKind::LockTimeout => {
+            Fault::LockTimeout { status: input.optional("status", lock_status)?.unwrap_or(429) }
+        }
+        FaultKind::ConnectionRefused => Fault::ConnectionRefused { ms: input.required("ms", ms)? },
     };
     input.end()?;
     Ok(fault)
@@ -55,6 +64,20 @@ fn kind(field: Field) -> Result<FaultKind, BadInput> {
     let unknown = field.bad(&format!("must be one of {names}"));
     let name = field.text()?;
     FaultKind::ALL.into_iter().find(|kind| kind.name() == name).map_or(unknown, Ok)
+}
+
+/// Milliseconds that a caller may have to wait.
+pub(super) fn ms(field: Field) -> Result<u64, BadInput> {
+    field.whole_up_to(LONGEST_DELAY_MS)
+}
+
+fn lock_status(field: Field) -> Result<u16, BadInput> {
+    let wrong = field.bad("must be 429 or 409");
+    match field.whole()? {
+        409 => Ok(409),
+        429 => Ok(429),
+        _ => wrong,
+    }
 }
 
 /// `before` unless said.
@@ -89,9 +112,22 @@ pub(super) fn chaos(mut input: Input) -> Result<Chaos, BadInput> {
         let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
         chaos = chaos.methods(&methods);
     }
-    if let Some(ms) = input.optional("max_delay_ms", |field| field.whole_up_to(LONGEST_DELAY_MS))? {
+    if let Some(ms) = input.optional("max_delay_ms", ms)? {
         chaos = chaos.max_delay_ms(ms);
     }
+    input.end()?;
+    Ok(chaos)
+}
+
+/// Reads `{seed, duplicate?, delay?, max_delay_ms?}`.
+pub(super) fn webhook_chaos(field: Field) -> Result<WebhookChaos, BadInput> {
+    let mut input = field.object()?;
+    let mut chaos = WebhookChaos::new(input.required("seed", Field::whole)?);
+    if let Some(probability) = input.optional("duplicate", Field::probability)? {
+        chaos = chaos.duplicates(probability);
+    }
+    let delay = input.optional("delay", Field::probability)?.unwrap_or(0.0);
+    chaos = chaos.delays(delay, input.optional("max_delay_ms", ms)?.unwrap_or(1000));
     input.end()?;
     Ok(chaos)
 }

@@ -3,5 +3,6 @@
 mod payload;
 mod server;
 mod socket;
+mod trickle;
 
 pub(crate) use self::server::serve;

@@ -1,11 +1,14 @@
-//! A response body that may stop halfway.
+//! A response body that may stop halfway, or be slow.
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+
+use super::trickle::Trickle;
 
 /// A body. Its length, as announced in `Content-Length`, is always that of the whole.
 #[derive(Debug)]
@@ -14,6 +17,7 @@ pub(super) struct Payload {
     announced: u64,
     /// How many bytes may leave before the body breaks off.
     cut: Option<Cut>,
+    pace: Option<Trickle>,
 }
 
 #[derive(Debug)]
@@ -29,13 +33,18 @@ impl Payload {
     /// The whole of it.
     pub(super) fn whole(body: impl Into<Bytes>) -> Payload {
         let rest = body.into();
-        Payload { announced: rest.len() as u64, rest, cut: None }
+        Payload { announced: rest.len() as u64, rest, cut: None, pace: None }
     }
 
     /// The first half of it, and then a broken connection.
     pub(super) fn half(body: impl Into<Bytes>) -> Payload {
         let whole = Payload::whole(body);
         Payload { cut: Some(Cut::After(whole.rest.len() / 2)), ..whole }
+    }
+
+    /// The whole of it, over so long a time.
+    pub(super) fn slow(body: impl Into<Bytes>, span: Duration) -> Payload {
+        Payload { pace: Some(Trickle::over(span)), ..Payload::whole(body) }
     }
 }
 
@@ -49,6 +58,12 @@ impl Body for Payload {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.cut {
             None if self.rest.is_empty() => Poll::Ready(None),
+            None if self.pace.is_some() => {
+                let left = self.rest.len();
+                let pace = self.pace.as_mut().map(|pace| pace.poll_piece(left, context));
+                let piece = ready!(pace.unwrap_or(Poll::Ready(left)));
+                Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+            }
             None => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest))))),
             Some(Cut::After(bytes)) => {
                 self.cut = Some(Cut::Flushing);

@@ -1,45 +1,60 @@
-//! A TCP stream that can be told to end in a reset.
+//! A TCP stream that can be told to end in a reset, and to be slow with an answer's headers.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Says that the connection shall end in a reset.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Fuse(Arc<AtomicBool>);
+use super::trickle::Trickle;
 
-impl Fuse {
-    pub(super) fn blow(&self) {
-        self.0.store(true, Ordering::SeqCst);
+/// What a fault wants of the connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wire(Arc<Mutex<Wanted>>);
+
+#[derive(Debug, Default)]
+struct Wanted {
+    reset: bool,
+    /// The next answer's headers are to be sent at this pace.
+    slow: Option<Trickle>,
+}
+
+impl Wire {
+    /// The connection shall end in a reset.
+    pub(super) fn reset(&self) {
+        self.wanted().reset = true;
     }
 
-    fn is_blown(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+    /// The next answer's headers shall take so long.
+    pub(super) fn slow_headers(&self, span: Duration) {
+        self.wanted().slow = Some(Trickle::over(span));
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        crate::world::locked(&self.0)
     }
 }
 
-/// A TCP stream. With its fuse blown it is closed without lingering, so that the kernel sends a RST
-/// where it would have sent a FIN.
+/// A TCP stream. If it is to end in a reset it is closed without lingering, so that the kernel sends a
+/// RST where it would have sent a FIN.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
-    fuse: Fuse,
+    wire: Wire,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, fuse: Fuse) -> Socket {
-        Socket { stream, fuse }
+    pub(super) fn new(stream: TcpStream, wire: Wire) -> Socket {
+        Socket { stream, wire }
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.fuse.is_blown() {
+        if self.wire.wanted().reset {
             // If it fails the peer is gone already, which is all that was wanted.
             let _ = self.stream.set_zero_linger();
         }
@@ -62,19 +77,19 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        let mut wanted = self.wire.wanted();
+        let Some(pace) = &mut wanted.slow else {
+            drop(wanted);
+            return Pin::new(&mut self.stream).poll_write(context, bytes);
+        };
+        // The headers end with an empty line, and what is slow ends with them.
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+        let piece = ready!(pace.poll_piece(end.unwrap_or(bytes.len()), context));
+        if end.is_none_or(|end| end <= piece) {
+            wanted.slow = None;
+        }
+        drop(wanted);
+        Pin::new(&mut self.stream).poll_write(context, &bytes[..piece])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -82,7 +97,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.fuse.is_blown() {
+        if self.wire.wanted().reset {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(context)

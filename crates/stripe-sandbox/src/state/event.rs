@@ -1,179 +1,145 @@
 //! Events of one account and mode, kept for 30 days of sandbox time.
 //!
 //! An event holds no copy of its Customer, only which one and which version of it: the snapshot is
-//! made when somebody reads it.
+//! made when somebody reads it. That a Customer was created takes four bytes, since all else about it
+//! is known to the Customer.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use serde::Serialize;
-
-use super::customer::{Customer, CustomerObject};
-use super::index::Index;
-use crate::ids;
+use super::customers::Customers;
 
 /// How long an event can be listed.
 pub(crate) const KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
+/// Marks a word that stands for one of the other events.
+const OTHER: u32 = 1 << 31;
+
 /// What happened.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
-    /// The origin is the Customer's own.
+    /// The request and its key are the Customer's own.
     Created,
     /// It has so many edits since.
     Updated {
         edits: u32,
     },
-    Deleted {
-        request: Option<Box<str>>,
-    },
+    Deleted,
 }
 
-/// One event.
-#[derive(Debug)]
+/// An event of a Customer.
+#[derive(Debug, Clone)]
 pub(crate) struct Event {
-    pub(crate) id: Box<str>,
     pub(crate) at_ms: i64,
+    /// The Customer's position.
     pub(crate) customer: u32,
     pub(crate) what: What,
+    /// The number of the request that did it; none for what was done in the dashboard.
+    pub(crate) request: Option<u64>,
+    /// The idempotency key it was sent with.
+    pub(crate) key: Option<String>,
 }
 
-impl Event {
+impl What {
     /// Stripe's name for it.
     pub(crate) fn kind(&self) -> &'static str {
-        match self.what {
+        match self {
             What::Created => "customer.created",
             What::Updated { .. } => "customer.updated",
-            What::Deleted { .. } => "customer.deleted",
+            What::Deleted => "customer.deleted",
         }
     }
-
-    /// The Event object, with the Customer as it was at that moment. `account` is named only to one
-    /// who looks at the data of a connected account.
-    pub(crate) fn object<'a>(
-        &'a self,
-        customer: &'a Customer,
-        livemode: bool,
-        account: Option<&'a str>,
-        api_version: &'static str,
-    ) -> EventObject<'a> {
-        let mut request = EventRequest { id: None, idempotency_key: None };
-        let mut previous_attributes = None;
-        let details = match &self.what {
-            What::Created => {
-                let origin = &customer.origin;
-                request.id = origin.request.as_deref();
-                request.idempotency_key = origin.key.as_deref();
-                customer.version(0)
-            }
-            What::Updated { edits } => {
-                let edits = *edits as usize;
-                let email = customer.version(edits.saturating_sub(1)).email;
-                previous_attributes = Some(PreviousAttributes { email });
-                customer.version(edits)
-            }
-            What::Deleted { request: id } => {
-                request.id = id.as_deref();
-                customer.current()
-            }
-        };
-        EventObject {
-            id: &self.id,
-            object: "event",
-            account,
-            api_version,
-            created: self.at_ms.div_euclid(1000),
-            data: EventData { object: customer.object(details, livemode), previous_attributes },
-            livemode,
-            pending_webhooks: 0,
-            request,
-            kind: self.kind(),
-        }
-    }
-}
-
-/// An Event as Stripe shows it, field by field in Stripe's order.
-#[derive(Debug, Serialize)]
-pub(crate) struct EventObject<'a> {
-    id: &'a str,
-    object: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<&'a str>,
-    api_version: &'static str,
-    created: i64,
-    data: EventData<'a>,
-    livemode: bool,
-    pending_webhooks: i64,
-    request: EventRequest<'a>,
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct EventData<'a> {
-    object: CustomerObject<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous_attributes: Option<PreviousAttributes>,
-}
-
-/// The e-mail address is all that can be edited yet.
-#[derive(Debug, Serialize)]
-struct PreviousAttributes {
-    email: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct EventRequest<'a> {
-    id: Option<&'a str>,
-    idempotency_key: Option<&'a str>,
 }
 
 /// The events, oldest first, by a position that pruning does not change.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    events: VecDeque<Event>,
+    /// A Customer that was created, or [`OTHER`]: the next of the others.
+    words: VecDeque<u32>,
     pruned: u32,
-    by_id: Index,
+    others: VecDeque<Event>,
+    others_pruned: u32,
 }
 
 impl Events {
-    /// Adds an event, and drops those whose time is over.
-    pub(crate) fn push(&mut self, event: Event, now_ms: i64) {
-        let position = self.pruned + self.events.len() as u32;
-        self.by_id.insert(ids::hash(event.id.as_bytes()), position);
-        self.events.push_back(event);
-        self.prune(now_ms);
+    /// Adds the creation of a Customer; returns the event's position.
+    pub(super) fn created(&mut self, customer: u32) -> u32 {
+        self.words.push_back(customer);
+        self.len() - 1
+    }
+
+    /// Adds what happened to a Customer later; returns the event's position.
+    pub(super) fn push(&mut self, event: Event) -> u32 {
+        let at = self.others_pruned + self.others.len() as u32;
+        self.others.push_back(event);
+        self.words.push_back(OTHER | at);
+        self.len() - 1
+    }
+
+    /// The position that the next event will have.
+    pub(crate) fn len(&self) -> u32 {
+        self.pruned + self.words.len() as u32
     }
 
     /// The event at a position, unless it was pruned.
-    pub(crate) fn at(&self, position: u32) -> Option<&Event> {
-        self.events.get(position.checked_sub(self.pruned)? as usize)
+    pub(crate) fn at(&self, position: u32, customers: &Customers) -> Option<Event> {
+        let word = *self.words.get(position.checked_sub(self.pruned)? as usize)?;
+        if word & OTHER != 0 {
+            return self.others.get(((word & !OTHER) - self.others_pruned) as usize).cloned();
+        }
+        let birth = customers.birth(word);
+        let what = What::Created;
+        let request = Some(birth.request);
+        Some(Event { at_ms: birth.created_ms, customer: word, what, request, key: birth.key })
     }
 
-    /// The position of the event with this id.
-    pub(crate) fn position(&self, id: &str) -> Option<u32> {
-        let matches = |at: &u32| self.at(*at).is_some_and(|event| *event.id == *id);
-        self.by_id.find(ids::hash(id.as_bytes())).find(matches)
+    /// Stripe's name for what happened at a position.
+    pub(crate) fn kind(&self, position: u32) -> &'static str {
+        match self.other(position) {
+            Some(event) => event.what.kind(),
+            None => What::Created.kind(),
+        }
     }
 
-    /// The positions of the events from `from_ms` on and before `until_ms`.
-    pub(crate) fn between(&self, from_ms: i64, until_ms: i64) -> std::ops::Range<u32> {
-        let start = self.events.partition_point(|event| event.at_ms < from_ms) as u32;
-        let end = self.events.partition_point(|event| event.at_ms < until_ms) as u32;
-        self.pruned + start..self.pruned + end.max(start)
+    fn other(&self, position: u32) -> Option<&Event> {
+        let word = *self.words.get(position.checked_sub(self.pruned)? as usize)?;
+        let at = (word & OTHER != 0).then_some(word & !OTHER)?;
+        self.others.get((at - self.others_pruned) as usize)
+    }
+
+    fn at_ms(&self, offset: usize, customers: &Customers) -> i64 {
+        match self.other(self.pruned + offset as u32) {
+            Some(event) => event.at_ms,
+            None => customers.created_ms(self.words[offset]),
+        }
+    }
+
+    /// The positions of the events from the one time on and before the other.
+    pub(crate) fn between(&self, ms: &Range<i64>, customers: &Customers) -> Range<u32> {
+        let first_from = |wanted_ms: i64| {
+            let (mut from, mut until) = (0, self.words.len());
+            while from < until {
+                let middle = from + (until - from) / 2;
+                if self.at_ms(middle, customers) < wanted_ms {
+                    from = middle + 1;
+                } else {
+                    until = middle;
+                }
+            }
+            self.pruned + from as u32
+        };
+        let start = first_from(ms.start);
+        start..first_from(ms.end).max(start)
     }
 
     /// Drops the events whose time is over.
-    pub(crate) fn prune(&mut self, now_ms: i64) {
-        while self.events.front().is_some_and(|event| now_ms - event.at_ms >= KEPT_MS) {
-            self.events.pop_front();
-            self.pruned += 1;
-        }
-        if self.by_id.len() > 2 * self.events.len() + 1024 {
-            self.by_id = Index::default();
-            for (offset, event) in self.events.iter().enumerate() {
-                let position = self.pruned + offset as u32;
-                self.by_id.insert(ids::hash(event.id.as_bytes()), position);
+    pub(super) fn prune(&mut self, now_ms: i64, customers: &Customers) {
+        while !self.words.is_empty() && now_ms - self.at_ms(0, customers) >= KEPT_MS {
+            if self.words.pop_front().is_some_and(|word| word & OTHER != 0) {
+                self.others.pop_front();
+                self.others_pruned += 1;
             }
+            self.pruned += 1;
         }
     }
 }

@@ -15,7 +15,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::State;
-use super::mutation::Mutation;
+use super::mutation::{Mutation, Save};
 use super::saved;
 
 /// Below this size, compaction is not worth its while.
@@ -58,17 +58,17 @@ impl Journal {
     }
 }
 
-/// Opens a state file, waiting for whoever else has it, and brings back the state in it.
-/// `now_ms` is the machine's time, without the offset that the file may hold.
+/// Opens a state file, waiting for whoever else has it, and brings back the state in it. A new one
+/// takes its ids from `seed`. `now_ms` is the machine's time, without the offset that the file may hold.
 ///
 /// # Errors
 /// When the file cannot be opened or read, or is no state file.
-pub(crate) fn open(path: &Path, now_ms: i64) -> io::Result<State> {
-    load(path, now_ms)
+pub(crate) fn open(path: &Path, seed: u64, now_ms: i64) -> io::Result<State> {
+    load(path, seed, now_ms)
         .map_err(|why| io::Error::new(why.kind(), format!("state file {}: {why}", path.display())))
 }
 
-fn load(path: &Path, now_ms: i64) -> io::Result<State> {
+fn load(path: &Path, seed: u64, now_ms: i64) -> io::Result<State> {
     let mut file = private().read(true).write(true).create(true).truncate(false).open(path)?;
     file.lock()?;
     finish_compaction(&mut file, path)?;
@@ -77,9 +77,9 @@ fn load(path: &Path, now_ms: i64) -> io::Result<State> {
     file.read_to_end(&mut text)?;
     let (lines, mut length) = parse(&text).map_err(unreadable)?;
 
-    let mut state = State::default();
+    let mut state = State::new(seed);
     for (_, mutation) in &lines {
-        state.apply(mutation, now_ms + state.offset_ms);
+        state.apply(mutation);
     }
     if let Some(kept) = compact(&lines, now_ms + state.offset_ms, length) {
         write_whole(&beside(path, "compacting"), &kept)?;
@@ -91,9 +91,8 @@ fn load(path: &Path, now_ms: i64) -> io::Result<State> {
     file.set_len(length)?;
     file.seek(SeekFrom::Start(length))?;
     state.keep_in(Journal::File { file, length });
-    let time = state.opened + 1;
-    let now_ms = now_ms + state.offset_ms;
-    state.commit(&Mutation::Opened { time }, now_ms)?;
+    let (time, base) = (state.opened + 1, state.base);
+    state.commit(&Mutation::Opened { time, base })?;
     Ok(state)
 }
 
@@ -124,19 +123,23 @@ fn ours(line: &[u8]) -> bool {
 
 /// The file without the lines that no longer matter, if that makes it much smaller.
 fn compact(lines: &Lines<'_>, now_ms: i64, length: usize) -> Option<Vec<u8>> {
-    let start =
-        lines.iter().rposition(|(_, did)| matches!(did, Mutation::Reset)).map_or(0, |at| at + 1);
+    let reset = lines.iter().rposition(|(_, did)| matches!(did, Mutation::Reset { .. }));
+    let start = reset.map_or(0, |at| at + 1);
     let last_of = |wanted: fn(&Mutation) -> bool| lines.iter().rposition(|(_, did)| wanted(did));
     let opened = last_of(|did| matches!(did, Mutation::Opened { .. }));
     let clock = last_of(|did| matches!(did, Mutation::Clock { .. }));
     let matters = |at: usize, did: &Mutation| match did {
         Mutation::Opened { .. } => opened == Some(at),
         Mutation::Clock { .. } => at >= start && clock == Some(at),
-        Mutation::Reset => false,
-        Mutation::Failed(change) => {
-            at >= start && now_ms - change.save.first_used_ms < saved::KEPT_MS
+        Mutation::Reset { .. } => reset == Some(at),
+        Mutation::Failed(failed) if failed.effect.is_none() => {
+            let young = |save: &Save| now_ms - save.first_used_ms < saved::KEPT_MS;
+            at >= start && failed.save.as_ref().is_some_and(young)
         }
-        Mutation::Created(_) | Mutation::Edited(_) | Mutation::Deleted(_) => at >= start,
+        Mutation::Changed { .. }
+        | Mutation::Failed(_)
+        | Mutation::Due
+        | Mutation::Attempted { .. } => at >= start,
     };
     let kept: Vec<u8> = lines
         .iter()

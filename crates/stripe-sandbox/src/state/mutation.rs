@@ -1,97 +1,103 @@
 //! Everything that ever changes the state, as data.
 //!
-//! A request becomes at most one mutation, which holds all that it did: the Customer, its event and
-//! the answer saved under its key. It is first written to the journal as one line and then applied,
-//! and a restart applies the same lines again; so there is one way for the state to come about, and
-//! a line that was torn off takes with it a request that nobody got an answer to.
+//! A request becomes at most one mutation, which holds all that it did: the change, its event and the
+//! answer saved under its key. It is first written to the journal as one line and then applied, and a
+//! restart applies the same lines again; so there is one way for the state to come about, and a line
+//! that was torn off takes with it a request that nobody got an answer to.
 
 use serde::{Deserialize, Serialize};
 
-use super::customer::Details;
+use super::hooks::Target;
+use crate::form::Form;
 
 /// Whose data: an account and its live or test mode.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Scope {
     pub(crate) account: String,
     pub(crate) livemode: bool,
 }
 
 /// One change of the state.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "did", rename_all = "snake_case")]
 pub(crate) enum Mutation {
-    /// The state file was opened, for the so-many-th time.
-    Opened { time: u64 },
+    /// The state file was opened, for the so-many-th time. Ids come from the first one's base.
+    Opened { time: u64, base: u64 },
     /// Sandbox time was put so far ahead of real time.
     Clock { offset_ms: i64 },
-    /// Everything was forgotten.
-    Reset,
-    /// A Customer was created.
-    Created(Created),
-    /// A Customer was changed.
-    Edited(Edited),
-    /// A Customer was deleted.
-    Deleted(Deleted),
-    /// A failure without any effect was saved under a key.
-    Failed(Failed),
+    /// Everything was forgotten, for the so-many-th time.
+    Reset { time: u64 },
+    /// Something was made, changed or deleted.
+    Changed { change: Change, save: Option<Save> },
+    /// A request failed, perhaps not without effect.
+    Failed(Box<Failed>),
+    /// The earliest effect that was put off came about.
+    Due,
+    /// A webhook was delivered, or was not.
+    Attempted { target: Target, at_ms: i64, status: Option<u16> },
 }
 
-/// A Customer was created.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Created {
-    #[serde(flatten)]
+/// Something was made, changed or deleted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Change {
     pub(crate) scope: Scope,
     pub(crate) at_ms: i64,
-    pub(crate) id: String,
-    pub(crate) event: String,
-    pub(crate) request: String,
-    pub(crate) details: Details,
-    /// The answer's place under the request's key, if it had one.
-    pub(crate) save: Option<Save>,
-    /// The answer, where it was not the Customer.
-    pub(crate) failure: Option<Failure>,
+    /// The request that did it; none for what was done in the dashboard.
+    pub(crate) by: Option<By>,
+    pub(crate) what: Deed,
 }
 
-/// A Customer was changed, in the dashboard.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Edited {
-    #[serde(flatten)]
-    pub(crate) scope: Scope,
-    pub(crate) at_ms: i64,
-    pub(crate) id: String,
-    pub(crate) event: String,
-    pub(crate) details: Details,
+/// The request behind a change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct By {
+    pub(crate) request: u64,
+    pub(crate) key: Option<String>,
+    /// When the request came.
+    pub(crate) came_ms: i64,
+    /// The platform that acted for this account, where one did.
+    pub(crate) platform: Option<String>,
 }
 
-/// A Customer was deleted.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Deleted {
-    #[serde(flatten)]
-    pub(crate) scope: Scope,
-    pub(crate) at_ms: i64,
-    pub(crate) id: String,
-    pub(crate) event: String,
-    /// None when it was done in the dashboard.
-    pub(crate) request: Option<String>,
+/// What was done, to what is at a position.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Deed {
+    Created { form: Form },
+    Updated { customer: u32, form: Form },
+    Deleted { customer: u32 },
+    EndpointCreated { form: Form },
+    EndpointUpdated { endpoint: u32, form: Form },
+    EndpointDeleted { endpoint: u32 },
 }
 
-/// A failure without any effect was saved under a key.
-#[derive(Debug, Serialize, Deserialize)]
+/// A request failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Failed {
-    #[serde(flatten)]
     pub(crate) scope: Scope,
-    pub(crate) request: String,
-    pub(crate) save: Save,
+    pub(crate) request: u64,
+    /// Where the failure is saved, if the request had a key.
+    pub(crate) save: Option<Save>,
     pub(crate) failure: Failure,
+    /// What it did nevertheless, and when that shows.
+    pub(crate) effect: Option<Effect>,
+}
+
+/// What a failed request did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Effect {
+    /// Put off until then; at once if that is past.
+    pub(crate) due_ms: i64,
+    pub(crate) change: Change,
 }
 
 /// Under what an answer is saved.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Save {
     pub(crate) key: String,
+    /// The path of the request.
     pub(crate) endpoint: String,
-    /// A hash of the parameters, in whatever order they came.
-    pub(crate) parameters: u64,
+    /// A hash of the form.
+    pub(crate) fingerprint: u64,
     pub(crate) first_used_ms: i64,
 }
 

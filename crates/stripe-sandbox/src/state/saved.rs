@@ -3,73 +3,93 @@
 //! A record lives 24 hours from the key's first use, and then it is as if it had never been: the
 //! same key is a new request. A key whose request is still being worked on is held apart, and wins
 //! over whatever is saved, since its answer is not out yet.
+//!
+//! A created Customer is its own record: it holds its key, its form and its request, and here is only
+//! the way from the key to it. All other answers are records of their own.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 
+use super::customers::Customers;
+use super::hooks::Endpoint;
 use super::index::Index;
-use super::mutation::Save;
+use super::mutation::{Failure, Save};
 use crate::ids;
 
 /// Stripe says "at least 24 hours"; the sandbox prunes at once, which is the harder case.
 pub(crate) const KEPT_MS: i64 = 24 * 3600 * 1000;
 
+/// How often the records whose time is over are dropped.
+const PRUNED_EVERY_MS: i64 = 3600 * 1000;
+
+/// Marks a position that is a record's and not a Customer's.
+const RECORD: u32 = 1 << 31;
+
 /// What was answered.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    /// The Customer created at this position, as it was created.
+    /// The Customer at this position, as it was created.
     Created(u32),
-    /// A failure, with its status and body.
-    Failed { status: u16, body: Box<str>, request: Box<str> },
+    /// The Customer at this position after so many edits.
+    Updated { customer: u32, edits: u32 },
+    /// The webhook endpoint at this position, as it was then.
+    Endpoint { at: u32, endpoint: Box<Endpoint>, new: bool },
+    /// A failure.
+    Failed(Failure),
 }
 
 /// One saved answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Record {
-    pub(crate) key: Arc<str>,
-    pub(crate) endpoint: Arc<str>,
-    pub(crate) parameters: u64,
+    pub(crate) key: String,
+    /// The path of the request.
+    pub(crate) endpoint: String,
+    /// A hash of its form.
+    pub(crate) fingerprint: u64,
     pub(crate) first_used_ms: i64,
+    /// The number of the request that was answered.
+    pub(crate) request: u64,
     pub(crate) answer: Answer,
 }
 
 /// What the keys say about a request.
 #[derive(Debug)]
-pub(crate) enum Found<'a> {
+pub(crate) enum Found {
     /// Nothing: it is a new request.
     Nothing,
     /// A request with this key is being worked on.
     InFlight,
     /// There is an answer under this key.
-    Saved(&'a Record),
+    Saved(Record),
 }
 
 /// The saved answers and the keys in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
-    records: VecDeque<Record>,
-    /// How many records were pruned before the first one here.
-    pruned: u32,
     index: Index,
-    in_flight: HashSet<Box<str>>,
+    /// All records but Customers, oldest first.
+    records: VecDeque<Record>,
+    /// How many of them were pruned before the first one here.
+    pruned: u32,
+    pruned_ms: i64,
+    in_flight: HashSet<String>,
 }
 
 impl Saved {
     /// Looks a key up. Whoever holds the key passes `held`, and does not find itself.
-    pub(crate) fn find(&self, key: &str, now_ms: i64, held: bool) -> Found<'_> {
+    pub(crate) fn find(&self, key: &str, now_ms: i64, held: bool, customers: &Customers) -> Found {
         if !held && self.in_flight.contains(key) {
             return Found::InFlight;
         }
-        let newest = self.positions(key).filter_map(|at| self.record(at)).find(|r| *r.key == *key);
-        match newest {
-            Some(record) if now_ms - record.first_used_ms < KEPT_MS => Found::Saved(record),
-            _ => Found::Nothing,
-        }
+        let records = self.index.find(ids::hash(key.as_bytes()), u32::MAX);
+        let mut alive = records
+            .filter_map(|at| self.record(at, customers))
+            .filter(|record| record.key == key && now_ms - record.first_used_ms < KEPT_MS);
+        alive.next().map_or(Found::Nothing, Found::Saved)
     }
 
     /// Marks a key as being worked on.
     pub(crate) fn hold(&mut self, key: &str) {
-        self.in_flight.insert(key.into());
+        self.in_flight.insert(key.to_owned());
     }
 
     /// Ends [`Saved::hold`].
@@ -77,40 +97,55 @@ impl Saved {
         self.in_flight.remove(key);
     }
 
-    /// Saves an answer, and drops the records whose time is over.
-    pub(crate) fn save(&mut self, save: &Save, key: Arc<str>, answer: Answer, now_ms: i64) {
-        // Nearly every request goes to the same endpoint: its name is kept once.
-        let endpoint = match self.records.back() {
-            Some(last) if *last.endpoint == *save.endpoint => Arc::clone(&last.endpoint),
-            _ => Arc::from(save.endpoint.as_str()),
-        };
-        let position = self.pruned + self.records.len() as u32;
-        self.index.insert(ids::hash(key.as_bytes()), position);
-        let Save { parameters, first_used_ms, .. } = *save;
-        self.records.push_back(Record { key, endpoint, parameters, first_used_ms, answer });
-        self.prune(now_ms);
+    /// Saves a created Customer as the answer to its own request.
+    pub(super) fn created(&mut self, key: &str, customer: u32) {
+        self.index.insert(ids::hash(key.as_bytes()), customer);
     }
 
-    /// Drops the records whose time is over.
-    pub(crate) fn prune(&mut self, now_ms: i64) {
+    /// Saves any other answer.
+    pub(super) fn save(&mut self, save: &Save, request: u64, answer: Answer) {
+        let Save { key, endpoint, fingerprint, first_used_ms } = save.clone();
+        let at = RECORD | (self.pruned + self.records.len() as u32);
+        self.index.insert(ids::hash(key.as_bytes()), at);
+        self.records.push_back(Record {
+            key,
+            endpoint,
+            fingerprint,
+            first_used_ms,
+            request,
+            answer,
+        });
+    }
+
+    /// Drops the records whose time is over, now and then.
+    pub(super) fn prune(&mut self, now_ms: i64, customers: &Customers) {
+        if now_ms - self.pruned_ms < PRUNED_EVERY_MS {
+            return;
+        }
+        self.pruned_ms = now_ms;
         while self.records.front().is_some_and(|r| now_ms - r.first_used_ms >= KEPT_MS) {
             self.records.pop_front();
             self.pruned += 1;
         }
-        if self.index.len() > 2 * self.records.len() + 1024 {
-            self.index = Index::default();
-            for (offset, record) in self.records.iter().enumerate() {
-                let position = self.pruned + offset as u32;
-                self.index.insert(ids::hash(record.key.as_bytes()), position);
-            }
+        let pruned = self.pruned;
+        self.index.retain(|at| match at & RECORD {
+            0 => now_ms - customers.first_used_ms(at) < KEPT_MS,
+            _ => at & !RECORD >= pruned,
+        });
+    }
+
+    fn record(&self, at: u32, customers: &Customers) -> Option<Record> {
+        if at & RECORD != 0 {
+            return self.records.get((at & !RECORD).checked_sub(self.pruned)? as usize).cloned();
         }
-    }
-
-    fn positions(&self, key: &str) -> impl Iterator<Item = u32> + '_ {
-        self.index.find(ids::hash(key.as_bytes()))
-    }
-
-    fn record(&self, position: u32) -> Option<&Record> {
-        self.records.get(position.checked_sub(self.pruned)? as usize)
+        let birth = customers.birth(at);
+        Some(Record {
+            key: birth.key?,
+            endpoint: "/v1/customers".to_owned(),
+            fingerprint: birth.form.fingerprint(),
+            first_used_ms: birth.first_used_ms,
+            request: birth.request,
+            answer: Answer::Created(at),
+        })
     }
 }

@@ -1,12 +1,13 @@
 //! API keys: whose data a request sees.
 //!
 //! Any well-formed key is accepted, and says by its own text which account and mode it belongs to,
-//! so that a test needs no set-up to have two accounts, or a key that may not read its account.
+//! so that a test needs no set-up to have two accounts, or a key that lacks a permission.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::error::ApiError;
+use super::route::Route;
 use crate::state::mutation::Scope;
 
 /// The account of every key that names none.
@@ -17,10 +18,11 @@ const ACCOUNT: &str = "acct_sandbox";
 pub(crate) struct Caller {
     /// The account and mode acted on.
     pub(crate) scope: Scope,
-    /// Whether that account is a connected one: another than the key's own.
-    pub(crate) connected: bool,
-    /// Whether a restricted key lacks the permission to read its account.
-    pub(crate) without_account: bool,
+    /// The key's own account, where that is another than the one acted on: a platform, acting for a
+    /// connected account.
+    pub(crate) platform: Option<String>,
+    /// The text of a restricted key, which says what it may not do.
+    restricted: Option<String>,
     /// The key, fit for an error message.
     pub(crate) masked: String,
 }
@@ -39,11 +41,22 @@ impl Caller {
             Some(id) => return Err(ApiError::account(&masked, id)),
         };
         Ok(Caller {
-            connected: acted_on != own,
+            platform: Some(own).filter(|own| *own != acted_on),
             scope: Scope { account: acted_on, livemode: parts.livemode },
-            without_account: parts.restricted && parts.rest.starts_with("noaccount"),
+            restricted: parts.restricted.then(|| parts.rest.to_owned()),
             masked,
         })
+    }
+
+    /// Refuses what the text of a restricted key says that it may not do.
+    pub(super) fn may(&self, route: &Route) -> Result<(), ApiError> {
+        let (Some(text), Some((permission, word))) = (&self.restricted, route.permission()) else {
+            return Ok(());
+        };
+        if text.split('_').any(|part| part.starts_with(word)) {
+            return Err(ApiError::permission(&self.masked, &self.scope.account, permission));
+        }
+        Ok(())
     }
 }
 

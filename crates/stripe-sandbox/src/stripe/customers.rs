@@ -1,259 +1,119 @@
 //! `/v1/customers`, but for search.
 
-use super::auth::Caller;
+use super::customer::{self, DeletedObject};
 use super::error::ApiError;
-use super::exchange::{Done, Manner, replay, save};
+use super::fields::{self, When};
+use super::job::{Done, Job};
 use super::list::{self, Source, Wanted};
-use super::params::{Params, inner};
-use super::request::Request;
-use crate::state::customer::{Customer, Details};
-use crate::state::mutation::{Created, Deleted, Failed, Failure, Mutation};
-use crate::world::World;
+use super::post;
+use crate::state::State;
+use crate::state::mutation::{Deed, Scope};
 
 /// Creates a Customer.
-pub(super) fn create(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    manner: Manner,
-) -> Result<Done, ApiError> {
-    let details = details(&request.params);
-    let scope = &caller.scope;
-    let mut state = world.state();
-    let now_ms = world.clock.now_ms();
-    let book = state.book(scope);
-    if let Some(again) = replay(book, request, now_ms, scope.livemode, manner)? {
-        return Ok(again);
-    }
-    let details = details?;
-    let at_ms = book.stamp(now_ms);
-    let save = save(request, now_ms, manner);
-    let saved_by = save.as_ref().map(|_| request.id.clone());
-    let failure = manner.failure.map(|_| {
-        let error = ApiError::server(&request.id);
-        Failure { status: error.status, body: error.body() }
-    });
-    let broken = |_| ApiError::server(&request.id);
-
-    if let Some(failure) =
-        failure.clone().filter(|_| manner.failure.is_some_and(|f| !f.side_effect))
-    {
-        let Failure { status, body } = failure.clone();
-        if let Some(save) = save {
-            let (scope, request) = (scope.clone(), request.id.clone());
-            let failed = Mutation::Failed(Failed { scope, request, save, failure });
-            state.commit(&failed, now_ms).map_err(broken)?;
+pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
+    post::once(job, |_| {
+        let form = &job.request.form;
+        fields::check(form, When::Create)?;
+        let given = form.below("metadata").filter(|(_, value)| !value.is_empty());
+        fields::most_metadata(given.count())?;
+        if form.get("test_clock").is_some() && job.caller.scope.livemode {
+            let message = "Test clocks can only be used in test mode.";
+            return Err(ApiError::invalid("test_clock", message.to_owned()));
         }
-        return Ok(Done { status, body, saved_by });
-    }
-
-    let id = world.ids.mint("cus_", 14);
-    let created = Mutation::Created(Created {
-        scope: scope.clone(),
-        at_ms,
-        id: id.clone(),
-        event: world.ids.mint("evt_", 24),
-        request: request.id.clone(),
-        details,
-        save,
-        failure: failure.clone(),
-    });
-    state.commit(&created, now_ms).map_err(broken)?;
-    world.log().counters.customers_created += 1;
-    if let Some(Failure { status, body }) = failure {
-        return Ok(Done { status, body, saved_by });
-    }
-    let book = state.book(scope);
-    let customer = book.live(&id).ok_or_else(|| ApiError::server(&request.id))?;
-    let object = customer.object(customer.version(0), scope.livemode);
-    Ok(Done { saved_by, ..Done::ok(&object) })
-}
-
-/// Retrieves a Customer, or says that it was deleted.
-pub(super) fn retrieve(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-) -> Result<Done, ApiError> {
-    request.params.allow(|_| false)?;
-    let mut state = world.state();
-    let book = state.book(&caller.scope);
-    if let Some(position) = book.position(id) {
-        let customer = book.at(position);
-        return Ok(match customer.deleted_ms {
-            Some(_) => Done::ok(&customer.stub()),
-            None => Done::ok(&customer.object(customer.current(), caller.scope.livemode)),
-        });
-    }
-    Err(absent(&mut state, caller, id))
-}
-
-/// Deletes a Customer, for good.
-pub(super) fn delete(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-    manner: Manner,
-) -> Result<Done, ApiError> {
-    request.params.allow(|_| false)?;
-    let broken = || ApiError::server(&request.id);
-    let mut state = world.state();
-    let now_ms = world.clock.now_ms();
-    let book = state.book(&caller.scope);
-    let Some(stub) = book.live(id).map(Customer::stub) else {
-        return Err(absent(&mut state, caller, id));
-    };
-    if manner.failure.is_some_and(|failure| !failure.side_effect) {
-        return Err(broken());
-    }
-    let deleted = Mutation::Deleted(Deleted {
-        scope: caller.scope.clone(),
-        at_ms: book.stamp(now_ms),
-        id: id.to_owned(),
-        event: world.ids.mint("evt_", 24),
-        request: Some(request.id.clone()),
-    });
-    state.commit(&deleted, now_ms).map_err(|_| broken())?;
-    world.log().counters.customers_deleted += 1;
-    if manner.failure.is_some() { Err(broken()) } else { Ok(Done::ok(&stub)) }
-}
-
-/// Lists live Customers. It reads what was written, unlike search.
-pub(super) fn list(world: &World, request: &Request, caller: &Caller) -> Result<Done, ApiError> {
-    let params = &request.params;
-    params.allow(|name| name == "email" || Wanted::knows(name))?;
-    let wanted = Wanted::read(params)?;
-    let email = params.get("email");
-
-    let mut state = world.state();
-    let book = state.book(&caller.scope);
-    let at = wanted.at("customer", |id| book.position(id))?;
-    let stretch = book.between(wanted.created_ms.start, wanted.created_ms.end);
-    let source = match email {
-        None => Source::Stretch(stretch.clone()),
-        Some(email) => Source::Chain(Box::new(book.with_email(email))),
-    };
-    let keep = |position: u32| {
-        let customer = book.at(position);
-        customer.deleted_ms.is_none()
-            && stretch.contains(&position)
-            && email.is_none_or(|email| customer.current().email.as_deref() == Some(email))
-    };
-    let (positions, more) = list::page(source, at, wanted.limit, keep);
-    let objects = positions.into_iter().map(|position| {
-        let customer = book.at(position);
-        customer.object(customer.current(), caller.scope.livemode)
-    });
-    Ok(Done::ok(&list::object("/v1/customers", objects.collect(), more)))
-}
-
-/// Why there is no such Customer.
-fn absent(state: &mut crate::state::State, caller: &Caller, id: &str) -> ApiError {
-    let mut other = caller.scope.clone();
-    other.livemode = !other.livemode;
-    match state.book(&other).position(id) {
-        Some(_) => ApiError::other_mode("customer", id, caller.scope.livemode),
-        None => ApiError::no_such("customer", id, "id"),
-    }
-}
-
-const TEXTS: [(&str, usize); 3] = [("name", 256), ("description", 5000), ("phone", 20)];
-
-/// Reads the parameters of a create, as strictly as Stripe and no more so.
-fn details(params: &Params) -> Result<Details, ApiError> {
-    let known = |name: &str| {
-        ["email", "metadata"].contains(&name)
-            || TEXTS.iter().any(|(text, _)| *text == name)
-            || name.starts_with("metadata[")
-    };
-    params.allow(known)?;
-    for (name, longest) in TEXTS {
-        let Some(text) = params.get(name) else {
-            continue;
-        };
-        if text.chars().count() > longest {
-            let message =
-                format!("Invalid string: {}; must be at most {longest} characters", short(text));
-            return Err(ApiError::invalid(name, message));
-        }
-    }
-    // An empty value unsets a field, and here there is nothing to unset.
-    let text = |name| params.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    let email = text("email");
-    if let Some(email) = email.as_deref().filter(|email| !is_email(email)) {
-        return Err(ApiError::email(email));
-    }
-    Ok(Details {
-        email,
-        name: text("name"),
-        description: text("description"),
-        phone: text("phone"),
-        metadata: metadata(params)?,
+        Ok(Deed::Created { form: form.clone() })
     })
 }
 
-/// The grammar that Stripe has been seen to enforce; what it lets pass is no business of ours.
-fn is_email(email: &str) -> bool {
-    let Some((local, domain)) = email.split_once('@') else {
-        return false;
-    };
-    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '＠';
-    email.chars().count() <= 512
-        && !email.contains(odd)
-        && !local.is_empty()
-        && !domain.contains('@')
-        && domain.contains('.')
-        && domain.split('.').all(|label| !label.is_empty())
-}
-
-fn metadata(params: &Params) -> Result<Vec<(String, String)>, ApiError> {
-    if params.get("metadata").is_some_and(|text| !text.is_empty()) {
-        return Err(ApiError::invalid("metadata", "Invalid object".to_owned()));
-    }
-    let mut metadata: Vec<(String, String)> = Vec::new();
-    for (name, value) in params.iter().filter(|(name, _)| name.starts_with("metadata[")) {
-        let key =
-            inner(name, "metadata").filter(|key| !key.is_empty() && !key.contains(['[', ']']));
-        let Some(key) = key else {
-            let message = "Metadata keys cannot be empty or contain square brackets.";
-            return Err(ApiError::invalid(name, message.to_owned()));
+/// Changes a Customer.
+pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    post::once(job, |state| {
+        let form = &job.request.form;
+        fields::check(form, When::Update)?;
+        let book = state.book(&job.caller.scope);
+        let Some(customer) = book.live(id) else {
+            return Err(absent(state, &job.caller.scope, id));
         };
-        let (key_length, value_length) = (key.chars().count(), value.chars().count());
-        if key_length > 40 {
-            let message = format!(
-                "Metadata keys can have up to 40 characters, but you passed in a key that is \
-                 {key_length} characters. Invalid key: {key}"
-            );
-            return Err(ApiError::invalid(name, message));
-        }
-        if value_length > 500 {
-            let message = format!(
-                "Metadata values can have up to 500 characters, but you passed in a value that is \
-                 {value_length} characters. Invalid value: {value}"
-            );
-            return Err(ApiError::invalid(name, message));
-        }
-        metadata.retain(|(known, _)| known != key);
-        if !value.is_empty() {
-            metadata.push((key.to_owned(), value.to_owned()));
-        }
-    }
-    if metadata.len() > 50 {
-        let message =
-            format!("Metadata can have up to 50 keys, but you passed in {}.", metadata.len());
-        return Err(ApiError::invalid("metadata", message));
-    }
-    Ok(metadata)
+        let mut after = book.customers.current(customer);
+        after.apply(form);
+        fields::most_metadata(after.metadata().len())?;
+        Ok(Deed::Updated { customer, form: form.clone() })
+    })
 }
 
-/// A long text's beginning and end.
-fn short(text: &str) -> String {
-    let letters: Vec<char> = text.chars().collect();
-    if letters.len() <= 20 {
-        return text.to_owned();
+/// Retrieves a Customer, or says that it was deleted.
+pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, fields::is_expand)?;
+    let mut state = job.world.state();
+    let book = state.book(&job.caller.scope);
+    let Some(at) = book.position(id) else {
+        return Err(absent(&mut state, &job.caller.scope, id));
+    };
+    if book.customers.deleted_ms(at).is_some() {
+        return Ok(Done::ok(&stub(id)));
     }
-    let part = |letters: &[char]| letters.iter().collect::<String>();
-    format!("{}...{}", part(&letters[..10]), part(&letters[letters.len() - 10..]))
+    let details = book.customers.current(at);
+    let livemode = job.caller.scope.livemode;
+    Ok(Done::ok(&customer::object(book, at, &details, livemode, job.request.expand())))
+}
+
+/// Deletes a Customer, for good.
+pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, |_| false)?;
+    post::delete(job, &stub(id), |state| {
+        let live = state.book(&job.caller.scope).live(id);
+        live.map(|customer| Deed::Deleted { customer })
+            .ok_or_else(|| absent(state, &job.caller.scope, id))
+    })
+}
+
+/// Lists live Customers. It reads what was written, unlike search.
+pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
+    let form = &job.request.form;
+    let own = |name: &str| ["email", "test_clock"].contains(&name);
+    fields::allow(form, |name| own(name) || Wanted::knows(name))?;
+    let wanted = Wanted::read(form)?;
+    let email = form.get("email");
+    let clock = form.get("test_clock");
+
+    let mut state = job.world.state();
+    let book = &*state.book(&job.caller.scope);
+    let customers = &book.customers;
+    let at = wanted.at("customer", |id| book.position(id))?;
+    let stretch = customers.between(&wanted.created_ms);
+    let source = match email {
+        None => Source::Stretch(stretch.clone()),
+        Some(email) => {
+            Source::Chain(Box::new(move |end| Box::new(book.with_term("email", email, end))))
+        }
+    };
+    let keep = |position: u32| {
+        if customers.deleted_ms(position).is_some() || !stretch.contains(&position) {
+            return false;
+        }
+        let details = customers.current(position);
+        // Those of a test clock are listed only to those who ask for that clock.
+        details.get("test_clock") == clock
+            && email.is_none_or(|email| details.get("email") == Some(email))
+    };
+    let (positions, more) = list::page(source, at, wanted.limit, keep);
+    let all: Vec<_> = positions.iter().map(|at| (*at, customers.current(*at))).collect();
+    let livemode = job.caller.scope.livemode;
+    let objects = all
+        .iter()
+        .map(|(at, details)| customer::object(book, *at, details, livemode, job.request.expand()));
+    Ok(Done::ok(&list::object("/v1/customers", objects.collect(), more)))
+}
+
+fn stub(id: &str) -> DeletedObject {
+    DeletedObject { id: id.to_owned(), object: "customer", deleted: true }
+}
+
+/// Why there is no such Customer.
+fn absent(state: &mut State, scope: &Scope, id: &str) -> ApiError {
+    let mut other = scope.clone();
+    other.livemode = !other.livemode;
+    match state.book(&other).position(id) {
+        Some(_) => ApiError::other_mode("customer", id, scope.livemode),
+        None => ApiError::no_such("customer", id, "id"),
+    }
 }

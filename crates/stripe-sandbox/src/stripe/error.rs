@@ -17,7 +17,8 @@ impl ApiError {
         ApiError { status, kind: "invalid_request_error", code: None, param: None, message }
     }
 
-    fn code(mut self, code: &'static str) -> ApiError {
+    /// The same with a code.
+    pub(super) fn code(mut self, code: &'static str) -> ApiError {
         self.code = Some(code);
         self
     }
@@ -104,6 +105,15 @@ impl ApiError {
              account does not exist). Application access may have been revoked."
         );
         ApiError::new(403, message).code("account_invalid")
+    }
+
+    /// A lock on the object that could not be had in time.
+    pub(crate) fn lock_timeout(status: u16) -> ApiError {
+        let message = "This object cannot be accessed right now because another API request or Stripe \
+             process is currently accessing it. If you see this error intermittently, retry the \
+             request. If you see this error frequently and are making multiple concurrent requests \
+             to a single object, make your requests serially or at a lower rate.";
+        ApiError::new(status, message.to_owned()).code("lock_timeout")
     }
 
     /// A restricted key without a permission.

@@ -1,63 +1,102 @@
 //! `/v1/events`: what happened to which Customer, and under which idempotency key.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
 use super::API_VERSION;
-use super::auth::Caller;
+use super::customer::{self, Expand};
 use super::error::ApiError;
-use super::exchange::Done;
+use super::fields;
+use super::job::{Done, Job};
 use super::list::{self, Source, Wanted};
-use super::request::Request;
+use crate::form::Form;
+use crate::ids;
+use crate::state::State;
 use crate::state::book::Book;
-use crate::state::event::{Event, EventObject, KEPT_MS};
+use crate::state::event::{KEPT_MS, What};
+use crate::state::hooks::Delivery;
+use crate::state::mutation::Scope;
 use crate::world::World;
 
-/// Lists the events of the last 30 days, but for those still on their way.
-pub(super) fn list(world: &World, request: &Request, caller: &Caller) -> Result<Done, ApiError> {
-    let params = &request.params;
-    params.allow(|name| name == "type" || Wanted::knows(name))?;
-    let wanted = Wanted::read(params)?;
-    let kind = params.get("type");
+/// Stripe takes so many types at a time.
+const MOST_TYPES: usize = 20;
 
-    let mut state = world.state();
-    let (from_ms, until_ms) = visible(world);
-    let book = state.book(&caller.scope);
-    let at = wanted.at("event", |id| book.events.position(id))?;
-    let from_ms = from_ms.max(wanted.created_ms.start);
-    let stretch = book.events.between(from_ms, until_ms.min(wanted.created_ms.end));
+/// Lists the events of the last 30 days, but for those still on their way.
+pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
+    let form = &job.request.form;
+    let own =
+        |name: &str| ["type", "delivery_success"].contains(&name) || name.starts_with("types[");
+    fields::allow(form, |name| own(name) || Wanted::knows(name))?;
+    let wanted = Wanted::read(form)?;
+    let kinds = kinds(&job.request.form)?;
+    let delivered = list::flag(form, "delivery_success")?;
+
+    let mut state = job.world.state();
+    let visible = visible(job.world);
+    state.book(&job.caller.scope);
+    let Some(book) = state.known(&job.caller.scope) else {
+        return Err(ApiError::server(&job.request.id));
+    };
+    let at = wanted.at("event", |id| book.event(id))?;
+    let from_ms = visible.start.max(wanted.created_ms.start);
+    let until_ms = visible.end.min(wanted.created_ms.end);
+    let stretch = book.events.between(&(from_ms..until_ms), &book.customers);
     let keep = |position: u32| {
-        let event = book.events.at(position);
-        event.is_some_and(|event| kind.is_none_or(|kind| matches(event.kind(), kind)))
+        let kind = book.events.kind(position);
+        let done = || state.deliveries.of(&job.caller.scope, position).next().is_none();
+        kinds.iter().any(|wanted| matches(kind, wanted))
+            && delivered.is_none_or(|delivered| delivered == done())
     };
     let (positions, more) = list::page(Source::Stretch(stretch), at, wanted.limit, keep);
-    let events = positions.into_iter().filter_map(|position| book.events.at(position));
-    let objects = events.map(|event| object(book, event, caller));
+    let account = job.caller.platform.is_some().then_some(&*job.caller.scope.account);
+    let objects = positions
+        .into_iter()
+        .filter_map(|at| object(&state, &job.caller.scope, at, account, API_VERSION));
     Ok(Done::ok(&list::object("/v1/events", objects.collect(), more)))
 }
 
 /// Retrieves an event.
-pub(super) fn retrieve(
-    world: &World,
-    request: &Request,
-    caller: &Caller,
-    id: &str,
-) -> Result<Done, ApiError> {
-    request.params.allow(|_| false)?;
-    let mut state = world.state();
-    let (from_ms, until_ms) = visible(world);
-    let book = state.book(&caller.scope);
-    let event = book.events.position(id).and_then(|position| book.events.at(position));
-    match event.filter(|event| (from_ms..until_ms).contains(&event.at_ms)) {
-        Some(event) => Ok(Done::ok(&object(book, event, caller))),
-        None => Err(ApiError::no_such("event", id, "id")),
+pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, fields::is_expand)?;
+    let mut state = job.world.state();
+    let visible = visible(job.world);
+    let at = state.book(&job.caller.scope).event(id);
+    let account = job.caller.platform.is_some().then_some(&*job.caller.scope.account);
+    let found = at.and_then(|at| {
+        let book = state.known(&job.caller.scope)?;
+        let event = book.events.at(at, &book.customers)?;
+        visible.contains(&event.at_ms).then_some(())?;
+        object(&state, &job.caller.scope, at, account, API_VERSION)
+    });
+    found.map(|event| Done::ok(&event)).ok_or_else(|| ApiError::no_such("event", id, "id"))
+}
+
+/// The types asked for, by `type` or by `types[]`.
+fn kinds(form: &Form) -> Result<Vec<String>, ApiError> {
+    let one = form.get("type");
+    let many = form.array("types");
+    if one.is_some() && !many.is_empty() {
+        let message = "You may only specify one of these parameters: type, types.";
+        return Err(ApiError::invalid("type", message.to_owned()));
     }
+    if many.len() > MOST_TYPES {
+        let message = format!("You may pass at most {MOST_TYPES} types.");
+        return Err(ApiError::invalid("types", message));
+    }
+    let kinds: Vec<String> = many.into_iter().chain(one).map(str::to_owned).collect();
+    Ok(if kinds.is_empty() { vec!["*".to_owned()] } else { kinds })
 }
 
 /// From when on, and before when, events can be seen.
-fn visible(world: &World) -> (i64, i64) {
+fn visible(world: &World) -> Range<i64> {
     let now_ms = world.clock.now_ms();
     let lag_ms = i64::try_from(world.lag().events_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
     // With no lag, what is stamped later than now counts as well: the machine's clock went back.
     let until_ms = if lag_ms == 0 { i64::MAX } else { now_ms.saturating_sub(lag_ms) + 1 };
-    (now_ms - KEPT_MS + 1, until_ms)
+    now_ms - KEPT_MS + 1..until_ms
 }
 
 /// `customer.*` stands for all that begins so.
@@ -68,7 +107,96 @@ fn matches(kind: &str, wanted: &str) -> bool {
     }
 }
 
-fn object<'a>(book: &'a Book, event: &'a Event, caller: &'a Caller) -> EventObject<'a> {
-    let account = caller.connected.then_some(caller.scope.account.as_str());
-    event.object(book.at(event.customer), caller.scope.livemode, account, API_VERSION)
+/// An Event as Stripe shows it, field by field in Stripe's order.
+#[derive(Debug, Serialize)]
+pub(crate) struct EventObject<'a> {
+    id: String,
+    object: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    api_version: &'a str,
+    created: i64,
+    data: EventData,
+    livemode: bool,
+    pending_webhooks: usize,
+    request: EventRequest,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct EventData {
+    object: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_attributes: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct EventRequest {
+    id: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+/// The event at a position, with the Customer as it was at that moment. `account` is named only to
+/// one who looks at the data of a connected account.
+pub(crate) fn object<'a>(
+    state: &State,
+    scope: &Scope,
+    at: u32,
+    account: Option<&'a str>,
+    api_version: &'a str,
+) -> Option<EventObject<'a>> {
+    let book = state.known(scope)?;
+    let event = book.events.at(at, &book.customers)?;
+    let version = |edits: u32| snapshot(book, event.customer, Some(edits), scope.livemode);
+    let (object, previous_attributes) = match event.what {
+        What::Created => (version(0), None),
+        What::Updated { edits } => {
+            let now = version(edits);
+            let before = version(edits.saturating_sub(1));
+            let changed = previous(&before, &now).unwrap_or_else(|| json!({}));
+            (now, Some(changed))
+        }
+        What::Deleted => (snapshot(book, event.customer, None, scope.livemode), None),
+    };
+    let is_pending = |delivery: &&Delivery| delivery.due_ms.is_some();
+    Some(EventObject {
+        id: book.event_id(at),
+        object: "event",
+        account,
+        api_version,
+        created: event.at_ms.div_euclid(1000),
+        data: EventData { object, previous_attributes },
+        livemode: scope.livemode,
+        pending_webhooks: state.deliveries.of(scope, at).filter(is_pending).count(),
+        request: EventRequest {
+            id: event.request.map(|number| ids::REQUEST.id(state.base, number)),
+            idempotency_key: event.key,
+        },
+        kind: event.what.kind(),
+    })
+}
+
+fn snapshot(book: &Book, customer: u32, edits: Option<u32>, livemode: bool) -> Value {
+    let details = match edits {
+        Some(edits) => book.customers.version(customer, edits as usize),
+        None => book.customers.current(customer),
+    };
+    json!(customer::object(book, customer, &details, livemode, &Expand::default()))
+}
+
+/// What of `before` is no more so in `now`; none if nothing changed.
+fn previous(before: &Value, now: &Value) -> Option<Value> {
+    let (Value::Object(before), Value::Object(now)) = (before, now) else {
+        return (before != now).then(|| before.clone());
+    };
+    let names: BTreeMap<&String, ()> =
+        before.keys().chain(now.keys()).map(|name| (name, ())).collect();
+    let null = Value::Null;
+    let changed = names.into_keys().filter_map(|name| {
+        let (old, new) = (before.get(name).unwrap_or(&null), now.get(name).unwrap_or(&null));
+        Some((name.clone(), previous(old, new)?))
+    });
+    let changed: serde_json::Map<String, Value> = changed.collect();
+    (!changed.is_empty()).then_some(Value::Object(changed))
 }

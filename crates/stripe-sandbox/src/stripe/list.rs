@@ -5,7 +5,8 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::error::ApiError;
-use super::params::Params;
+use super::fields::is_expand;
+use crate::form::Form;
 
 /// What a caller asked of a list.
 #[derive(Debug)]
@@ -34,22 +35,27 @@ pub(crate) enum At {
 pub(crate) enum Source<'a> {
     /// All of a stretch.
     Stretch(Range<u32>),
-    /// A selection, newest first.
-    Chain(Box<dyn Iterator<Item = u32> + 'a>),
+    /// A selection, newest first, of what lies below a position.
+    Chain(Box<dyn Fn(u32) -> Positions<'a> + 'a>),
 }
+
+/// Positions one after the other.
+type Positions<'a> = Box<dyn Iterator<Item = u32> + 'a>;
 
 const BOUNDS: [&str; 5] = ["created", "created[gt]", "created[gte]", "created[lt]", "created[lte]"];
 
 impl Wanted {
     /// Whether a parameter belongs to every list.
     pub(crate) fn knows(name: &str) -> bool {
-        ["limit", "starting_after", "ending_before"].contains(&name) || BOUNDS.contains(&name)
+        ["limit", "starting_after", "ending_before"].contains(&name)
+            || BOUNDS.contains(&name)
+            || is_expand(name)
     }
 
     /// Reads the parameters that every list has.
-    pub(crate) fn read(params: &Params) -> Result<Wanted, ApiError> {
-        let after = params.get("starting_after");
-        let before = params.get("ending_before");
+    pub(crate) fn read(form: &Form) -> Result<Wanted, ApiError> {
+        let after = form.get("starting_after");
+        let before = form.get("ending_before");
         let cursor = match (after, before) {
             (None, None) => None,
             (Some(id), None) => Some(Cursor::After(id.to_owned())),
@@ -60,7 +66,7 @@ impl Wanted {
                 return Err(ApiError::invalid("starting_after", message.to_owned()));
             }
         };
-        Ok(Wanted { limit: limit(params)?, cursor, created_ms: created(params)? })
+        Ok(Wanted { limit: limit(form)?, cursor, created_ms: created(form)? })
     }
 
     /// Finds the cursor's position; an id that is nowhere is the caller's mistake.
@@ -81,8 +87,8 @@ impl Wanted {
 }
 
 /// The page size, 10 unless said.
-pub(crate) fn limit(params: &Params) -> Result<usize, ApiError> {
-    let bound = match params.integer("limit")? {
+pub(crate) fn limit(form: &Form) -> Result<usize, ApiError> {
+    let bound = match integer(form, "limit")? {
         None => return Ok(10),
         Some(limit @ 1..=100) => return Ok(limit as usize),
         Some(limit) if limit < 1 => ("greater than or equal to 1", limit),
@@ -92,6 +98,24 @@ pub(crate) fn limit(params: &Params) -> Result<usize, ApiError> {
     Err(ApiError::integer("limit", message))
 }
 
+/// A parameter that is a whole number.
+fn integer(form: &Form, name: &str) -> Result<Option<i64>, ApiError> {
+    let Some(text) = form.get(name) else {
+        return Ok(None);
+    };
+    let wrong = |_| ApiError::integer(name, format!("Invalid integer: {text}"));
+    text.parse().map(Some).map_err(wrong)
+}
+
+/// A parameter that is `true` or `false`.
+pub(crate) fn flag(form: &Form, name: &str) -> Result<Option<bool>, ApiError> {
+    let Some(text) = form.get(name) else {
+        return Ok(None);
+    };
+    let wrong = |_| ApiError::invalid(name, format!("Invalid boolean: {text}"));
+    text.parse().map(Some).map_err(wrong)
+}
+
 /// Makes a page: its positions, newest first, and whether there are more in its direction.
 pub(crate) fn page(
     source: Source<'_>,
@@ -99,16 +123,14 @@ pub(crate) fn page(
     limit: usize,
     keep: impl Fn(u32) -> bool,
 ) -> (Vec<u32>, bool) {
-    let walk: Box<dyn Iterator<Item = u32> + '_> = match (source, at) {
+    let walk: Positions<'_> = match (source, at) {
         (Source::Stretch(all), None) => Box::new(all.rev()),
         (Source::Stretch(all), Some(At::After(at))) => Box::new((all.start..all.end.min(at)).rev()),
         (Source::Stretch(all), Some(At::Before(at))) => Box::new(all.start.max(at + 1)..all.end),
-        (Source::Chain(chain), None) => chain,
-        (Source::Chain(chain), Some(At::After(at))) => {
-            Box::new(chain.skip_while(move |p| *p >= at))
-        }
+        (Source::Chain(chain), None) => chain(u32::MAX),
+        (Source::Chain(chain), Some(At::After(at))) => chain(at),
         (Source::Chain(chain), Some(At::Before(at))) => {
-            let mut newer: Vec<u32> = chain.take_while(|position| *position > at).collect();
+            let mut newer: Vec<u32> = chain(u32::MAX).take_while(|p| *p > at).collect();
             newer.reverse();
             Box::new(newer.into_iter())
         }
@@ -141,11 +163,11 @@ pub(crate) fn object<T: Serialize>(
 }
 
 /// The bounds on `created`. Stripe counts in whole seconds, the sandbox keeps milliseconds.
-fn created(params: &Params) -> Result<Range<i64>, ApiError> {
+fn created(form: &Form) -> Result<Range<i64>, ApiError> {
     let mut from = i64::MIN;
     let mut until = i64::MAX;
     for name in BOUNDS {
-        let Some(seconds) = params.integer(name)? else {
+        let Some(seconds) = integer(form, name)? else {
             continue;
         };
         let second = seconds.saturating_mul(1000);

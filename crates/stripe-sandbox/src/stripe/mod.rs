@@ -1,19 +1,25 @@
 //! The Stripe API: what a request is, which endpoint it is for, and what that does.
 //!
-//! Nothing here knows of connections. [`exchange`] takes a request through faults and idempotency;
-//! the endpoints below it are plain functions from parameters to an answer.
+//! Nothing here knows of connections. [`exchange`] takes a request through limits, faults and
+//! idempotency; the endpoints below it are plain functions from parameters to an answer.
 
 mod account;
 mod auth;
+mod customer;
 mod customers;
 mod error;
-mod events;
+pub(crate) mod events;
 pub(crate) mod exchange;
+mod fields;
+mod guard;
+mod job;
 mod list;
-mod params;
+mod post;
 mod query;
 mod request;
+mod route;
 mod search;
+pub(crate) mod webhooks;
 
 pub(crate) use self::request::Call;
 
@@ -21,7 +27,7 @@ pub(crate) use self::request::Call;
 pub(crate) const API_VERSION: &str = "2026-10-28.endive";
 
 /// JSON as Stripe prints it: for people, too.
-fn pretty(value: &impl serde::Serialize) -> String {
+pub(crate) fn pretty(value: &impl serde::Serialize) -> String {
     let mut text =
         serde_json::to_string_pretty(value).expect("strings, numbers and maps of strings");
     text.push('\n');

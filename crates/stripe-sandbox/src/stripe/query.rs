@@ -1,41 +1,92 @@
-//! The search query language, as far as the sandbox has it: exact clauses joined by AND.
+//! The search query language.
 //!
-//! `email:'a@b.c' AND metadata['tenantId']:'it\'s'`. Values stand in single or double quotes, with
-//! `\'`, `\"` and `\\` for what would end them. AND may be left out. The language's other parts
-//! (OR, negation, substrings, numbers) are refused rather than misread.
+//! `email~'@example.com' AND -metadata['tenantId']:'it\'s' AND created>1700000000`. A clause is a field,
+//! an operator and a value; `-` before it negates it. Clauses are joined by AND, which may be left
+//! out, or by OR, and never by both. Values stand in single or double quotes, with `\'`, `\"` and `\\`
+//! for what would end them; numbers may stand without, and so does `null`, for a field that is not set.
+//! What the language has not is refused rather than misread.
 
 use super::error::ApiError;
-use crate::state::book::metadata_field;
-use crate::state::customer::Details;
+use crate::state::details::Details;
 
-/// A field and the value it must have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Stripe reads so many clauses.
+const MOST: usize = 10;
+/// And looks for parts of so many characters at least.
+const SHORTEST_PART: usize = 3;
+
+/// A query.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) clauses: Vec<Clause>,
+    /// Whether one clause that holds is enough.
+    pub(crate) any: bool,
+}
+
+/// One condition.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Clause {
-    pub(crate) field: String,
-    pub(crate) value: String,
-    key: Option<String>,
+    negated: bool,
+    /// The name of the parameter that sets the field, or `created`.
+    field: String,
+    test: Test,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Test {
+    Is(String),
+    Contains(String),
+    /// It is not set.
+    Null,
+    /// It lies from the first on up to the second, both included.
+    Within(i64, i64),
+}
+
+impl Query {
+    /// Whether a Customer with these details is found. `created` is in seconds.
+    pub(crate) fn holds(&self, details: &Details, created: i64) -> bool {
+        let mut clauses = self.clauses.iter();
+        let holds = |clause: &Clause| clause.holds(details, created);
+        if self.any { clauses.any(holds) } else { clauses.all(holds) }
+    }
 }
 
 impl Clause {
-    /// Whether a Customer with these details has the value. Case is no matter, as in Stripe.
-    pub(crate) fn holds(&self, details: &Details) -> bool {
-        let actual = match (&self.key, self.field.as_str()) {
-            (Some(key), _) => details.metadata(key),
-            (None, "email") => details.email.as_deref(),
-            (None, "name") => details.name.as_deref(),
-            (None, _) => details.phone.as_deref(),
+    /// Case is no matter, as in Stripe.
+    fn holds(&self, details: &Details, created: i64) -> bool {
+        let actual = details.get(&self.field);
+        let holds = match &self.test {
+            Test::Is(value) => actual.is_some_and(|a| a.to_lowercase() == value.to_lowercase()),
+            Test::Contains(part) => {
+                actual.is_some_and(|a| a.to_lowercase().contains(&part.to_lowercase()))
+            }
+            Test::Null => actual.is_none(),
+            Test::Within(from, until) => (*from..=*until).contains(&created),
         };
-        actual.is_some_and(|actual| actual.to_lowercase() == self.value.to_lowercase())
+        holds != self.negated
+    }
+
+    /// The field and value that everything it finds must have.
+    pub(crate) fn term(&self) -> Option<(&str, &str)> {
+        match &self.test {
+            Test::Is(value) if !self.negated => Some((&self.field, value)),
+            _ => None,
+        }
     }
 }
 
 /// Reads a query.
-pub(crate) fn parse(query: &str) -> Result<Vec<Clause>, ApiError> {
+pub(crate) fn parse(query: &str) -> Result<Query, ApiError> {
     let mut rest = query.trim();
     let mut clauses = Vec::new();
+    let mut any = None;
     while !rest.is_empty() {
         if !clauses.is_empty() {
-            rest = without_and(rest);
+            let (or, after) = joint(rest);
+            if any.replace(or).is_some_and(|before| before != or) {
+                let message = "You can't combine AND and OR in one query.";
+                return Err(ApiError::invalid("query", message.to_owned()));
+            }
+            rest = after;
         }
         let (clause, after) = clause(rest)?;
         clauses.push(clause);
@@ -44,33 +95,98 @@ pub(crate) fn parse(query: &str) -> Result<Vec<Clause>, ApiError> {
         }
         rest = after.trim_start();
     }
-    if clauses.is_empty() { Err(unreadable()) } else { Ok(clauses) }
+    if clauses.len() > MOST {
+        let message = format!("A query can have up to {MOST} clauses.");
+        return Err(ApiError::invalid("query", message));
+    }
+    if clauses.is_empty() {
+        Err(unreadable())
+    } else {
+        Ok(Query { clauses, any: any == Some(true) })
+    }
 }
 
-fn without_and(rest: &str) -> &str {
+/// Whether the next clause is joined by OR, and what follows the word.
+fn joint(rest: &str) -> (bool, &str) {
     match rest.split_once(char::is_whitespace) {
-        Some((word, after)) if word.eq_ignore_ascii_case("and") => after.trim_start(),
-        _ => rest,
+        Some((word, after)) if word.eq_ignore_ascii_case("and") => (false, after.trim_start()),
+        Some((word, after)) if word.eq_ignore_ascii_case("or") => (true, after.trim_start()),
+        _ => (false, rest),
     }
 }
 
 fn clause(text: &str) -> Result<(Clause, &str), ApiError> {
+    let (negated, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
     let (name, rest) = text.split_at(end.unwrap_or(text.len()));
-    let (field, key, rest) = match name {
-        "email" | "name" | "phone" => (name.to_owned(), None, rest),
+    match name {
+        "created" => {
+            let (test, rest) = numeric(rest)?;
+            Ok((Clause { negated, field: name.to_owned(), test }, rest))
+        }
+        "email" | "name" | "phone" => {
+            let (test, rest) = textual(rest, name)?;
+            Ok((Clause { negated, field: name.to_owned(), test }, rest))
+        }
         "metadata" => {
             let inner = rest.strip_prefix('[').ok_or_else(unreadable)?;
             let (key, rest) = quoted(inner)?;
-            let rest = rest.strip_prefix(']').ok_or_else(unreadable)?;
-            (metadata_field(&key), Some(key), rest)
+            let (test, rest) = textual(rest.strip_prefix(']').ok_or_else(unreadable)?, name)?;
+            Ok((Clause { negated, field: format!("metadata[{key}]"), test }, rest))
         }
-        "" => return Err(unreadable()),
-        _ if rest.starts_with([':', '>', '<', '~', '[']) => return Err(unsupported(name)),
-        _ => return Err(unreadable()),
+        _ if !name.is_empty() && rest.starts_with([':', '>', '<', '~', '[']) => {
+            Err(unsupported(name))
+        }
+        _ => Err(unreadable()),
+    }
+}
+
+/// `:'value'`, `:null` or, but for metadata, `~'part'`.
+fn textual<'a>(text: &'a str, field: &str) -> Result<(Test, &'a str), ApiError> {
+    if let Some(rest) = text.strip_prefix('~') {
+        let (part, rest) = quoted(rest)?;
+        if field == "metadata" {
+            return Err(refused("The ~ operator is not supported for metadata."));
+        }
+        if part.chars().count() < SHORTEST_PART {
+            return Err(refused("The ~ operator needs at least 3 characters."));
+        }
+        return Ok((Test::Contains(part), rest));
+    }
+    let value = match text.strip_prefix(':') {
+        Some(value) => value,
+        None if text.starts_with(['>', '<']) => {
+            return Err(refused("The operators > and < are for numbers only."));
+        }
+        None => return Err(unreadable()),
     };
-    let (value, rest) = quoted(rest.strip_prefix(':').ok_or_else(unreadable)?)?;
-    Ok((Clause { field, value, key }, rest))
+    if let Some(rest) = value.strip_prefix("null") {
+        return Ok((Test::Null, rest));
+    }
+    let (value, rest) = quoted(value)?;
+    Ok((Test::Is(value), rest))
+}
+
+/// `:1700000000`, `>…`, `>=…`, `<…` or `<=…`, the number in quotes or without.
+fn numeric(text: &str) -> Result<(Test, &str), ApiError> {
+    let operators = [">=", "<=", ">", "<", ":"];
+    let found = operators.into_iter().find_map(|op| Some((op, text.strip_prefix(op)?)));
+    let (operator, rest) = found.ok_or_else(unreadable)?;
+    let (digits, rest) = if rest.starts_with(['\'', '"']) {
+        quoted(rest)?
+    } else {
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        (rest[..end].to_owned(), &rest[end..])
+    };
+    let number: i64 = digits.parse().map_err(|_| unreadable())?;
+    let (from, until) = match operator {
+        ">=" => (number, i64::MAX),
+        "<=" => (i64::MIN, number),
+        ">" => (number.saturating_add(1), i64::MAX),
+        "<" => (i64::MIN, number.saturating_sub(1)),
+        _ => (number, number),
+    };
+    Ok((Test::Within(from, until), rest))
 }
 
 /// A quoted string, and what follows it.
@@ -91,11 +207,15 @@ fn quoted(text: &str) -> Result<(String, &str), ApiError> {
     Err(unreadable())
 }
 
-fn unreadable() -> ApiError {
-    let message = "We were unable to parse your search query. Try using the format \
-                   `metadata[\"key\"]:\"value\"` to query for metadata or key:\"value\" to query for \
-                   other fields.";
+fn refused(message: &str) -> ApiError {
     ApiError::invalid("query", message.to_owned())
+}
+
+fn unreadable() -> ApiError {
+    refused(
+        "We were unable to parse your search query. Try using the format \
+         `metadata[\"key\"]:\"value\"` to query for metadata or key:\"value\" to query for other fields.",
+    )
 }
 
 fn unsupported(field: &str) -> ApiError {

@@ -5,51 +5,47 @@
 
 use serde::Serialize;
 
-use super::auth::Caller;
+use super::customer::{self, CustomerObject};
 use super::error::ApiError;
-use super::exchange::Done;
+use super::fields;
+use super::job::{Done, Job};
 use super::list::{self, At, Source};
-use super::query::{self, Clause};
-use super::request::Request;
+use super::query::{self, Query};
 use crate::state::book::Book;
-use crate::state::customer::CustomerObject;
-use crate::world::World;
 
 /// Of every clause, at most so many candidates are counted to find the rarest.
 const COUNTED: usize = 1000;
 
 /// Searches Customers, newest first.
-pub(super) fn search(world: &World, request: &Request, caller: &Caller) -> Result<Done, ApiError> {
-    let params = &request.params;
-    params.allow(|name| ["query", "limit", "page"].contains(&name))?;
-    let limit = list::limit(params)?;
-    let clauses = query::parse(params.get("query").ok_or_else(|| ApiError::missing("query"))?)?;
-    let after = params.get("page").map(|page| unpage(page).ok_or_else(|| bad_page(page)));
+pub(super) fn search(job: &Job<'_>) -> Result<Done, ApiError> {
+    let form = &job.request.form;
+    let own = |name: &str| ["query", "limit", "page"].contains(&name);
+    fields::allow(form, |name| own(name) || fields::is_expand(name))?;
+    let limit = list::limit(form)?;
+    let query = query::parse(form.get("query").ok_or_else(|| ApiError::missing("query"))?)?;
+    let after = form.get("page").map(|page| unpage(page).ok_or_else(|| bad_page(page)));
     let after = after.transpose()?.map(At::After);
-    let lag_ms = i64::try_from(world.lag().search_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let lag_ms =
+        i64::try_from(job.world.lag().search_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
 
-    let mut state = world.state();
-    let horizon_ms = world.clock.now_ms().saturating_sub(lag_ms);
-    let book = state.book(&caller.scope);
-    let Some(rarest) =
-        clauses.iter().min_by_key(|clause| candidates(book, clause).take(COUNTED).count())
-    else {
-        return Err(ApiError::missing("query"));
+    let mut state = job.world.state();
+    let horizon_ms = job.world.clock.now_ms().saturating_sub(lag_ms);
+    let book = &*state.book(&job.caller.scope);
+    let customers = &book.customers;
+    let seen = |at: u32| {
+        let details = customers.seen_at(at, horizon_ms)?;
+        query.holds(&details, customers.created_ms(at).div_euclid(1000)).then_some(details)
     };
-    let seen = |position: u32| {
-        let details = book.at(position).seen_at(horizon_ms)?;
-        clauses.iter().all(|clause| clause.holds(&details)).then_some(details)
-    };
-    let source = Source::Chain(Box::new(candidates(book, rarest)));
-    let (positions, more) = list::page(source, after, limit, |at| seen(at).is_some());
+    let (positions, more) = list::page(source(book, &query), after, limit, |at| seen(at).is_some());
     let next_page = positions.last().filter(|_| more).map(|last| page(*last));
-    let objects: Vec<_> = positions
+    let found: Vec<_> = positions.iter().filter_map(|at| Some((*at, seen(*at)?))).collect();
+    let livemode = job.caller.scope.livemode;
+    let objects = found
         .iter()
-        .filter_map(|at| Some(book.at(*at).object(seen(*at)?, caller.scope.livemode)))
-        .collect();
+        .map(|(at, details)| customer::object(book, *at, details, livemode, job.request.expand()));
     Ok(Done::ok(&SearchResult {
         object: "search_result",
-        data: objects,
+        data: objects.collect(),
         has_more: more,
         next_page,
         url: "/v1/customers/search",
@@ -65,8 +61,20 @@ struct SearchResult<'a> {
     url: &'static str,
 }
 
-fn candidates<'a>(book: &'a Book, clause: &Clause) -> impl Iterator<Item = u32> + use<'a> {
-    book.with_term(&clause.field, &clause.value)
+/// Where to look: among those that have the rarest of the values that they all must have, or that the
+/// only clause names; otherwise at every Customer.
+fn source<'a>(book: &'a Book, query: &'a Query) -> Source<'a> {
+    let exact = query.clauses.iter().filter_map(query::Clause::term);
+    let usable = exact.filter(|_| !query.any || query.clauses.len() == 1);
+    let count = |(field, value): &(&str, &str)| {
+        book.with_term(field, value, u32::MAX).take(COUNTED).count()
+    };
+    match usable.min_by_key(count) {
+        Some((field, value)) => {
+            Source::Chain(Box::new(move |end| Box::new(book.with_term(field, value, end))))
+        }
+        None => Source::Stretch(0..book.customers.len()),
+    }
 }
 
 /// An opaque token: the position of the page's last Customer.

@@ -53,6 +53,47 @@ async fn a_kill_loses_nothing_that_was_answered() {
     assert_eq!(known.iter().map(|c| c["id"].as_str().unwrap()).collect::<Vec<_>>(), ids);
 }
 
+#[tokio::test]
+async fn nor_what_was_changed_put_off_or_is_to_be_delivered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    let receiver = crate::receiver::Receiver::start().await;
+    let first = Program::start(&path);
+    let send = async |url: &str, method: &str, path: &str, body: &str| {
+        let call = request(url, method, path).auth(KEY).key("k").body(body).send().await;
+        assert!(call.status == 200 || call.status == 500, "{}", call.body);
+        call
+    };
+    let control = async |url: &str, path: &str, body: &str| {
+        let method = if path == "webhooks" { "PUT" } else { "POST" };
+        request(url, method, &format!("/_sandbox/{path}")).body(body).send().await.json()
+    };
+    let hook = format!("url={}&enabled_events[]=*", receiver.url.replace('&', "%26"));
+    let hook = request(&first.url, "POST", "/v1/webhook_endpoints").auth(KEY).body(&hook);
+    let hook = hook.send().await.id();
+    control(&first.url, "webhooks", r#"{"held": true}"#).await;
+    let create = request(&first.url, "POST", "/v1/customers").auth(KEY);
+    let id = create.send().await.id();
+    let update = format!("/v1/customers/{id}");
+    let updated = send(&first.url, "POST", &update, "name=new").await;
+    let late = r#"{"fault": {"kind": "late_effect", "seconds": 600}}"#;
+    control(&first.url, "faults", late).await;
+    assert_eq!(create.key("late").send().await.status, 500);
+    // SIGKILL.
+    drop(first);
+
+    let second = Program::start(&path);
+    let kinds: Vec<_> = receiver.take(2).await.iter().map(|l| l.event()["type"].clone()).collect();
+    assert_eq!(kinds, ["customer.created", "customer.updated"]);
+    let replay = send(&second.url, "POST", &update, "name=new").await;
+    assert_eq!((replay.header("idempotent-replayed"), &replay.body), (Some("true"), &updated.body));
+    let hooks = request(&second.url, "GET", "/v1/webhook_endpoints").auth(KEY).send().await;
+    assert_eq!(hooks.ids(), [hook]);
+    control(&second.url, "clock", r#"{"advance_seconds": 600}"#).await;
+    let list = request(&second.url, "GET", "/v1/customers").auth(KEY).send().await.ids();
+    assert_eq!((list.len(), &list[1]), (2, &id));
+}
+
 #[cfg(unix)]
 #[test]
 fn it_ends_well_when_asked_to() {

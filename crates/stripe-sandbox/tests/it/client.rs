@@ -9,6 +9,23 @@ use tokio::net::TcpStream;
 
 pub(crate) const KEY: &str = "sk_test_123";
 
+/// Waits for what must come to pass; a test that hangs says nothing.
+#[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, what).await.expect("it has not come about after 20 seconds")
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(wait).await;
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -115,7 +132,10 @@ impl Request {
     /// The answer. An error is a connection that ended without one.
     pub(crate) async fn try_send(&self) -> io::Result<Answer> {
         let mut stream = TcpStream::connect(&self.address).await?;
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: sandbox\r\n", self.method, self.path);
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
+        if self.headers.iter().all(|(name, _)| name != "Host") {
+            text += "Host: sandbox\r\n";
+        }
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
         }

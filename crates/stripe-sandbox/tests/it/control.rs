@@ -1,9 +1,9 @@
 //! `/_sandbox/…`.
 
 use serde_json::{Value, json};
-use stripe_sandbox::Sandbox;
+use stripe_sandbox::{Chaos, Fault, FaultKind, Rule, Sandbox, When};
 
-use crate::client::{Answer, create, get, request};
+use crate::client::{Answer, create, get, request, until};
 
 async fn control(sandbox: &Sandbox, method: &str, what: &str, body: &Value) -> Answer {
     let request = request(&sandbox.url(), method, &format!("/_sandbox/{what}"));
@@ -39,7 +39,7 @@ async fn what_happened_can_be_looked_up() {
             "requests": 3,
             "by_endpoint": {"POST /v1/customers": 2, "GET /v1/customers": 1},
             "customers_created": 1, "customers_deleted": 1, "replays": 1, "conflicts": 0,
-            "faults": {},
+            "rate_limited": 0, "webhooks_delivered": 0, "webhooks_failed": 0, "faults": {},
         })
     );
     let log = look(&sandbox, "requests").await;
@@ -101,6 +101,11 @@ async fn every_fault_can_be_named_in_json() {
         json!({"kind": "rate_limited", "retry_after": 1}),
         json!({"kind": "server_error", "should_retry": true}),
         json!({"kind": "stored_error", "side_effect": true}),
+        json!({"kind": "late_effect", "seconds": 60}),
+        json!({"kind": "slow_headers", "ms": 5}),
+        json!({"kind": "slow_body", "ms": 5}),
+        json!({"kind": "lock_timeout", "status": 409}),
+        json!({"kind": "connection_refused", "ms": 5}),
     ] {
         let rule = json!({"fault": fault, "nth": 1});
         let armed = control(&sandbox, "POST", "faults", &rule).await.json();
@@ -178,4 +183,95 @@ async fn lag_is_set_field_by_field_and_reset_forgets_everything() {
     let new = create(&sandbox, &[]).key("k").send().await;
     assert_eq!(new.header("idempotent-replayed"), None);
     assert_ne!(new.id(), old);
+}
+
+#[tokio::test]
+async fn every_control_is_as_its_document_says() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let text = request(&sandbox.url(), "GET", "/_sandbox/openapi.json").send().await.body;
+    let document = crate::openapi::Document::read(&text);
+    // A little of everything to look at.
+    let hook = [("url", "http://127.0.0.1:9/"), ("enabled_events[]", "*")];
+    crate::client::post(&sandbox, "/v1/webhook_endpoints", &hook).send().await.id();
+    control(&sandbox, "PUT", "webhooks", &json!({"held": true})).await;
+    let mut seen = 0;
+    for (method, path, operation) in document.operations() {
+        let id = create(&sandbox, &[("metadata[tenantId]", "t1")]).send().await.id();
+        let mut call = request(&sandbox.url(), &method.to_uppercase(), &path.replace("{id}", &id));
+        let body = &operation["requestBody"]["content"]["application/json"];
+        if let Some(example) = body.get("example") {
+            let problems = document.problems(&body["schema"], example, "example");
+            assert!(problems.is_empty(), "{method} {path}: {problems:#?}");
+            call = call.body(&example.to_string());
+            // Whatever is not in the document is refused.
+            let wrong = call.clone().body(r#"{"colour": "red"}"#).send().await;
+            assert_eq!(wrong.status, 400, "{method} {path}");
+            let schema = document.answer(operation, 400);
+            assert_eq!(document.problems(schema, &wrong.json(), "answer"), [""; 0]);
+        }
+        let answer = call.send().await;
+        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.body);
+        if path == "/_sandbox/" {
+            assert!(operation["responses"]["200"]["content"]["text/html"].is_object());
+        } else {
+            let schema = document.answer(operation, 200);
+            let problems = document.problems(schema, &answer.json(), "answer");
+            assert!(problems.is_empty(), "{method} {path}: {problems:#?}");
+        }
+        if path.contains("{id}") {
+            let nobody =
+                request(&sandbox.url(), &method.to_uppercase(), &path.replace("{id}", "cus_none"));
+            let nobody = nobody.body(&body["example"].to_string()).send().await;
+            assert_eq!(nobody.status, 404);
+            let schema = document.answer(operation, 404);
+            assert_eq!(document.problems(schema, &nobody.json(), "answer"), [""; 0]);
+        }
+        // What a control left behind is no matter to the next one.
+        sandbox.disarm();
+        sandbox.set_rate_limits(Default::default());
+        let health = request(&sandbox.url(), "GET", "/_sandbox/health");
+        until(async || health.try_send().await.is_ok()).await;
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[tokio::test]
+async fn the_status_page_shows_what_there_is_and_loads_nothing() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let page = async |path: &str| {
+        let host = "sandbox\"><script>";
+        let page = request(&sandbox.url(), "GET", path).header("Host", host).send().await;
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+        page.body
+    };
+    let empty = page("/_sandbox/").await;
+    assert!(empty.contains("None. Every request is answered as it should be."), "{empty}");
+    let fields = [("email", "<b>anna</b>@example.com"), ("metadata[k]", "a&b")];
+    let id = create(&sandbox, &fields).key("<i>key</i>").send().await.id();
+    sandbox.arm(Rule::new(Fault::Delay { ms: 5, when: When::After }).tenant("<u>").nth(3));
+    sandbox.chaos(Some(Chaos::new(7).with(FaultKind::Reset, 0.5)));
+    sandbox.advance(std::time::Duration::from_secs(90_061));
+    let page = page("/_sandbox").await;
+    for shown in [
+        &id,
+        "&lt;b&gt;anna&lt;/b&gt;@example.com",
+        "k=a&amp;b",
+        "&lt;i&gt;key&lt;/i&gt;",
+        "tenant &lt;u&gt;",
+        "only number 3",
+        "seed 7, on POST: reset 0.5",
+        "1 d 01:01:01 ahead of real time",
+        "sandbox&quot;&gt;&lt;script&gt;",
+        "prefers-color-scheme: dark",
+    ] {
+        assert!(page.contains(shown), "{shown} is not in {page}");
+    }
+    for (opening, count) in
+        [("<script", 0), (" src=", 0), ("@import", 0), ("url(", 0), (" href=", 2)]
+    {
+        assert_eq!(page.matches(opening).count(), count, "{opening}");
+    }
+    // The icon that it has not, and the document.
+    assert!(page.contains("href=\"data:,\"") && page.contains("href=\"/_sandbox/openapi.json\""));
 }

@@ -33,7 +33,7 @@ async fn a_customer_has_the_fields_that_stripes_has() {
         customer,
         json!({
             "id": id, "object": "customer", "address": null, "balance": 0, "created": null,
-            "currency": null, "default_source": null, "delinquent": false, "description": "a=b;c",
+            "currency": null, "customer_account": null, "default_source": null, "delinquent": false, "description": "a=b;c",
             "discount": null, "email": "Anna+x@Example.COM", "invoice_prefix": null,
             "invoice_settings": {"custom_fields": null, "default_payment_method": null,
                 "footer": null, "rendering_options": null},
@@ -165,6 +165,46 @@ async fn the_account_is_the_keys_own_or_the_one_acted_on() {
     }
     // Such a key may do everything else.
     assert_eq!(create(&sandbox, &[]).auth("rk_test_noaccount1").send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_restricted_key_may_lack_a_permission() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let id = create(&sandbox, &[]).send().await.id();
+    let one = format!("/v1/customers/{id}");
+    let hook = [("url", "http://127.0.0.1:1/"), ("enabled_events[]", "*")];
+    // A request, the word that forbids it, and the permission that is missed.
+    let requests = [
+        (create(&sandbox, &[]), "nocustomerwrite", "rak_customer_write"),
+        (post(&sandbox, &one, &[]), "nocustomerwrite", "rak_customer_write"),
+        (get(&sandbox, &one), "nocustomerread", "rak_customer_read"),
+        (get(&sandbox, "/v1/customers"), "nocustomerread", "rak_customer_read"),
+        (
+            get(&sandbox, "/v1/customers/search?query=name:'x'"),
+            "nocustomerread",
+            "rak_customer_read",
+        ),
+        (get(&sandbox, "/v1/events"), "noevents", "rak_event_read"),
+        (get(&sandbox, "/v1/webhook_endpoints"), "nowebhooks", "rak_webhook_read"),
+        (post(&sandbox, "/v1/webhook_endpoints", &hook), "nowebhooks", "rak_webhook_write"),
+        (get(&sandbox, "/v1/account"), "noaccount", "rak_accounts_kyc_basic_read"),
+        (delete(&sandbox, &one), "nocustomerwrite", "rak_customer_write"),
+    ];
+    for (request, word, permission) in requests {
+        for key in [format!("rk_test_{word}1"), format!("rk_test_acct_sandbox_{word}_1")] {
+            let answer = request.clone().auth(&key).send().await;
+            let message = answer.json()["error"]["message"].clone();
+            assert_eq!(answer.status, 403, "{key}: {}", answer.body);
+            assert!(message.as_str().unwrap().contains(&format!("'{permission}'")), "{message}");
+        }
+        for key in ["rk_test_nothing".to_owned(), format!("sk_test_{word}")] {
+            assert_eq!(request.clone().auth(&key).send().await.status, 200, "{key} {permission}");
+            // What can be done only once is not tried again.
+            if permission == "rak_customer_write" {
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,35 @@ async fn events_are_filtered_and_paged() {
 }
 
 #[tokio::test]
+async fn several_types_can_be_asked_for_and_no_nonsense() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let id = create(&sandbox, &[]).send().await.id();
+    assert!(sandbox.edit_email(&id, "new@example.com") && sandbox.delete_customer(&id));
+    let list = |query: &[(&str, &str)]| get(&sandbox, "/v1/events").query(query);
+    for (query, count) in [
+        (vec![("types[]", "customer.created"), ("types[]", "customer.updated")], 2),
+        (vec![("types[0]", "customer.deleted")], 1),
+        (vec![("types[]", "charge.*"), ("types[]", "customer.*")], 3),
+        (vec![("delivery_success", "true")], 3),
+        (vec![("delivery_success", "false")], 0),
+        (vec![("expand[]", "data.data")], 3),
+    ] {
+        assert_eq!(list(&query).send().await.ids().len(), count, "{query:?}");
+    }
+    let many = vec![("types[]", "customer.created"); 21];
+    for (query, param) in [
+        (vec![("type", "customer.created"), ("types[]", "customer.updated")], "type"),
+        (vec![("delivery_success", "maybe")], "delivery_success"),
+        (vec![("kind", "customer.created")], "kind"),
+        (many, "types"),
+    ] {
+        let answer = list(&query).send().await;
+        let error = answer.json()["error"].clone();
+        assert_eq!((answer.status, error["param"].as_str()), (400, Some(param)), "{query:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connected_accounts_events_name_it_to_its_platform() {
     let sandbox = Sandbox::start().await.unwrap();
     create(&sandbox, &[]).account("acct_shop").send().await.id();

@@ -8,15 +8,25 @@
 mod binary;
 mod chaos;
 mod client;
+mod conformance;
 mod control;
 mod customers;
 mod errors;
 mod events;
 mod faults;
 mod idempotency;
+mod limits;
 mod lists;
+mod openapi;
+mod outages;
+mod readme;
+mod receiver;
+mod sdk;
 mod search;
+mod start;
 mod state_file;
+mod updates;
+mod webhooks;
 
 /// A test may share it between its threads.
 #[test]

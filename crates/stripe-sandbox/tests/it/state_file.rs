@@ -9,7 +9,7 @@ use std::time::Duration;
 use stripe_sandbox::{Config, Fault, Rule, Sandbox, When};
 use tempfile::TempDir;
 
-use crate::client::{create, delete, get};
+use crate::client::{create, delete, get, post, until};
 
 fn file() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -77,6 +77,49 @@ async fn everything_answered_is_there_again() {
         create(&sandbox, &fields).key("k1").send().await.header("idempotent-replayed"),
         None
     );
+}
+
+#[tokio::test]
+async fn webhooks_that_wait_are_there_again() {
+    let (_dir, path) = file();
+    let sandbox = open(&path).await;
+    let receiver = crate::receiver::Receiver::start().await;
+    let form = [("url", receiver.url.as_str()), ("enabled_events[]", "customer.created")];
+    let endpoint = post(&sandbox, "/v1/webhook_endpoints", &form).key("hook").send().await;
+    create(&sandbox, &[]).send().await.id();
+    receiver.take(1).await;
+    // The first was delivered; of the others the one was tried and the other was not.
+    until(async || sandbox.counters().webhooks_delivered == 1).await;
+    receiver.answer(500);
+    let tried = create(&sandbox, &[]).send().await.id();
+    receiver.take(1).await;
+    until(async || sandbox.counters().webhooks_failed == 1).await;
+    receiver.answer(200);
+    sandbox.hold_webhooks(true);
+    let waiting = create(&sandbox, &[]).send().await.id();
+    let updated = post(&sandbox, &format!("/v1/customers/{waiting}"), &[("name", "x")]).key("u");
+    let updated = updated.send().await;
+    let look = async |sandbox: &Sandbox| {
+        let webhooks = crate::client::request(&sandbox.url(), "GET", "/_sandbox/webhooks");
+        webhooks.send().await.json()["deliveries"].clone()
+    };
+    let deliveries = look(&sandbox).await;
+    assert_eq!(deliveries.as_array().unwrap().len(), 2);
+    drop(sandbox);
+
+    let sandbox = open(&path).await;
+    let got = &receiver.take(1).await[0].event();
+    assert_eq!(got["data"]["object"]["id"], waiting.as_str());
+    until(async || look(&sandbox).await.as_array().unwrap().len() == 1).await;
+    assert_eq!(look(&sandbox).await[0], deliveries[0], "tried, and to be tried again");
+    sandbox.advance(Duration::from_secs(301));
+    assert_eq!(receiver.take(1).await[0].event()["data"]["object"]["id"], tried.as_str());
+    // Its secret is still the same, and so is what was answered.
+    let again = post(&sandbox, "/v1/webhook_endpoints", &form).key("hook").send().await;
+    assert_eq!((again.header("idempotent-replayed"), &again.body), (Some("true"), &endpoint.body));
+    let path = format!("/v1/customers/{waiting}");
+    let again = post(&sandbox, &path, &[("name", "x")]).key("u").send().await;
+    assert_eq!((again.header("idempotent-replayed"), &again.body), (Some("true"), &updated.body));
 }
 
 #[tokio::test]

@@ -1,0 +1,120 @@
+//! Faults by rule: which requests a fault is meant for.
+
+use serde::Serialize;
+
+use crate::arsenal::Target;
+use crate::fault::Fault;
+
+/// A fault, and the requests it is meant for.
+///
+/// Rules are tried in the order they were armed, and one fault strikes a request at most. A rule
+/// counts every request that it matches, also one that another rule struck.
+///
+/// ```
+/// use stripe_sandbox::{Fault, Rule};
+///
+/// let rule = Rule::new(Fault::AnswerLost).method("POST").path("/v1/customers").times(3);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[must_use]
+pub struct Rule {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path_prefix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idempotency_key_contains: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nth: Option<u64>,
+    pub(crate) times: u64,
+    pub(crate) fault: Fault,
+}
+
+impl Rule {
+    /// Strikes the next request to the Stripe API, whichever it is, once.
+    pub fn new(fault: Fault) -> Rule {
+        Rule {
+            method: None,
+            path_prefix: None,
+            tenant: None,
+            idempotency_key_contains: None,
+            nth: None,
+            times: 1,
+            fault,
+        }
+    }
+
+    /// Only requests of this method.
+    pub fn method(mut self, method: &str) -> Rule {
+        self.method = Some(method.to_ascii_uppercase());
+        self
+    }
+
+    /// Only requests whose path begins so.
+    pub fn path(mut self, prefix: &str) -> Rule {
+        self.path_prefix = Some(prefix.to_owned());
+        self
+    }
+
+    /// Only requests whose parameters have this `metadata[tenantId]`.
+    pub fn tenant(mut self, tenant: &str) -> Rule {
+        self.tenant = Some(tenant.to_owned());
+        self
+    }
+
+    /// Only requests whose idempotency key contains this.
+    pub fn key_contains(mut self, part: &str) -> Rule {
+        self.idempotency_key_contains = Some(part.to_owned());
+        self
+    }
+
+    /// Only the so-many-th matching request, counted from 1; [`Rule::times`] then means nothing.
+    pub fn nth(mut self, nth: u64) -> Rule {
+        self.nth = Some(nth);
+        self
+    }
+
+    /// So many matching requests instead of one.
+    pub fn times(mut self, times: u64) -> Rule {
+        self.times = times;
+        self
+    }
+
+    /// Every matching request.
+    pub fn always(self) -> Rule {
+        self.times(u64::MAX)
+    }
+}
+
+impl Rule {
+    /// Whether a request is one of those it is meant for.
+    pub(crate) fn matches(&self, target: Target<'_>) -> bool {
+        let Rule { method, path_prefix, tenant, idempotency_key_contains: part, .. } = self;
+        method.as_ref().is_none_or(|method| method == target.method)
+            && path_prefix.as_ref().is_none_or(|prefix| target.path.starts_with(prefix.as_str()))
+            && tenant.as_ref().is_none_or(|tenant| target.tenant == Some(tenant))
+            && part.as_ref().is_none_or(|part| target.key.is_some_and(|key| key.contains(part)))
+    }
+
+    /// Which requests it is for, in words.
+    pub(crate) fn selection(&self) -> String {
+        let Rule { method, path_prefix, tenant, idempotency_key_contains: part, .. } = self;
+        let parts = [("", method), ("", path_prefix), ("tenant ", tenant), ("key with ", part)];
+        let parts =
+            parts.into_iter().filter_map(|(what, text)| Some(format!("{what}{}", text.as_ref()?)));
+        let parts: Vec<String> = parts.collect();
+        if parts.is_empty() { "any".to_owned() } else { parts.join(", ") }
+    }
+
+    /// How many of them, in words.
+    pub(crate) fn frequency(&self) -> String {
+        match (self.nth, self.times) {
+            (Some(nth), _) => format!("only number {nth}"),
+            (None, u64::MAX) => "always".to_owned(),
+            (None, 1) => "once".to_owned(),
+            (None, times) => format!("{times} times"),
+        }
+    }
+}

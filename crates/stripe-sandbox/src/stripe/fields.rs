@@ -1,0 +1,291 @@
+//! The parameters that Stripe documents for a Customer, and what each may be.
+//!
+//! As strict as Stripe and no more so: what it was seen to refuse is refused in its words, and what
+//! names an object that the sandbox has not (a payment method, a test clock) only has to look like one.
+
+use super::error::ApiError;
+use crate::form::{Form, inside};
+
+/// What a parameter may be.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// At most so many characters.
+    Text(usize),
+    Email,
+    Integer,
+    Flag,
+    OneOf(&'static [&'static str]),
+    /// The id of something, by its name and its ids' prefixes.
+    Id(&'static str, &'static [&'static str]),
+    InvoicePrefix,
+    /// Two letters.
+    Country,
+    /// An object or a list, which an empty value unsets.
+    Whole,
+}
+
+/// Whether one only makes sense at a create, or at an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Create,
+    Update,
+}
+
+use Kind::{Country, Email, Flag, Id, Integer, InvoicePrefix, OneOf, Text, Whole};
+
+const BOTH: Option<When> = None;
+const CREATE: Option<When> = Some(When::Create);
+const UPDATE: Option<When> = Some(When::Update);
+
+const RECONCILIATION: &[&str] = &["automatic", "manual", "merchant_default"];
+const TAX_DISPLAY: &[&str] = &["exclude_tax", "include_inclusive_tax"];
+const LOCATION: &[&str] = &["auto", "deferred", "immediately"];
+const EXEMPT: &[&str] = &["exempt", "none", "reverse"];
+const SOURCES: &[&str] = &["tok_", "src_", "card_", "ba_", "btok_", "pm_"];
+
+/// `#` stands for a place in a list.
+const FIELDS: [(&str, Kind, Option<When>); 46] = [
+    ("address", Whole, BOTH),
+    ("address[city]", Text(5000), BOTH),
+    ("address[country]", Country, BOTH),
+    ("address[line1]", Text(5000), BOTH),
+    ("address[line2]", Text(5000), BOTH),
+    ("address[postal_code]", Text(5000), BOTH),
+    ("address[state]", Text(5000), BOTH),
+    ("balance", Integer, BOTH),
+    ("business_name", Text(150), BOTH),
+    ("cash_balance[settings][reconciliation_mode]", OneOf(RECONCILIATION), BOTH),
+    ("default_source", Id("source", SOURCES), UPDATE),
+    ("description", Text(5000), BOTH),
+    ("email", Email, BOTH),
+    ("individual_name", Text(150), BOTH),
+    ("invoice_prefix", InvoicePrefix, BOTH),
+    ("invoice_settings[custom_fields]", Whole, BOTH),
+    ("invoice_settings[custom_fields][#][name]", Text(40), BOTH),
+    ("invoice_settings[custom_fields][#][value]", Text(140), BOTH),
+    (
+        "invoice_settings[default_payment_method]",
+        Id("PaymentMethod", &["pm_", "card_", "src_"]),
+        BOTH,
+    ),
+    ("invoice_settings[footer]", Text(5000), BOTH),
+    ("invoice_settings[rendering_options]", Whole, BOTH),
+    ("invoice_settings[rendering_options][amount_tax_display]", OneOf(TAX_DISPLAY), BOTH),
+    (
+        "invoice_settings[rendering_options][template]",
+        Id("invoice rendering template", &["inrtem_"]),
+        BOTH,
+    ),
+    ("name", Text(256), BOTH),
+    ("next_invoice_sequence", Integer, BOTH),
+    ("payment_method", Id("PaymentMethod", &["pm_", "card_", "src_"]), CREATE),
+    ("phone", Text(20), BOTH),
+    ("preferred_locales", Whole, BOTH),
+    ("preferred_locales[#]", Text(5000), BOTH),
+    ("shipping", Whole, BOTH),
+    ("shipping[address][city]", Text(5000), BOTH),
+    ("shipping[address][country]", Country, BOTH),
+    ("shipping[address][line1]", Text(5000), BOTH),
+    ("shipping[address][line2]", Text(5000), BOTH),
+    ("shipping[address][postal_code]", Text(5000), BOTH),
+    ("shipping[address][state]", Text(5000), BOTH),
+    ("shipping[name]", Text(5000), BOTH),
+    ("shipping[phone]", Text(20), BOTH),
+    ("source", Id("token", SOURCES), BOTH),
+    ("tax[ip_address]", Text(5000), BOTH),
+    ("tax[validate_location]", OneOf(LOCATION), BOTH),
+    ("tax_exempt", OneOf(EXEMPT), BOTH),
+    ("tax_id_data[#][type]", Text(64), CREATE),
+    ("tax_id_data[#][value]", Text(5000), CREATE),
+    ("test_clock", Id("test clock", &["clock_"]), CREATE),
+    ("validate", Flag, BOTH),
+];
+
+/// What cannot be given without something else.
+const TOGETHER: [(&str, &[&str]); 3] = [
+    ("shipping", &["[name]", "[address]"]),
+    ("tax_id_data", &["[type]", "[value]"]),
+    ("invoice_settings[custom_fields]", &["[name]", "[value]"]),
+];
+
+/// Checks the form of a create or an update.
+pub(super) fn check(form: &Form, when: When) -> Result<(), ApiError> {
+    let known = |name: &str| {
+        let general = general(name);
+        FIELDS
+            .into_iter()
+            .find(|(field, _, only)| *field == general && only.is_none_or(|only| only == when))
+    };
+    let passed = |name: &str| is_metadata(name) || is_expand(name) || known(name).is_some();
+    allow(form, passed)?;
+    for (name, value) in form.iter() {
+        if let Some((_, kind, _)) = known(name) {
+            kind.check(name, value)?;
+        }
+    }
+    together(form)?;
+    metadata(form)
+}
+
+/// Refuses all parameters but these.
+pub(super) fn allow(form: &Form, known: impl Fn(&str) -> bool) -> Result<(), ApiError> {
+    let unknown: Vec<&str> =
+        form.iter().map(|(name, _)| name).filter(|name| !known(name)).collect();
+    if unknown.is_empty() { Ok(()) } else { Err(ApiError::unknown(&unknown)) }
+}
+
+/// Whether a parameter is `expand[…]`, which every request may have.
+pub(super) fn is_expand(name: &str) -> bool {
+    name.strip_prefix("expand").is_some_and(|rest| rest.is_empty() || inside(rest).is_some())
+}
+
+pub(super) fn is_metadata(name: &str) -> bool {
+    name.strip_prefix("metadata").is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+}
+
+/// A name with `#` for every place in a list.
+fn general(name: &str) -> String {
+    let mut parts = name.split('[');
+    let mut general = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number = part.strip_suffix(']').is_some_and(|place| place.parse::<u32>().is_ok());
+        general.push('[');
+        general.push_str(if number { "#]" } else { part });
+    }
+    general
+}
+
+impl Kind {
+    fn check(self, name: &str, value: &str) -> Result<(), ApiError> {
+        let fail =
+            |good: bool, error: &dyn Fn() -> ApiError| if good { Ok(()) } else { Err(error()) };
+        if let Integer = self {
+            let wrong = || ApiError::integer(name, format!("Invalid integer: {value}"));
+            return fail(value.parse::<i64>().is_ok(), &wrong);
+        }
+        // An empty value unsets a field, whatever it is.
+        if value.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Text(longest) => fail(value.chars().count() <= longest, &|| {
+                let value = short(value);
+                let message =
+                    format!("Invalid string: {value}; must be at most {longest} characters");
+                ApiError::invalid(name, message)
+            }),
+            Email => fail(is_email(value), &|| ApiError::email(value)),
+            Flag => fail(["true", "false"].contains(&value), &|| {
+                ApiError::invalid(name, format!("Invalid boolean: {value}"))
+            }),
+            OneOf(values) => fail(values.contains(&value), &|| {
+                let message = format!("Invalid {name}: must be one of {}", values.join(", "));
+                ApiError::invalid(name, message)
+            }),
+            Id(what, prefixes) => {
+                let named = prefixes.iter().any(|prefix| value.starts_with(prefix));
+                fail(named, &|| ApiError::no_such(what, value, name))
+            }
+            InvoicePrefix => {
+                let letters = value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+                fail(letters && (3..=12).contains(&value.len()), &|| {
+                    let message = "Invoice prefix must be 3 to 12 uppercase letters or numbers.";
+                    ApiError::invalid(name, message.to_owned())
+                })
+            }
+            Country => {
+                let letters = value.bytes().all(|byte| byte.is_ascii_alphabetic());
+                fail(letters && value.len() == 2, &|| {
+                    let message = format!(
+                        "Country '{value}' is unknown. Try using a 2-character alphanumeric \
+                         country code instead, such as 'US', 'EG', or 'GB'. A full list of country \
+                         codes is available at https://stripe.com/global"
+                    );
+                    ApiError::invalid(name, message).code("country_code_invalid")
+                })
+            }
+            Whole => Err(ApiError::invalid(name, "Invalid object".to_owned())),
+            Integer => Ok(()),
+        }
+    }
+}
+
+/// A hash of a list has to be whole.
+fn together(form: &Form) -> Result<(), ApiError> {
+    for (outer, parts) in TOGETHER {
+        let elements: Vec<String> = if outer == "shipping" {
+            form.below(outer).next().map(|_| outer.to_owned()).into_iter().collect()
+        } else {
+            let place = |rest: &str| Some(format!("{outer}{}", rest.get(..=rest.find(']')?)?));
+            form.below(outer).filter_map(|(rest, _)| place(rest)).collect()
+        };
+        for element in elements {
+            for part in parts {
+                let name = format!("{element}{part}");
+                if form.get(&name).is_none() && form.below(&name).next().is_none() {
+                    return Err(ApiError::missing(&name));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The grammar that Stripe has been seen to enforce; what it lets pass is no business of ours.
+fn is_email(email: &str) -> bool {
+    let Some((local, domain)) = email.split_once('@') else {
+        return false;
+    };
+    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '＠';
+    email.chars().count() <= 512
+        && !email.contains(odd)
+        && !local.is_empty()
+        && !domain.contains('@')
+        && domain.contains('.')
+        && domain.split('.').all(|label| !label.is_empty())
+}
+
+/// Checks the metadata of a form by itself; [`most_metadata`] counts what it comes to.
+pub(super) fn metadata(form: &Form) -> Result<(), ApiError> {
+    if form.get("metadata").is_some_and(|text| !text.is_empty()) {
+        return Err(ApiError::invalid("metadata", "Invalid object".to_owned()));
+    }
+    for (rest, value) in form.below("metadata") {
+        let name = &format!("metadata{rest}");
+        let key = inside(rest).filter(|key| !key.is_empty() && !key.contains(['[', ']']));
+        let Some(key) = key else {
+            let message = "Metadata keys cannot be empty or contain square brackets.";
+            return Err(ApiError::invalid(name, message.to_owned()));
+        };
+        let too_long = |what: &str, text: &str, most: usize| {
+            let length = text.chars().count();
+            let message = format!(
+                "Metadata {what}s can have up to {most} characters, but you passed in a {what} that is \
+                 {length} characters. Invalid {what}: {text}"
+            );
+            if length > most { Err(ApiError::invalid(name, message)) } else { Ok(()) }
+        };
+        too_long("key", key, 40)?;
+        too_long("value", value, 500)?;
+    }
+    Ok(())
+}
+
+/// Refuses more metadata keys than Stripe keeps.
+pub(super) fn most_metadata(count: usize) -> Result<(), ApiError> {
+    if count <= 50 {
+        return Ok(());
+    }
+    let message = format!("Metadata can have up to 50 keys, but you passed in {count}.");
+    Err(ApiError::invalid("metadata", message))
+}
+
+/// A long text's beginning and end.
+fn short(text: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= 20 {
+        return text.to_owned();
+    }
+    let part = |letters: &[char]| letters.iter().collect::<String>();
+    format!("{}...{}", part(&letters[..10]), part(&letters[letters.len() - 10..]))
+}

@@ -1,0 +1,175 @@
+//! `/v1/webhook_endpoints`: who is to be told of events. The telling itself is done elsewhere.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::API_VERSION;
+use super::customer::DeletedObject;
+use super::error::ApiError;
+use super::fields::{self, is_expand, is_metadata};
+use super::job::{Done, Job};
+use super::list::{self, Source, Wanted};
+use super::post;
+use super::request::is_version;
+use crate::form::Form;
+use crate::state::book::Book;
+use crate::state::hooks::Endpoint;
+use crate::state::mutation::Deed;
+
+/// A test account has so many endpoints at most.
+const MOST: usize = 16;
+
+/// A webhook endpoint, field by field in Stripe's order.
+#[derive(Debug, Serialize)]
+pub(super) struct EndpointObject<'a> {
+    id: String,
+    object: &'static str,
+    api_version: Option<&'a str>,
+    application: (),
+    created: i64,
+    description: Option<&'a str>,
+    enabled_events: Vec<&'a str>,
+    livemode: bool,
+    metadata: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    status: &'static str,
+    url: &'a str,
+}
+
+/// An endpoint as Stripe shows it; its secret only to whoever creates it.
+pub(super) fn object<'a>(
+    book: &Book,
+    at: u32,
+    endpoint: &'a Endpoint,
+    livemode: bool,
+    new: bool,
+) -> EndpointObject<'a> {
+    let Endpoint { created_ms, details, .. } = endpoint;
+    EndpointObject {
+        id: book.endpoint_id(at),
+        object: "webhook_endpoint",
+        api_version: details.get("api_version"),
+        application: (),
+        created: created_ms.div_euclid(1000),
+        description: details.get("description"),
+        enabled_events: details.list("enabled_events"),
+        livemode,
+        metadata: details.metadata(),
+        secret: new.then(|| book.secret(at)),
+        status: if endpoint.is_enabled() { "enabled" } else { "disabled" },
+        url: details.get("url").unwrap_or_default(),
+    }
+}
+
+/// Creates an endpoint.
+pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
+    post::once(job, |state| {
+        let form = &job.request.form;
+        check(form, &["url", "api_version", "connect", "description"])?;
+        for name in ["enabled_events", "url"] {
+            if form.get(name).is_none() && form.below(name).next().is_none() {
+                return Err(ApiError::missing(name));
+            }
+        }
+        if form.get("api_version").is_some_and(|version| !is_version(version)) {
+            let message = format!(
+                "Invalid Stripe API version: {}",
+                form.get("api_version").unwrap_or_default()
+            );
+            return Err(ApiError::invalid("api_version", message));
+        }
+        let live =
+            state.book(&job.caller.scope).endpoints.iter().filter(|endpoint| !endpoint.deleted);
+        if live.count() >= MOST {
+            let message = format!("You have reached the maximum of {MOST} webhook endpoints.");
+            return Err(ApiError::invalid("url", message));
+        }
+        Ok(Deed::EndpointCreated { form: form.clone() })
+    })
+}
+
+/// Changes an endpoint.
+pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    post::once(job, |state| {
+        check(&job.request.form, &["url", "disabled", "description"])?;
+        let endpoint = find(state.book(&job.caller.scope), id)?;
+        Ok(Deed::EndpointUpdated { endpoint, form: job.request.form.clone() })
+    })
+}
+
+/// Retrieves an endpoint.
+pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, is_expand)?;
+    let mut state = job.world.state();
+    let book = state.book(&job.caller.scope);
+    let at = find(book, id)?;
+    Ok(Done::ok(&object(book, at, &book.endpoints[at as usize], job.caller.scope.livemode, false)))
+}
+
+/// Deletes an endpoint, and with it what was on its way there.
+pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
+    fields::allow(&job.request.form, |_| false)?;
+    let stub = DeletedObject { id: id.to_owned(), object: "webhook_endpoint", deleted: true };
+    post::delete(job, &stub, |state| {
+        let endpoint = find(state.book(&job.caller.scope), id)?;
+        Ok(Deed::EndpointDeleted { endpoint })
+    })
+}
+
+/// Lists endpoints, newest first.
+pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
+    let created = |name: &str| name.starts_with("created");
+    fields::allow(&job.request.form, |name| Wanted::knows(name) && !created(name))?;
+    let wanted = Wanted::read(&job.request.form)?;
+    let mut state = job.world.state();
+    let book = state.book(&job.caller.scope);
+    let at = wanted.at("webhook endpoint", |id| book.endpoint(id))?;
+    let all = Source::Stretch(0..book.endpoints.len() as u32);
+    let keep = |at: u32| !book.endpoints[at as usize].deleted;
+    let (positions, more) = list::page(all, at, wanted.limit, keep);
+    let livemode = job.caller.scope.livemode;
+    let objects = positions
+        .iter()
+        .map(|at| object(book, *at, &book.endpoints[*at as usize], livemode, false));
+    Ok(Done::ok(&list::object("/v1/webhook_endpoints", objects.collect(), more)))
+}
+
+fn find(book: &Book, id: &str) -> Result<u32, ApiError> {
+    let live = |at: &u32| !book.endpoints[*at as usize].deleted;
+    let found = book.endpoint(id).filter(live);
+    found.ok_or_else(|| ApiError::no_such("webhook endpoint", id, "id"))
+}
+
+fn check(form: &Form, own: &[&str]) -> Result<(), ApiError> {
+    let listed = |name: &str| name == "enabled_events" || name.starts_with("enabled_events[");
+    fields::allow(form, |name| {
+        own.contains(&name) || listed(name) || is_metadata(name) || is_expand(name)
+    })?;
+    fields::metadata(form)?;
+    for name in ["connect", "disabled"] {
+        list::flag(form, name)?;
+    }
+    if let Some(url) = form.get("url") {
+        let host = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+        if host.is_none_or(|host| host.is_empty() || host.starts_with(['/', ':'])) {
+            let message = "Invalid URL: An explicit scheme (such as https) must be provided.";
+            return Err(ApiError::invalid("url", message.to_owned()).code("url_invalid"));
+        }
+    }
+    for (rest, event) in form.below("enabled_events") {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+        if event != "*" && (event.is_empty() || !event.contains('.') || !event.chars().all(good)) {
+            let name = format!("enabled_events{rest}");
+            let message = format!("Invalid {name}: must be the name of an event, or *");
+            return Err(ApiError::invalid(&name, message));
+        }
+    }
+    Ok(())
+}
+
+/// The version that an endpoint's events are made in.
+pub(crate) fn version(endpoint: &Endpoint) -> &str {
+    endpoint.details.get("api_version").unwrap_or(API_VERSION)
+}
