@@ -24,11 +24,11 @@ for manager in apt-get dnf apk brew; do
         echo "installing ${packages[*]}" >&2
         case $manager in
         apt-get)
-            "${may[@]}" apt-get update -q >&2
-            "${may[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy "${packages[@]}" >&2
+            ${may[@]+"${may[@]}"} apt-get update -q >&2
+            ${may[@]+"${may[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -qy "${packages[@]}" >&2
             ;;
-        dnf) "${may[@]}" dnf install -qy "${packages[@]}" >&2 ;;
-        apk) "${may[@]}" apk add -q "${packages[@]}" >&2 ;;
+        dnf) ${may[@]+"${may[@]}"} dnf install -qy "${packages[@]}" >&2 ;;
+        apk) ${may[@]+"${may[@]}"} apk add -q "${packages[@]}" >&2 ;;
         brew) brew install -q "${packages[@]}" >&2 ;;
         esac
         exit 0

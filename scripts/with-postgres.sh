@@ -64,7 +64,7 @@ finish() {
     for pidfile in "$dir"/*/postmaster.pid; do
         [ -e "$pidfile" ] || continue
         kill -CONT "$(head -n 1 "$pidfile")" 2>/dev/null || true
-        "${as[@]}" "$bin/pg_ctl" stop -D "$(dirname "$pidfile")" -m immediate -t 10 >/dev/null 2>&1 || true
+        ${as[@]+"${as[@]}"} "$bin/pg_ctl" stop -D "$(dirname "$pidfile")" -m immediate -t 10 >/dev/null 2>&1 || true
     done
     rm -rf "$dir"
 }
@@ -73,7 +73,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 # What a crash of the machine would lose is not what is tested, so nothing waits for its disk.
-"${as[@]}" "$bin/initdb" -D "$dir/main" -U postgres -E UTF8 --locale=C --no-sync \
+${as[@]+"${as[@]}"} "$bin/initdb" -D "$dir/main" -U postgres -E UTF8 --locale=C --no-sync \
     --auth-local=trust --auth-host=reject >"$dir/log" 2>&1 || { cat "$dir/log" >&2; complain 'initdb failed'; }
 cat >>"$dir/main/postgresql.conf" <<CONF
 listen_addresses = ''
@@ -82,7 +82,7 @@ max_connections = 200
 fsync = off
 full_page_writes = off
 CONF
-"${as[@]}" "$bin/pg_ctl" start -D "$dir/main" -l "$dir/main.log" -w -t 60 >/dev/null ||
+${as[@]+"${as[@]}"} "$bin/pg_ctl" start -D "$dir/main" -l "$dir/main.log" -w -t 60 >/dev/null ||
     { cat "$dir/main.log" >&2; complain 'PostgreSQL does not start'; }
 
 export TEST_POSTGRES_URL="postgres://postgres@/postgres?host=$dir"
