@@ -144,12 +144,12 @@ impl Billing {
         deadline: Duration,
     ) -> Result<Provisioned, Error> {
         let inner = &self.inner;
-        if let Some(customer) = inner.store.bound(tenant).await? {
+        let waiting = inner.waiting(deadline);
+        if let Some(customer) = inner.in_time(waiting, inner.store.bound(tenant)).await? {
             return Ok(existing(tenant.clone(), customer));
         }
-        let waiting = inner.waiting(deadline);
         loop {
-            let seen = inner.see(tenant, None).await?;
+            let seen = inner.in_time(waiting, inner.see(tenant, None)).await?;
             if let Some(customer) = seen.view.bound {
                 return Ok(existing(seen.view.tenant, customer));
             }

@@ -1,12 +1,14 @@
 //! What every piece of work needs of the ports: who we are, patience, and a view with its time.
 
-use std::time::Duration;
+use std::{future::Future, pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
 
 use crate::{
     answer::{self, Reading},
     billing::Inner,
     driver::{Seen, Waiting},
-    error::{Error, OperatorError},
+    error::{Error, OperatorError, later},
     ids::{AccountId, CustomerId, TenantId},
     ports::StoreError,
     provisioning::Site,
@@ -65,6 +67,18 @@ impl Inner {
 
     pub(crate) async fn until(&self, waiting: Waiting) {
         self.clock.sleep(waiting.until.saturating_sub(self.clock.uptime())).await;
+    }
+
+    /// A read that a caller waits for, but not beyond their patience.
+    pub(crate) async fn in_time<T>(
+        &self,
+        waiting: Waiting,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Error> {
+        match select(pin!(read), pin!(self.until(waiting))).await {
+            Either::Left((read, _)) => Ok(read?),
+            Either::Right(_) => Err(later("the database takes long to answer", false)),
+        }
     }
 
     pub(crate) async fn see(

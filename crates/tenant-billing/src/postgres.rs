@@ -36,7 +36,7 @@ use tenant_billing_core::{
 };
 
 use self::{
-    connection::{Lease, in_time},
+    connection::{LONGEST_CALL, LONGEST_MIGRATION, Lease, in_time},
     layout::{Key, Layout, Tenants},
     lookups::{Found, Lookups},
     statement::Names,
@@ -135,7 +135,7 @@ impl PostgresStore {
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let done = in_time(&*self.clock, work).await;
+        let done = in_time(&*self.clock, LONGEST_CALL, work).await;
         match &done {
             Ok(_) | Err(StoreError::Invalid(_)) => {}
             Err(StoreError::Unavailable(_)) => {
@@ -208,10 +208,13 @@ impl Store for PostgresStore {
             Some(target) => connection::pool(target, 1)?,
             None => self.pool.clone(),
         };
-        let lease = Lease::of(&pool).await?;
-        schema::migrate(&lease, &self.tenants, installation).await?;
-        lease.give_back();
-        Ok(())
+        in_time(&*self.clock, LONGEST_MIGRATION, async {
+            let lease = Lease::of(&pool).await?;
+            schema::migrate(&lease, &self.tenants, installation).await?;
+            lease.give_back();
+            Ok(())
+        })
+        .await
     }
 
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {

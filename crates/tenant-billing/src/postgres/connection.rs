@@ -19,7 +19,9 @@ use super::{
 /// How long a caller waits for a connection of the pool, and for one that is being made.
 const POOL_WAIT: Duration = Duration::from_secs(5);
 /// How long a call to the store takes at the most. The server gives up its own part before.
-const LONGEST_CALL: Duration = Duration::from_secs(12);
+pub(super) const LONGEST_CALL: Duration = Duration::from_secs(12);
+/// The same for a migration.
+pub(super) const LONGEST_MIGRATION: Duration = Duration::from_secs(90);
 
 /// The server's own limits, so that nothing is done long after its caller has given up, and a paused
 /// process holds no lock. And where somebody has told the server to forget what it committed, not this.
@@ -100,12 +102,13 @@ impl Drop for Lease {
     }
 }
 
-/// Does `work` unless it takes too long; then nobody knows whether it was done.
+/// Does `work` unless it takes longer than that; then nobody knows whether it was done.
 pub(super) async fn in_time<T>(
     clock: &dyn Clock,
+    longest: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    match select(pin!(work), clock.sleep(LONGEST_CALL)).await {
+    match select(pin!(work), clock.sleep(longest)).await {
         Either::Left((done, _)) => done,
         Either::Right(_) => Err(StoreError::Unavailable("PostgreSQL does not answer".into())),
     }

@@ -73,11 +73,10 @@ impl Process {
 
     /// Calls until it works out. Every error on the way must allow that.
     async fn insist(&self, tenant: &TenantId) -> String {
-        let details = CustomerDetails::new(Email::parse("owner@example.com").unwrap());
         let clock = SystemClock::shared();
         for _ in 0..500 {
-            let call = self.billing.get_or_create(tenant, &details, Duration::from_secs(5));
-            match call.await {
+            let patience = Duration::from_secs(5);
+            match self.billing.get_or_create(tenant, &details(), patience).await {
                 Ok(found) => return found.customer.as_str().to_owned(),
                 Err(error) => assert_retryable(&error),
             }
@@ -97,6 +96,10 @@ impl Process {
             assert_eq!(bound, customer.id);
         }
     }
+}
+
+fn details() -> CustomerDetails {
+    CustomerDetails::new(Email::parse("owner@example.com").unwrap())
 }
 
 fn assert_retryable(error: &Error) {
@@ -166,6 +169,12 @@ async fn a_server_that_does_not_answer() {
     for tenant in [bound, unbound] {
         assert_retryable(&process.billing.lookup(tenant).await.unwrap_err());
     }
+    // A caller's own patience counts, whatever the store's is.
+    let patience = SystemClock::shared();
+    let call = process.billing.get_or_create(bound, &details(), Duration::from_millis(50)).await;
+    let error = call.unwrap_err();
+    assert_retryable(&error);
+    assert!(patience.uptime() < Duration::from_millis(500), "{error}");
     let (one, other) = tokio::join!(process.insist(bound), async {
         SystemClock::shared().sleep(Duration::from_millis(300)).await;
         proxy.set(Mood::Fair);
@@ -260,9 +269,8 @@ async fn behind_a_pooler(process: Process, database: &Database) {
         for tenant in tenants.iter().cycle().take(400) {
             let (process, tenant) = (Arc::clone(&process), tenant.clone());
             calls.spawn(async move {
-                let details = CustomerDetails::new(Email::parse("owner@example.com").unwrap());
                 let patience = Duration::from_secs(10);
-                process.billing.get_or_create(&tenant, &details, patience).await.unwrap()
+                process.billing.get_or_create(&tenant, &details(), patience).await.unwrap()
             });
         }
         let answers = calls.join_all().await;
