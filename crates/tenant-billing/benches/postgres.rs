@@ -77,24 +77,25 @@ async fn warm(url: &str, client: &Client) {
     let ids: Arc<Vec<String>> =
         Arc::new(ids.iter().map(|row| row.get::<_, uuid::Uuid>(0).to_string()).collect());
     let clock = SystemClock::shared();
-    let store = Arc::new(PostgresStore::open(url, clock.clone()).expect("a database"));
-    let billing = Billing::new(store, Arc::new(FakeStripe::new()), clock);
+    let billing = |parameter: &str| {
+        let store = PostgresStore::open(&format!("{url}{parameter}"), clock.clone());
+        let store = Arc::new(store.expect("a database"));
+        Billing::new(store, Arc::new(FakeStripe::new()), clock.clone())
+    };
+    let plain = billing("");
+    let prepared = billing("&prepared_statements=true");
 
-    println!("{TENANTS} bound tenants, a pool of 4 connections:");
+    println!("{TENANTS} bound tenants, a pool of 4 connections, lookups a second:");
+    println!("  callers   pgbench -M prepared   get_or_create…     with prepared_statements=true");
     for callers in [1, 16, 64] {
-        let (mut theirs, mut ours) = (0.0, 0.0);
+        let (mut theirs, mut ours, mut named) = (0.0, 0.0, 0.0);
         for _ in 0..ROUNDS {
-            theirs += pgbench(url, callers);
-            ours += lookups(&billing, &ids, callers).await;
+            theirs += pgbench(url, callers) / f64::from(ROUNDS);
+            ours += lookups(&plain, &ids, callers).await / f64::from(ROUNDS);
+            named += lookups(&prepared, &ids, callers).await / f64::from(ROUNDS);
         }
-        let rounds = f64::from(ROUNDS);
-        println!(
-            "  {callers:>2} callers  pgbench -M prepared {:>8.0}/s   get_or_create_stripe_customer \
-             {:>8.0}/s   {:.2} of pgbench",
-            theirs / rounds,
-            ours / rounds,
-            ours / theirs
-        );
+        let of = |figure: f64| format!("{figure:.0} ({:.2})", figure / theirs);
+        println!("  {callers:>7}   {theirs:>19.0}   {:>15}   {:>26}", of(ours), of(named));
     }
 }
 

@@ -36,10 +36,9 @@ use tenant_billing_core::{
 };
 
 use self::{
-    connection::{LONGEST_CALL, LONGEST_MIGRATION, Lease, in_time},
+    connection::{Connections, LONGEST_CALL, LONGEST_MIGRATION, Lease, in_time},
     layout::{Key, Layout, Tenants},
     lookups::{Found, Lookups},
-    statement::Names,
     url::Target,
 };
 use crate::stored::uuid_of;
@@ -55,14 +54,15 @@ const ATTEMPTS: usize = 10;
 /// [`StoreError::SchemaMissing`] until that was done.
 #[derive(Clone)]
 pub struct PostgresStore {
-    pool: Pool,
+    connections: Connections,
     /// Where a pooler is in the way, the server itself: for migrations.
     direct: Option<Arc<Target>>,
     tenants: Tenants,
     clock: Arc<dyn Clock>,
     layout: Arc<Mutex<Option<Arc<Layout>>>>,
     lookups: Arc<Lookups>,
-    names: Names,
+    /// Whether the lookup is prepared by name.
+    prepared: bool,
 }
 
 impl PostgresStore {
@@ -71,22 +71,26 @@ impl PostgresStore {
     ///
     /// Parameters are libpq's; `sslmode` may be anything up to `verify-full`, with `sslrootcert` (a PEM
     /// file, or `system`). Unknown ones are ignored with a warning. Of several hosts it is always the
-    /// primary that is used.
+    /// primary that is used. `prepared_statements=true` makes lookups faster where no pooler is in
+    /// front; behind one, other programs' statements might answer to the same name.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for field `DATABASE_URL`, which never repeats it;
     /// [`StoreError::Unfit`] if the certificates that it asks for cannot be read.
     pub fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let target = Target::parse(url, "DATABASE_URL")?;
-        let pool = connection::pool(&target, POOL_SIZE)?;
-        Ok(Self { names: Names::kept(!target.pooled), ..Self::from_pool(pool, clock) })
+        let connections = connection::pool(&target, POOL_SIZE)?;
+        let store = Self::from_pool(connections.pool.clone(), clock);
+        Ok(Self { connections, prepared: target.prepared, ..store })
     }
 
-    /// The database that a host's own pool leads to. Its connections must lead to the primary.
+    /// The database that a host's own pool leads to. Its connections must lead to the primary. (Over TLS,
+    /// a read that takes too long cannot be cancelled on the server, since only the pool knows how.)
     pub fn from_pool(pool: Pool, clock: Arc<dyn Clock>) -> Self {
         let tenants = Tenants::Table(schema::TENANTS.into());
         let (layout, lookups) = (Arc::default(), Arc::default());
-        Self { pool, direct: None, tenants, clock, layout, lookups, names: Names::kept(true) }
+        let connections = Connections { pool, tls: None };
+        Self { connections, direct: None, tenants, clock, layout, lookups, prepared: false }
     }
 
     /// With so many connections at the most (4 unless said). A call that finds them all busy waits 5 s.
@@ -97,7 +101,7 @@ impl PostgresStore {
         if size == 0 {
             return Err(Invalid::new("DATABASE_POOL_SIZE", "is 0").into());
         }
-        self.pool.resize(size);
+        self.connections.pool.resize(size);
         Ok(self)
     }
 
@@ -107,7 +111,6 @@ impl PostgresStore {
     /// As [`PostgresStore::open`], for field `DATABASE_DIRECT_URL`.
     pub fn with_direct_url(mut self, url: &str) -> Result<Self, StoreError> {
         self.direct = Some(Target::parse(url, "DATABASE_DIRECT_URL")?.into());
-        self.names = Names::kept(false);
         Ok(self)
     }
 
@@ -118,6 +121,8 @@ impl PostgresStore {
     /// [`StoreError::Invalid`] for field `TENANTS_TABLE` if it is no name.
     pub fn with_tenants_table(mut self, name: &str) -> Result<Self, StoreError> {
         self.tenants = Tenants::parse(name)?;
+        // A clone that looks elsewhere remembers, and shares, nothing of this one.
+        (self.layout, self.lookups) = (Arc::default(), Arc::default());
         Ok(self)
     }
 
@@ -137,13 +142,14 @@ impl PostgresStore {
     ) -> Result<T, StoreError> {
         let done = in_time(&*self.clock, LONGEST_CALL, work).await;
         match &done {
-            Ok(_) | Err(StoreError::Invalid(_)) => {}
+            Ok(_) | Err(StoreError::Invalid(_)) => return done,
+            // What lies idle in the pool leads to the same server.
             Err(StoreError::Unavailable(_)) => {
-                // What lies idle in the pool leads to the same server.
-                self.pool.retain(|_, _| false);
+                self.connections.pool.retain(|_, _| false);
             }
-            Err(_) => *self.remembered() = None,
+            Err(_) => {}
         }
+        *self.remembered() = None;
         done
     }
 
@@ -153,7 +159,7 @@ impl PostgresStore {
 
     /// A connection to a database whose schema this program may use.
     async fn ready(&self) -> Result<(Lease, Arc<Layout>), StoreError> {
-        let lease = Lease::of(&self.pool).await?;
+        let lease = self.connections.lease().await?;
         let remembered = self.remembered().clone();
         let layout = match remembered {
             Some(layout) => layout,
@@ -187,7 +193,7 @@ impl PostgresStore {
     async fn find(self, keys: Vec<Key>) -> Vec<Found> {
         let read = self.guarded(async {
             let (lease, layout) = self.ready().await?;
-            let found = read::bound(&lease, &layout, &keys, &self.names).await?;
+            let found = read::bound(&lease, &layout, &keys, self.prepared).await?;
             lease.give_back();
             Ok(found)
         });
@@ -204,12 +210,12 @@ impl PostgresStore {
 impl Store for PostgresStore {
     async fn migrate(&self) -> Result<(), StoreError> {
         let installation = uuid_of([self.clock.random(), self.clock.random()]);
-        let pool = match &self.direct {
+        let connections = match &self.direct {
             Some(target) => connection::pool(target, 1)?,
-            None => self.pool.clone(),
+            None => self.connections.clone(),
         };
         in_time(&*self.clock, LONGEST_MIGRATION, async {
-            let lease = Lease::of(&pool).await?;
+            let lease = connections.lease().await?;
             schema::migrate(&lease, &self.tenants, installation).await?;
             lease.give_back();
             Ok(())
@@ -242,7 +248,7 @@ impl Store for PostgresStore {
             let (lease, layout) = self.ready().await?;
             lease.begin().await?;
             let committed = write::apply(&lease, &layout, change).await?;
-            lease.end(committed).await?;
+            let committed = lease.end(&layout, committed).await?;
             lease.give_back();
             Ok(committed)
         })
@@ -255,7 +261,7 @@ impl Store for PostgresStore {
                 let (lease, layout) = self.ready().await?;
                 lease.begin().await?;
                 let recorded = write::record_deletion(&lease, &layout, customer).await?;
-                lease.end(recorded).await?;
+                let recorded = lease.end(&layout, recorded).await?;
                 lease.give_back();
                 Ok(recorded)
             });
@@ -273,7 +279,7 @@ impl Store for PostgresStore {
             if recorded.is_none() {
                 lease.begin().await?;
                 write::record_account(&lease, account).await?;
-                lease.end(Committed::Yes).await?;
+                lease.done().await?;
                 recorded = read::identity(&lease).await?.1;
             }
             lease.give_back();
@@ -294,7 +300,7 @@ impl Store for PostgresStore {
             let only = only.map(|tenant| layout.key.key(tenant)?.tenant()).transpose()?;
             lease.begin().await?;
             let claimed = write::claim(&lease, only.as_ref(), hold, limit).await?;
-            lease.end(Committed::Yes).await?;
+            lease.done().await?;
             lease.give_back();
             Ok(claimed)
         })
@@ -339,7 +345,7 @@ impl Store for PostgresStore {
             let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
             lease.begin().await?;
             let added = write::add_tenants(&lease, &layout, &tenants).await?;
-            lease.end(Committed::Yes).await?;
+            lease.done().await?;
             lease.give_back();
             Ok(added)
         })

@@ -3,15 +3,24 @@
 //! A call that was cancelled, timed out or failed leaves a connection in a state that nobody knows, so
 //! that connection is closed, and the server rolls back what was open on it.
 
-use std::{future::Future, ops::Deref, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    ops::Deref,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::{Either, select};
 use tenant_billing_core::ports::{Clock, Committed, StoreError};
-use tokio_postgres::{Client, Error, Statement, types::Type};
+use tokio::runtime::Handle;
+use tokio_postgres::{Client, Error, NoTls, Statement, types::Type};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     errors::{failed, no_connection},
+    layout::Layout,
     tls,
     url::Target,
 };
@@ -34,10 +43,10 @@ const BEGIN: &str = "
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
 /// A pool of so many connections.
-pub(super) fn pool(target: &Target, size: usize) -> Result<Pool, StoreError> {
+pub(super) fn pool(target: &Target, size: usize) -> Result<Connections, StoreError> {
     let tls = tls::connector(target)?;
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(target.config.clone(), tls, config);
+    let manager = Manager::from_config(target.config.clone(), tls.clone(), config);
     let pool = Pool::builder(manager)
         .max_size(size)
         .wait_timeout(Some(POOL_WAIT))
@@ -46,20 +55,37 @@ pub(super) fn pool(target: &Target, size: usize) -> Result<Pool, StoreError> {
         .recycle_timeout(Some(POOL_WAIT))
         .runtime(Runtime::Tokio1)
         .build();
-    pool.map_err(|error| StoreError::Unfit(error.to_string()))
+    let pool = pool.map_err(|error| StoreError::Unfit(error.to_string()))?;
+    Ok(Connections { pool, tls: Some(tls) })
+}
+
+/// Where connections come from.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pub(super) pool: Pool,
+    /// What makes them secure, unless the pool is the host's and only it knows.
+    pub(super) tls: Option<MakeRustlsConnect>,
+}
+
+impl Connections {
+    pub(super) async fn lease(&self) -> Result<Lease, StoreError> {
+        let object = self.pool.get().await.map_err(no_connection)?;
+        let (object, tls) = (Some(object), self.tls.clone());
+        Ok(Lease { object, in_transaction: AtomicBool::new(false), tls })
+    }
 }
 
 /// A connection on loan.
-pub(super) struct Lease(Option<Object>);
+pub(super) struct Lease {
+    object: Option<Object>,
+    in_transaction: AtomicBool,
+    tls: Option<MakeRustlsConnect>,
+}
 
 impl Lease {
-    pub(super) async fn of(pool: &Pool) -> Result<Self, StoreError> {
-        pool.get().await.map(|object| Self(Some(object))).map_err(no_connection)
-    }
-
     /// To be called when all that was begun on it is over.
     pub(super) fn give_back(mut self) {
-        drop(self.0.take());
+        drop(self.object.take());
     }
 
     /// A statement that this connection remembers by name.
@@ -68,20 +94,35 @@ impl Lease {
     }
 
     fn object(&self) -> &Object {
-        self.0.as_ref().expect("a lease holds its connection until it is given back")
+        self.object.as_ref().expect("a lease holds its connection until it is given back")
     }
 
     pub(super) async fn begin(&self) -> Result<(), StoreError> {
+        self.in_transaction.store(true, Ordering::Relaxed);
         self.batch_execute(BEGIN).await.map_err(failed)
     }
 
-    /// Ends the transaction, as what was done in it deserves.
-    pub(super) async fn end(&self, committed: Committed) -> Result<(), StoreError> {
+    /// Ends the transaction, as what was done in it deserves. What a host has put off until the commit
+    /// (a deferred foreign or unique key) may yet say that somebody was faster.
+    pub(super) async fn end(
+        &self,
+        layout: &Layout,
+        committed: Committed,
+    ) -> Result<Committed, StoreError> {
         let how = match committed {
             Committed::Yes => "COMMIT",
             Committed::Conflict => "ROLLBACK",
         };
-        self.batch_execute(how).await.map_err(failed)
+        match self.batch_execute(how).await {
+            Ok(()) => Ok(committed),
+            Err(error) if layout.is_race(&error) => Ok(Committed::Conflict),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Commits what has no conditions.
+    pub(super) async fn done(&self) -> Result<(), StoreError> {
+        self.batch_execute("COMMIT").await.map_err(failed)
     }
 }
 
@@ -95,10 +136,24 @@ impl Deref for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
-            // Out of the pool, and closed.
-            drop(Object::take(object));
+        let Some(object) = self.object.take() else { return };
+        // A read that nobody waits for any more would go on waiting for a lock, with others after it.
+        // Never a transaction: it has limits of its own, and a COMMIT that waits for a standby would be
+        // cut short, and say that it was done.
+        if !self.in_transaction.load(Ordering::Relaxed)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (cancel, tls) = (object.cancel_token(), self.tls.take());
+            runtime.spawn(async move {
+                // If the server cannot be asked to, it cannot serve either.
+                let _ = match tls {
+                    Some(tls) => cancel.cancel_query(tls).await,
+                    None => cancel.cancel_query(NoTls).await,
+                };
+            });
         }
+        // Out of the pool, and closed.
+        drop(Object::take(object));
     }
 }
 

@@ -35,9 +35,19 @@ fn is_tls(error: &io::Error) -> bool {
 fn said_by_server(said: &DbError) -> StoreError {
     let code = said.code();
     let text = format!("{} ({})", said.message(), code.code());
-    let missing = [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME];
-    if missing.contains(code) || *code == SqlState::UNDEFINED_FUNCTION {
-        return StoreError::SchemaMissing;
+    let missing = [
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::INVALID_SCHEMA_NAME,
+        SqlState::DATATYPE_MISMATCH,
+    ];
+    if missing.contains(code) {
+        // Its name is in the message in every language.
+        return if said.message().contains("tenant_billing") {
+            StoreError::SchemaMissing
+        } else {
+            StoreError::Unavailable(format!("the host's tables have changed: {text}"))
+        };
     }
     if *code == SqlState::UNDEFINED_COLUMN {
         return StoreError::SchemaTooOld;
@@ -50,7 +60,12 @@ fn said_by_server(said: &DbError) -> StoreError {
             "{text}; `tenant-billing migrate --print-grants` lists what this role needs"
         ));
     }
+    let damaged = [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED];
+    if damaged.contains(code) {
+        return StoreError::Corrupt(text);
+    }
     match code.code().get(..2) {
+        _ if *code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => StoreError::Unfit(text),
         // Connections, transactions that lost a race, resources, locks, an administrator's hand, a
         // read-only server, the disk, a bug of the server's.
         Some("08" | "25" | "40" | "53" | "55" | "57" | "58" | "XX") => {
@@ -58,13 +73,6 @@ fn said_by_server(said: &DbError) -> StoreError {
         }
         _ => StoreError::Unfit(text),
     }
-}
-
-/// Whether the host was faster: it bound the Customer elsewhere, or removed the tenant.
-pub(super) fn is_conflict(error: &Error) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::UNIQUE_VIOLATION || *code == SqlState::FOREIGN_KEY_VIOLATION
-    })
 }
 
 pub(super) fn no_connection(error: PoolError) -> StoreError {

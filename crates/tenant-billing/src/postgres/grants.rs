@@ -39,6 +39,13 @@ pub(super) fn statements(layout: &Layout, role: &str) -> String {
     let updated = filled(&["stripe_customer_id", "updated_at"]);
     let read = "SELECT (tenant_id, stripe_customer_id)";
     grant(&format!("{read}, INSERT ({inserted}), UPDATE ({updated})"), &config.name);
+    // What fills the columns that we leave to their defaults.
+    for column in config.columns.iter() {
+        if let Some(sequence) = &column.sequence {
+            grant("USAGE", &format!("SEQUENCE {sequence}"));
+        }
+    }
+    grant("EXECUTE", "FUNCTION tenant_billing.clock()");
     if let Some(tenants) = &layout.tenants {
         grant("SELECT (id)", &tenants.name);
         let _ = writeln!(sql, "-- Only for `tenant-billing tenant add`:");

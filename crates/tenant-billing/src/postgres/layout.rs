@@ -8,7 +8,7 @@ use tenant_billing_core::{
     ids::{Invalid, TenantId},
     ports::StoreError,
 };
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Error, Row, error::SqlState};
 use uuid::Uuid;
 
 use super::{errors::failed, read, statement::Statement};
@@ -116,6 +116,12 @@ pub(super) struct Column {
     pub(super) unique_where_not_null: bool,
     /// How long a text may be, if that is limited.
     pub(super) max_length: Option<i32>,
+    /// Texts of several spellings are equal here.
+    pub(super) folds: bool,
+    /// The sequence that its values come from.
+    pub(super) sequence: Option<String>,
+    /// The names of its unique and foreign keys, which somebody who is faster makes us break.
+    pub(super) keys: Vec<String>,
     /// The table that a foreign key on this column alone leads to, and its name.
     pub(super) references: Option<(u32, String)>,
 }
@@ -141,10 +147,21 @@ impl Table {
         let sql = "
             SELECT c.oid, format('%I.%I', n.nspname, c.relname), a.attname::text,
                    format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL),
-                   a.attnotnull, a.atthasdef OR a.attidentity <> '',
+                   a.attnotnull OR t.typnotnull, a.atthasdef OR t.typdefault IS NOT NULL OR a.attidentity <> '',
                    coalesce(bool_or(u.whole), false), u.key IS NOT NULL,
-                   CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END,
-                   f.confrelid, f.confrelid::regclass::text, format('%I', n.nspname)
+                   CASE WHEN greatest(a.atttypmod, t.typtypmod) > 4
+                        THEN greatest(a.atttypmod, t.typtypmod) - 4 END,
+                   f.confrelid, f.confrelid::regclass::text, format('%I', n.nspname),
+                   row_security_active(c.oid),
+                   EXISTS (SELECT 1 FROM pg_catalog.pg_collation AS l
+                           WHERE l.oid = a.attcollation AND NOT l.collisdeterministic),
+                   pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname),
+                   ARRAY (SELECT x.relname::text FROM pg_catalog.pg_index AS i
+                          JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
+                          WHERE i.indrelid = c.oid AND i.indisunique
+                            AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
+                          UNION ALL SELECT conname::text FROM pg_catalog.pg_constraint
+                          WHERE conrelid = c.oid AND contype = 'f' AND conkey = ARRAY[a.attnum])
             FROM pg_catalog.pg_class AS c
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
@@ -164,12 +181,20 @@ impl Table {
             WHERE c.oid = coalesce(to_regclass($1), to_regclass($2))
               AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
             GROUP BY c.oid, n.nspname, c.relname, a.attnum, a.attname, t.oid, t.typtype,
-                     t.typbasetype, a.attnotnull, a.atthasdef, a.attidentity, a.atttypmod, u.key, f.confrelid
+                     t.typbasetype, a.attnotnull, a.atthasdef, a.attidentity, a.atttypmod, a.attcollation, u.key, f.confrelid,
+                     t.typnotnull, t.typdefault, t.typtypmod
             ORDER BY a.attnum";
         let rows = Statement::new(sql).with(folded).with(exact).rows(client).await?;
         let Some(first) = rows.first() else {
             return Ok(None);
         };
+        if first.try_get(12).map_err(failed)? {
+            // A row that a policy hides would be taken for one that is not there.
+            let name: String = first.try_get(1).map_err(failed)?;
+            return Err(StoreError::Unfit(format!(
+                "row-level security hides rows of {name} from this role; give it BYPASSRLS"
+            )));
+        }
         let columns = rows.iter().map(Column::read).collect::<Result<_, _>>().map_err(failed)?;
         let (oid, name) = (first.try_get(0).map_err(failed)?, first.try_get(1).map_err(failed)?);
         let schema = first.try_get(11).map_err(failed)?;
@@ -214,6 +239,11 @@ impl Table {
 
     fn key_type(&self, name: &str) -> Result<KeyType, StoreError> {
         let column = self.needed(name)?;
+        if column.folds {
+            let table = &self.name;
+            let why = "calls several spellings equal; it must be deterministic";
+            return Err(StoreError::Unfit(format!("the collation of {table}.{name} {why}")));
+        }
         KeyType::of(&column.base_type).ok_or_else(|| {
             let (table, found) = (&self.name, &column.base_type);
             StoreError::Unfit(format!("{table}.{name} is {found}, not uuid, text or a number"))
@@ -231,6 +261,9 @@ impl Column {
             unique: row.try_get(6)?,
             unique_where_not_null: row.try_get(7)?,
             max_length: row.try_get(8)?,
+            folds: row.try_get(13)?,
+            sequence: row.try_get(14)?,
+            keys: row.try_get(15)?,
             references: row.try_get::<_, Option<u32>>(9)?.zip(row.try_get(10)?),
         })
     }
@@ -274,8 +307,28 @@ impl Layout {
                 config.needed("tenant_id")?.base_type,
             )));
         }
+        let references = config.needed("tenant_id")?.references.as_ref();
+        if let Some((oid, other)) = references
+            && tenants.as_ref().is_none_or(|tenants| tenants.oid != *oid)
+        {
+            let table = &config.name;
+            let why = format!("{table}.tenant_id references {other}; set TENANTS_TABLE to that");
+            return Err(StoreError::Unfit(why));
+        }
         let lookup = read::lookup(&config, key);
         Ok(Self { tenants, config, key, lookup })
+    }
+
+    /// Whether the host was faster: it bound the Customer elsewhere, or removed the tenant. (Any other
+    /// key of the host's is one that we break for good.)
+    pub(super) fn is_race(&self, error: &Error) -> bool {
+        let Some(said) = error.as_db_error() else { return false };
+        let broken = [SqlState::UNIQUE_VIOLATION, SqlState::FOREIGN_KEY_VIOLATION];
+        broken.contains(said.code())
+            && ["tenant_id", "stripe_customer_id"].iter().any(|column| {
+                let keys = self.config.column(column).map_or(&[][..], |it| &it.keys);
+                keys.iter().any(|key| Some(key.as_str()) == said.constraint())
+            })
     }
 }
 

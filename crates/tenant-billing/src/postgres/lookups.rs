@@ -60,7 +60,8 @@ impl Lookups {
             let found = match told {
                 Some(told) => told.await.ok(),
                 None => {
-                    let turn = Turn { lookups: Arc::clone(self), read: read.clone(), over: false };
+                    let (lookups, read) = (Arc::clone(self), read.clone());
+                    let turn = Turn { lookups, read, over: false, serving: false };
                     let found = (turn.read)(vec![key.clone()]).await.pop();
                     drop(turn);
                     found
@@ -88,6 +89,8 @@ where
     lookups: Arc<Lookups>,
     read: R,
     over: bool,
+    /// A task of its own already: if that is dropped, so is its runtime.
+    serving: bool,
 }
 
 impl<R, F> Turn<R, F>
@@ -132,13 +135,19 @@ where
         let mut line = self.lookups.line();
         match Handle::try_current() {
             // A task of its own: those who wait rely on it, whoever comes and goes.
-            Ok(runtime) if !line.waiting.is_empty() => {
+            Ok(runtime) if !line.waiting.is_empty() && !self.serving => {
+                // A runtime that is shutting down drops at once what is spawned on it, and that takes
+                // the lock.
+                drop(line);
                 let (lookups, read) = (Arc::clone(&self.lookups), self.read.clone());
-                runtime.spawn(Turn { lookups, read, over: false }.serve());
+                runtime.spawn(Turn { lookups, read, over: false, serving: true }.serve());
             }
             _ => {
                 line.under_way -= 1;
-                line.waiting.clear();
+                // They stand in line anew.
+                let waiting = mem::take(&mut line.waiting);
+                drop(line);
+                drop(waiting);
             }
         }
     }

@@ -14,8 +14,9 @@ use tokio_postgres::{Client, Row};
 use super::{
     cells::SqlCells,
     connection::Lease,
+    errors::failed,
     layout::{Key, KeyType, Layout, Table},
-    statement::{Names, Statement},
+    statement::Statement,
 };
 use crate::stored::{Cells, about, standing};
 
@@ -36,12 +37,12 @@ fn on_primary(row: Option<&Row>, at: usize) -> Result<(), StoreError> {
 
 /// The one read on the way of bound tenants: many at once. Who has none is not among the answers.
 ///
-/// `names` says whether its statement may stay prepared on the connection.
+/// `prepared` says whether its statement may stay prepared on the connection.
 pub(super) async fn bound(
     lease: &Lease,
     layout: &Layout,
     keys: &[Key],
-    names: &Names,
+    prepared: bool,
 ) -> Result<HashMap<Key, Result<CustomerId, StoreError>>, StoreError> {
     let (mut uuids, mut texts, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for key in keys {
@@ -57,7 +58,10 @@ pub(super) async fn bound(
         KeyType::Text => statement.with(texts),
         KeyType::Integer => statement.with(numbers),
     };
-    let rows = statement.rows_prepared(lease, names).await?;
+    let rows = match prepared {
+        true => statement.rows_prepared(lease).await?,
+        false => statement.rows(lease).await?,
+    };
     on_primary(rows.first(), 0)?;
     rows.iter().map(|row| customer_of(row, layout.key)).collect()
 }
@@ -101,6 +105,9 @@ pub(super) async fn view(
     let mut statement = Statement::default();
     let (key_at, candidate) = (statement.bind_key(key), statement.bind(candidate));
     let (config, native) = (&layout.config.name, layout.key.sql());
+    let tables = [Some(&layout.config), layout.tenants.as_ref()].into_iter().flatten();
+    let hidden: Vec<_> = tables.map(|it| format!("row_security_active({}::oid)", it.oid)).collect();
+    let hidden = hidden.join(" OR ");
     let (exists, tenants) = match &layout.tenants {
         None => ("true", String::new()),
         Some(table) => {
@@ -122,7 +129,7 @@ pub(super) async fn view(
                 p.version, p.generation, p.state, p.account_id, p.mode, p.stripe_account,
                 p.stripe_version, p.idempotency_key, p.body, p.quiet_until, p.sent,
                 p.refusal_code, p.refusal_param, p.refusal_message, p.customer_id,
-                p.opened_at, p.attempts, p.next_attempt_at, p.last_error
+                p.opened_at, p.attempts, p.next_attempt_at, p.last_error, {hidden} AS hidden
          FROM (SELECT {key_at}::{native} AS id, {key_at}::{native}::text AS name,
                       tenant_billing.clock() AS now) AS asked
          {tenants}
@@ -133,6 +140,10 @@ pub(super) async fn view(
     let rows = statement.rows(client).await?;
     on_primary(rows.first(), 0)?;
     let row = rows.first().ok_or_else(|| StoreError::Corrupt("a view without a row".into()))?;
+    if row.try_get("hidden").map_err(failed)? {
+        let why = "row-level security hides rows of the host's tables from this role";
+        return Err(StoreError::Unfit(why.into()));
+    }
     let tenant = key.tenant()?;
     read_view(row, &tenant).map_err(|error| about(&tenant, error))
 }

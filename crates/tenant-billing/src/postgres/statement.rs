@@ -2,20 +2,15 @@
 //!
 //! So nothing that we send stays behind on a connection: a pooler in transaction mode may hand the next
 //! statement to another one, a server may be another since the failover, and a host may change a
-//! column's type. The one exception is the lookup of bound tenants, which is done so often that a plan
-//! of its own for each would be the better part of its cost: it is prepared under a name, until a
-//! server says that it does not know the name, or knows it from somebody else.
-
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+//! column's type. The one exception has to be asked for (`prepared_statements=true`): the lookup of
+//! bound tenants, which is done so often that a plan of its own for each is a good part of its cost.
+//! It is not the default, since behind a pooler the driver's names (`s0`, `s1`, …) may be those of
+//! another program's statements, and nobody would notice.
 
 use jiff::Timestamp;
 use tenant_billing_core::ports::StoreError;
 use tokio_postgres::{
     Client, Error, Row,
-    error::SqlState,
     types::{ToSql, Type},
 };
 use uuid::Uuid;
@@ -99,61 +94,17 @@ impl Statement {
         client.query_typed(&self.text, &values).await
     }
 
-    /// The same by a name that the connection remembers, where that may be relied upon.
-    pub(super) async fn rows_prepared(
-        &self,
-        lease: &Lease,
-        names: &Names,
-    ) -> Result<Vec<Row>, StoreError> {
-        if !names.are_kept() {
-            return self.rows(lease).await;
-        }
+    /// The same by a name that the connection remembers.
+    pub(super) async fn rows_prepared(&self, lease: &Lease) -> Result<Vec<Row>, StoreError> {
         let types: Vec<Type> = self.values.iter().map(|(_, kind)| kind.clone()).collect();
         let values: Vec<&(dyn ToSql + Sync)> =
             self.values.iter().map(|(value, _)| &**value as &(dyn ToSql + Sync)).collect();
-        let answer = match lease.prepared(&self.text, &types).await {
-            Ok(prepared) => lease.query(&prepared, &values).await,
-            Err(error) => Err(error),
-        };
-        match answer {
-            Err(error) if names.are_lost(&error) => self.rows(lease).await,
-            answer => answer.map_err(failed),
-        }
+        let prepared = lease.prepared(&self.text, &types).await.map_err(failed)?;
+        lease.query(&prepared, &values).await.map_err(failed)
     }
 
     /// Sends it, and reads all rows, its failure told in the store's words.
     pub(super) async fn rows(&self, client: &Client) -> Result<Vec<Row>, StoreError> {
         self.query(client).await.map_err(failed)
-    }
-}
-
-/// Whether a statement that was given a name is there when it is asked for by that name. It is not
-/// where a pooler in transaction mode is in between.
-#[derive(Clone)]
-pub(super) struct Names(Arc<AtomicBool>);
-
-impl Names {
-    pub(super) fn kept(kept: bool) -> Self {
-        Self(Arc::new(AtomicBool::new(kept)))
-    }
-
-    fn are_kept(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Whether that is what an error says; then names are not used any more. (A plan that no longer
-    /// fits its table is another matter, and mended by the next connection.)
-    fn are_lost(&self, error: &Error) -> bool {
-        let lost = [
-            SqlState::INVALID_SQL_STATEMENT_NAME,
-            SqlState::DUPLICATE_PSTATEMENT,
-            SqlState::FEATURE_NOT_SUPPORTED,
-        ];
-        let lost = error.code().is_some_and(|code| lost.contains(code));
-        if lost && error.code() != Some(&SqlState::FEATURE_NOT_SUPPORTED) {
-            tracing::info!("a pooler is in front of PostgreSQL; statements go without names");
-            self.0.store(false, Ordering::Relaxed);
-        }
-        lost
     }
 }

@@ -33,16 +33,16 @@ const DRIVERS: [&str; 14] = [
     "user",
 ];
 
-/// How other programs are told that a pooler is in front.
-const POOLER: [&str; 2] = ["pgbouncer=true", "prepared_statements=false"];
+/// How other programs are told that a pooler is in front, which this one need not know.
+const NEEDLESS: [&str; 2] = ["pgbouncer", "statement_cache_size"];
 
 /// Where a database is, and how to get there.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) config: Config,
     pub(super) verify: Verify,
-    /// Whether a pooler is said to be in front of it.
-    pub(super) pooled: bool,
+    /// Whether statements may be prepared by name, since no pooler is in front.
+    pub(super) prepared: bool,
 }
 
 /// How much of the server's certificate is checked where TLS is used, as libpq has it.
@@ -74,11 +74,13 @@ impl Target {
         if !matches!(scheme, Some("postgres" | "postgresql")) {
             return Err(wrong("is not of the form postgres://user@host/database".into()));
         }
-        let (mut kept, mut sslmode, mut rootcert, mut pooled) = (Vec::new(), None, None, false);
+        let (mut kept, mut sslmode, mut rootcert, mut prepared) = (Vec::new(), None, None, false);
+        let mut unknown = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
-                _ if POOLER.contains(&pair) => pooled = true,
+                "prepared_statements" => prepared = value == "true",
+                name if NEEDLESS.contains(&name) => {}
                 "sslmode" => sslmode = Some(decoded(value)),
                 "sslrootcert" => rootcert = Some(decoded(value)),
                 // Statements run on the primary, whatever else uses this URL.
@@ -86,10 +88,13 @@ impl Target {
                 // libpq takes several, with commas between; the driver takes each by itself.
                 "host" => kept.extend(value.split(',').map(|host| format!("host={host}"))),
                 name if DRIVERS.contains(&name) => kept.push(pair.to_owned()),
-                name => {
-                    let name: String = name.chars().filter(char::is_ascii_graphic).collect();
-                    tracing::warn!("{field}: parameter {name:?} is not known, and ignored");
+                // It may be the rest of a password that has a question mark.
+                _ if pair.contains('@') => {
+                    return Err(wrong(
+                        "has an @ after a ?; in a password, write %3F for it".into(),
+                    ));
                 }
+                name => unknown.push(name),
             }
         }
         let mut config: Config = format!("{base}?{}", kept.join("&"))
@@ -105,9 +110,13 @@ impl Target {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
+        for name in unknown {
+            let name: String = name.chars().filter(char::is_ascii_graphic).collect();
+            tracing::warn!("{field}: parameter {name:?} is not known, and ignored");
+        }
         let (mode, verify) = tls(sslmode.as_deref(), rootcert).map_err(wrong)?;
         config.ssl_mode(mode);
-        Ok(Self { config, verify, pooled })
+        Ok(Self { config, verify, prepared })
     }
 }
 
@@ -190,6 +199,8 @@ mod tests {
             ("mysql://u:secret@h/d", "not of the form"),
             ("host=h password=secret", "not of the form"),
             ("postgres://u:secret@h:port/d", "driver"),
+            ("postgres://u:5?secret@h/d", "%3F"),
+            ("postgres://u:5?se=secret@h/d", "%3F"),
             ("postgres:///d", "names no host"),
             ("postgres://h/d?sslmode=secret", "sslmode"),
             ("postgres://h/d?sslmode=require&sslrootcert=system", "verify-full"),

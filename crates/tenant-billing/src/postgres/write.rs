@@ -19,7 +19,7 @@ use tenant_billing_core::{
 use tokio_postgres::Client;
 
 use super::{
-    errors::{failed, is_conflict},
+    errors::failed,
     layout::{Key, Layout, Table},
     read,
     statement::Statement,
@@ -44,7 +44,7 @@ pub(super) async fn apply(
     for (part, answer) in parts.iter().zip(answers) {
         match answer {
             Ok(rows) => all_hold &= !part.must || !rows.is_empty(),
-            Err(error) if is_conflict(&error) => return Ok(Committed::Conflict),
+            Err(error) if layout.is_race(&error) => return Ok(Committed::Conflict),
             Err(error) => return Err(failed(error)),
         }
     }
@@ -56,7 +56,14 @@ fn parts(layout: &Layout, change: &Change) -> Result<Vec<Part>, StoreError> {
     let config = &layout.config;
     let mut parts = Vec::new();
     let mut part = |must, statement| parts.push(Part { statement, must });
+    let mut locked: Vec<_> = change.surplus.iter().map(|(customer, _)| customer).collect();
     if let Column::Bind(customer) = &change.column {
+        locked.push(customer);
+    }
+    // In one order, so that nobody waits in a ring.
+    locked.sort_unstable_by_key(|customer| customer.as_str());
+    locked.dedup();
+    for customer in locked {
         part(false, lock(customer));
     }
     part(true, row(layout, &key, change)?);
@@ -175,7 +182,8 @@ fn conditions(sql: &mut Statement, layout: &Layout, key: &Key, change: &Change) 
     fit
 }
 
-/// Fills the column where it is null, in a row that is made if there is none.
+/// Fills the column where it is null, in a row that is made if there is none. (Not by ON CONFLICT DO
+/// UPDATE: that does to a row that is there whatever the host does to a new one, its triggers and rules.)
 fn bind(config: &Table, key: &Key, customer: &CustomerId) -> Statement {
     let mut sql = Statement::default();
     let (key, customer) = (sql.bind_key(key), sql.bind(text(customer)));
@@ -187,10 +195,14 @@ fn bind(config: &Table, key: &Key, customer: &CustomerId) -> Statement {
     let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     let also = updated_at(config);
     sql.add(&format!(
-        "INSERT INTO {config} AS c ({names}) VALUES ({values})
-         ON CONFLICT (tenant_id)
-         DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id{also}
-         WHERE c.stripe_customer_id IS NULL RETURNING 1",
+        "WITH filled AS (
+             UPDATE {config} SET stripe_customer_id = $2{also}
+             WHERE tenant_id = $1 AND stripe_customer_id IS NULL RETURNING 1),
+         made AS (
+             INSERT INTO {config} ({names}) SELECT {values}
+             WHERE NOT EXISTS (SELECT 1 FROM {config} WHERE tenant_id = $1)
+             ON CONFLICT (tenant_id) DO NOTHING RETURNING 1)
+         SELECT 1 FROM filled UNION ALL SELECT 1 FROM made",
         config = config.name,
         names = names.join(", "),
         values = values.join(", "),

@@ -5,6 +5,7 @@ pub(crate) mod server;
 mod adopting;
 mod bench;
 mod embedding;
+mod hosts_rules;
 mod outages;
 mod pooler;
 mod proxy;

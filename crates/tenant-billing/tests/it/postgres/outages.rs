@@ -246,10 +246,10 @@ async fn a_server_that_turns_read_only() {
     process.assert_one_each(&database, 2).await;
 }
 
-/// Told of the pooler or not, with migrations going past it or through it.
+/// With migrations going past it or through it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_pooler_in_front() {
-    for (parameter, past) in [("", false), ("&pgbouncer=true", false), ("", true)] {
+    for (parameter, past) in [("", false), ("&pgbouncer=true", true)] {
         let database = Database::fresh().await;
         let pooler = Pooler::before(&Server::shared(), database.name(), 3).await;
         let url = through(pooler.directory(), &database) + parameter;
@@ -301,6 +301,62 @@ async fn a_host_that_holds_a_lock() {
     });
     assert_eq!(process.insist(&tenants[0]).await, customer);
     process.assert_one_each(&database, 1).await;
+}
+
+/// Readers who gave up leave nothing on the server that goes on waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_locked_for_long() {
+    let database = Database::fresh().await;
+    let clock = Arc::new(Hasty(SystemClock::shared()));
+    let process = Process::with_clock(&database.url(), clock).await;
+    let tenants = process.tenants(1).await;
+    let host = database.connect().await;
+    host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+    for _ in 0..5 {
+        let views = (0..4).map(|_| process.store.view(&tenants[0], None));
+        for view in futures_util::future::join_all(views).await {
+            assert!(matches!(view, Err(StoreError::Unavailable(_))), "{view:?}");
+        }
+    }
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                   AND datname = current_database()";
+    for _ in 0..100 {
+        if database.cell(waiting).await == "0" {
+            break;
+        }
+        SystemClock::shared().sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(database.cell(waiting).await, "0");
+    host.batch_execute("COMMIT").await.unwrap();
+    process.insist(&tenants[0]).await;
+}
+
+/// A runtime that ends with lookups under way comes to its end.
+#[test]
+fn a_runtime_that_is_shut_down_in_the_middle_of_lookups() {
+    use tokio::runtime::Builder;
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let (say, said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = builder.enable_all().build().unwrap();
+            let database = runtime.block_on(Database::fresh());
+            runtime.block_on(async {
+                let process = Process::on(&database.url()).await;
+                let tenants = process.tenants(1).await;
+                let host = database.connect().await;
+                host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+                for _ in 0..10 {
+                    let (store, tenant) = (process.store.clone(), tenants[0].clone());
+                    tokio::spawn(async move { store.bound(&tenant).await });
+                }
+                SystemClock::shared().sleep(Duration::from_millis(200)).await;
+            });
+            // As at the end of `#[tokio::main]`.
+            drop(runtime);
+            say.send(()).unwrap();
+        });
+        assert!(said.recv_timeout(Duration::from_secs(20)).is_ok(), "it hangs");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
