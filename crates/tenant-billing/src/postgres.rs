@@ -9,6 +9,7 @@ mod cells;
 mod connection;
 mod errors;
 mod grants;
+mod key;
 mod layout;
 mod lookups;
 mod read;
@@ -37,7 +38,8 @@ use tenant_billing_core::{
 
 use self::{
     connection::{Connections, LONGEST_CALL, LONGEST_MIGRATION, Lease, in_time},
-    layout::{Key, Layout, Tenants},
+    key::Key,
+    layout::{Layout, Tenants},
     lookups::{Found, Lookups},
     url::Target,
 };

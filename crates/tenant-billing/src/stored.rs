@@ -8,7 +8,7 @@ use tenant_billing_core::{
     ids::{AccountId, CustomerId, IdempotencyKey, Invalid, Mode, TenantId},
     ports::StoreError,
     request::{Account, FrozenRequest},
-    state::{Row, State},
+    state::{Candidate, Row, State, View},
 };
 
 /// The columns of [`StoredRow`], in the order in which stores read and write them.
@@ -210,6 +210,23 @@ pub(crate) trait Cells {
             last_error: self.text()?,
         };
         stored.row().map(Some)
+    }
+
+    /// What a store reads of a tenant: `exists, stripe_customer_id, account_id, mode`, then of the
+    /// candidate whether it is deleted, bound elsewhere and unbound, then the lost generation and the row.
+    fn view(&mut self, tenant: &TenantId, now: Timestamp) -> Result<View, StoreError> {
+        let exists = self.holds()?;
+        let bound = self.parsed(CustomerId::parse)?;
+        let account = self.account()?;
+        let candidate = Candidate {
+            deleted: self.holds()?,
+            bound_elsewhere: self.holds()?,
+            unbound: self.holds()?,
+        };
+        let lost_generation = self.integer()?.map_or(0, i64::unsigned_abs);
+        let row = self.provisioning()?;
+        let tenant = tenant.clone();
+        Ok(View { tenant, now, exists, bound, row, lost_generation, account, candidate })
     }
 
     /// An event of the trail: `at, kind, generation, customer_id, request_id, detail`.

@@ -4,14 +4,10 @@
 //! none, and their schema is whatever `search_path` finds. So nothing is assumed of them; what the
 //! statements need to know is asked, and what does not fit is said by `migrate`, with its reason.
 
-use tenant_billing_core::{
-    ids::{Invalid, TenantId},
-    ports::StoreError,
-};
+use tenant_billing_core::{ids::Invalid, ports::StoreError};
 use tokio_postgres::{Client, Error, Row, error::SqlState};
-use uuid::Uuid;
 
-use super::{errors::failed, read, statement::Statement};
+use super::{errors::failed, key::KeyType, read, statement::Statement};
 
 /// Where tenants live: a setting, `TENANTS_TABLE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,68 +33,6 @@ impl Tenants {
             return wrong("is neither `none` nor a table's name, with its schema's or without");
         }
         Ok(Self::Table(text.to_owned()))
-    }
-}
-
-/// A tenant's key as the host's columns hold it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KeyType {
-    Uuid,
-    Text,
-    Integer,
-}
-
-/// One such key, in the database's own spelling.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Key {
-    Uuid(Uuid),
-    Text(String),
-    Integer(i64),
-}
-
-impl KeyType {
-    fn of(name: &str) -> Option<Self> {
-        match name {
-            "uuid" => Some(Self::Uuid),
-            "text" | "character varying" => Some(Self::Text),
-            "smallint" | "integer" | "bigint" => Some(Self::Integer),
-            _ => None,
-        }
-    }
-
-    /// The type that carries keys to the server and back.
-    pub(super) fn sql(self) -> &'static str {
-        match self {
-            Self::Uuid => "uuid",
-            Self::Text => "text",
-            Self::Integer => "bigint",
-        }
-    }
-
-    /// What the database would make of this spelling.
-    pub(super) fn key(self, tenant: &TenantId) -> Result<Key, Invalid> {
-        let text = tenant.as_str();
-        let wrong = |reason| Invalid::new("tenant_id", reason);
-        Ok(match self {
-            Self::Uuid => Key::Uuid(
-                Uuid::try_parse(text)
-                    .map_err(|_| wrong("is not a UUID, which this database asks for"))?,
-            ),
-            Self::Text => Key::Text(text.to_owned()),
-            Self::Integer => Key::Integer(
-                text.parse().map_err(|_| wrong("is not a number, which this database asks for"))?,
-            ),
-        })
-    }
-}
-
-impl Key {
-    pub(super) fn tenant(&self) -> Result<TenantId, Invalid> {
-        match self {
-            Self::Uuid(uuid) => TenantId::parse(uuid.hyphenated().encode_lower(&mut [0; 36])),
-            Self::Text(text) => TenantId::parse(text),
-            Self::Integer(number) => TenantId::parse(&number.to_string()),
-        }
     }
 }
 
@@ -346,24 +280,5 @@ mod tests {
         {
             assert_eq!(Tenants::parse(name).unwrap_err().field, "TENANTS_TABLE", "{name}");
         }
-    }
-
-    #[test]
-    fn spellings_of_keys() {
-        let check = |kind: KeyType, text: &str, expected: Option<&str>| {
-            let key = kind.key(&TenantId::parse(text).unwrap());
-            let read_back = key.map(|key| key.tenant().unwrap().as_str().to_owned());
-            assert_eq!(read_back.ok().as_deref(), expected, "{text}");
-        };
-        let uuid = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
-        check(KeyType::Uuid, uuid, Some(uuid));
-        check(KeyType::Uuid, "{7C9E6679-7425-40DE-944B-E07FC1F90AE7}", Some(uuid));
-        check(KeyType::Uuid, "7c9e6679742540de944be07fc1f90ae7", Some(uuid));
-        check(KeyType::Uuid, "acme", None);
-        check(KeyType::Text, "Acme/7", Some("Acme/7"));
-        check(KeyType::Integer, "007", Some("7"));
-        check(KeyType::Integer, "-7", Some("-7"));
-        check(KeyType::Integer, "9223372036854775808", None);
-        check(KeyType::Integer, "7.0", None);
     }
 }

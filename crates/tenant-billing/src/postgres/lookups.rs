@@ -13,7 +13,7 @@ use std::{
 use tenant_billing_core::{ids::CustomerId, ports::StoreError};
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::layout::Key;
+use super::key::Key;
 
 /// Statements under way at once. Two, so that the server works while answers are handed out.
 const AT_ONCE: usize = 2;

@@ -7,7 +7,7 @@ use tenant_billing_core::{
     ids::{CustomerId, InstallationId, TenantId},
     ports::{Backlog, StoreError},
     request::Account,
-    state::{Candidate, View},
+    state::View,
 };
 use tokio_postgres::{Client, Row};
 
@@ -15,7 +15,8 @@ use super::{
     cells::SqlCells,
     connection::Lease,
     errors::failed,
-    layout::{Key, KeyType, Layout, Table},
+    key::{Key, KeyType},
+    layout::{Layout, Table},
     statement::Statement,
 };
 use crate::stored::{Cells, about, standing};
@@ -145,25 +146,10 @@ pub(super) async fn view(
         return Err(StoreError::Unfit(why.into()));
     }
     let tenant = key.tenant()?;
-    read_view(row, &tenant).map_err(|error| about(&tenant, error))
-}
-
-fn read_view(row: &Row, tenant: &TenantId) -> Result<View, StoreError> {
     let cells = &mut SqlCells::of(row);
     let _read_only = cells.flag()?;
     let now = cells.moment()?;
-    let exists = cells.holds()?;
-    let bound = cells.parsed(CustomerId::parse)?;
-    let account = cells.account()?;
-    let candidate = Candidate {
-        deleted: cells.holds()?,
-        bound_elsewhere: cells.holds()?,
-        unbound: cells.holds()?,
-    };
-    let lost_generation = cells.integer()?.map_or(0, i64::unsigned_abs);
-    let row = cells.provisioning()?;
-    let tenant = tenant.clone();
-    Ok(View { tenant, now, exists, bound, row, lost_generation, account, candidate })
+    cells.view(&tenant, now).map_err(|error| about(&tenant, error))
 }
 
 /// This database's own id, and the account that it belongs to, once recorded.

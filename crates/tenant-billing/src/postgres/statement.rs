@@ -15,7 +15,7 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use super::{connection::Lease, errors::failed, layout::Key};
+use super::{connection::Lease, errors::failed, key::Key};
 
 /// What a parameter may be.
 pub(super) trait Value: ToSql + Sync + Send + 'static {

@@ -20,7 +20,8 @@ use tokio_postgres::Client;
 
 use super::{
     errors::failed,
-    layout::{Key, Layout, Table},
+    key::Key,
+    layout::{Layout, Table},
     read,
     statement::Statement,
 };

@@ -7,7 +7,7 @@ use tenant_billing_core::{
     ids::{CustomerId, InstallationId, TenantId},
     ports::{Backlog, StoreError},
     request::Account,
-    state::{Candidate, View},
+    state::View,
 };
 
 use super::failed;
@@ -58,23 +58,7 @@ pub(super) fn view(
         .map_err(failed)?;
     let row = rows.next().map_err(failed)?;
     let row = row.ok_or_else(|| StoreError::Corrupt("a view without a row".into()))?;
-    read_view(row, tenant, now).map_err(|error| about(tenant, error))
-}
-
-fn read_view(row: &SqlRow<'_>, tenant: &TenantId, now: Timestamp) -> Result<View, StoreError> {
-    let cells = &mut SqlCells { row, at: 0 };
-    let exists = cells.holds()?;
-    let bound = cells.parsed(CustomerId::parse)?;
-    let account = cells.account()?;
-    let candidate = Candidate {
-        deleted: cells.holds()?,
-        bound_elsewhere: cells.holds()?,
-        unbound: cells.holds()?,
-    };
-    let lost_generation = cells.integer()?.map_or(0, i64::unsigned_abs);
-    let row = cells.provisioning()?;
-    let tenant = tenant.clone();
-    Ok(View { tenant, now, exists, bound, row, lost_generation, account, candidate })
+    SqlCells { row, at: 0 }.view(tenant, now).map_err(|error| about(tenant, error))
 }
 
 /// This database's own id.
