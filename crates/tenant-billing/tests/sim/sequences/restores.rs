@@ -37,3 +37,25 @@ fn a_backup_taken_while_a_request_was_under_way() {
     ]);
     assert_eq!(run.created, 1);
 }
+
+#[test]
+fn a_restored_row_that_was_pending_and_whose_tenant_has_had_its_customer_since() {
+    let run = played(&[
+        arm(0, At::Create, 0, Fault::Crash(Side::Before)),
+        call(0),
+        minutes(1),
+        Op::Backup,
+        Op::Remove { tenant: 0 },
+        recover(1),
+        hours(6),
+        recover(1),
+        minutes(1),
+        Op::Register { tenant: 0 },
+        call(1),
+        minutes(1),
+        Op::Restore,
+        call(2),
+        hours(6),
+    ]);
+    assert_eq!(run.created, 1);
+}
