@@ -24,10 +24,15 @@ const LEFT_BEHIND: u64 = 10;
 /// The kinds of operations, as bits of what a seed plays with.
 const KINDS: u32 = 16;
 
+/// How often chance is asked again for a kind that this seed plays with.
+const TRIES: u32 = 12;
+
 struct Generator {
     rng: Rng,
     kinds: u64,
     settings: Settings,
+    /// Who makes the next call.
+    caller: Option<u8>,
 }
 
 pub(crate) fn plan(seed: u64) -> Plan {
@@ -43,7 +48,7 @@ pub(crate) fn plan(seed: u64) -> Plan {
         look_first: rng.one_in(4),
     };
     let kinds = rng.next() & rng.pick(&[u64::MAX, rng.clone().next()]);
-    let mut generator = Generator { rng, kinds, settings };
+    let mut generator = Generator { rng, kinds, settings, caller: None };
     let length = generator.rng.between(4, 28);
     let ops = (0..length).flat_map(|_| generator.step()).collect();
     Plan { settings, ops }
@@ -69,11 +74,10 @@ impl Generator {
             0..=2 => ops.push(self.call()),
             3 => ops.push(Op::Recover { process: self.process() }),
             4..=5 => {
-                let fault = self.fault();
-                ops.extend(fault);
+                ops.extend((0..TRIES).find_map(|_| self.fault()));
                 ops.push(self.call());
             }
-            _ => ops.extend(self.event()),
+            _ => ops.extend((0..TRIES).find_map(|_| self.event())),
         }
         ops.push(Op::Pass(self.time()));
         ops
@@ -84,7 +88,8 @@ impl Generator {
             self.rng.pick(&[Mail::Good, Mail::Good, Mail::Good, Mail::Other, Mail::Refused]);
         let email = if self.has(0) { email } else { Mail::Good };
         let patience = self.rng.pick(&[1, 10, 10, 60, 600]);
-        Op::Call { process: self.process(), tenant: self.tenant(), email, patience }
+        let process = self.caller.take().unwrap_or_else(|| self.process());
+        Op::Call { process, tenant: self.tenant(), email, patience }
     }
 
     fn time(&mut self) -> Duration {
@@ -137,7 +142,10 @@ impl Generator {
             _ => return None,
         };
         let skip = if at == At::Create { 0 } else { small(&mut self.rng, 7) };
-        Some(Op::Arm { process: self.process(), at, skip, fault })
+        let process = self.process();
+        // The call that follows is mostly the one that meets with it.
+        self.caller = (!self.rng.one_in(4)).then_some(process);
+        Some(Op::Arm { process, at, skip, fault })
     }
 
     /// Shorter and longer than a decision lasts, a key may be sent, Stripe remembers it.
