@@ -218,8 +218,13 @@ impl World {
         }
     }
 
-    /// P6: none foreign adopted.
+    /// P6: none foreign adopted. What the host itself bound to this tenant, and nulled since, is the
+    /// tenant's: the row settled with it.
     fn is_ours_to_bind(&self, tenant: &str, id: &str) {
+        let by_host = format!("SELECT 1 FROM sim_column WHERE tenant = '{tenant}' AND by_host = 1");
+        if self.host.holds(&format!("{by_host} AND now = '{id}'")) {
+            return;
+        }
         let fair = {
             let state = self.sim.state();
             state.book.find(id).is_some_and(|it| {
