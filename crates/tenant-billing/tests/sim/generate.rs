@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::{
     host::TENANTS,
+    motifs::motif,
     ops::{At, Fault, Key, Mail, Op, Plan, Settings, Side, Stranger},
     rng::Rng,
     world::PROCESSES,
@@ -33,6 +34,7 @@ struct Generator {
     settings: Settings,
     /// Who makes the next call.
     caller: Option<u8>,
+    passed: Duration,
 }
 
 pub(crate) fn plan(seed: u64) -> Plan {
@@ -48,9 +50,22 @@ pub(crate) fn plan(seed: u64) -> Plan {
         look_first: rng.one_in(4),
     };
     let kinds = rng.next() & rng.pick(&[u64::MAX, rng.clone().next()]);
-    let mut generator = Generator { rng, kinds, settings, caller: None };
-    let length = generator.rng.between(4, 28);
-    let ops = (0..length).flat_map(|_| generator.step()).collect();
+    let mut generator = Generator { rng, kinds, settings, caller: None, passed: Duration::ZERO };
+    let length = generator.rng.between(2, 20);
+    let mut ops = Vec::new();
+    for _ in 0..length {
+        let step = if generator.may_lose() && generator.rng.one_in(10) {
+            motif(&mut generator.rng)
+        } else {
+            generator.step()
+        };
+        let passes = step.iter().filter_map(|op| match op {
+            Op::Pass(time) => Some(*time),
+            _ => None,
+        });
+        generator.passed += passes.sum::<Duration>();
+        ops.extend(step);
+    }
     Plan { settings, ops }
 }
 
@@ -92,9 +107,22 @@ impl Generator {
         Op::Call { process, tenant: self.tenant(), email, patience }
     }
 
+    /// Whether rows may be lost and backups restored.
+    fn may_lose(&self) -> bool {
+        self.settings.search || self.has(9) || self.has(10)
+    }
+
+    /// Known limit: a row lost or restored more than 30 days on, in an account without search. So a seed
+    /// without search has either these, and a fortnight or little more, or months.
+    fn is_short(&self) -> bool {
+        !self.settings.search && self.may_lose()
+    }
+
     fn time(&mut self) -> Duration {
         const HOUR: u64 = 3_600_000;
+        const FORTNIGHT: Duration = Duration::from_secs(14 * 24 * 3_600);
         let ms = match self.rng.between(0, 15) {
+            _ if self.is_short() && self.passed > FORTNIGHT => self.rng.between(0, 40),
             0..=3 => self.rng.between(0, 40),
             4..=6 => self.rng.between(40, 800),
             7..=8 => self.rng.between(1_000, 40_000),
@@ -102,11 +130,9 @@ impl Generator {
             11..=12 => self.rng.between(HOUR, 6 * HOUR),
             13 => self.rng.pick(&[3, 5, 10, 20, 23, 24, 25]) * HOUR + self.rng.between(0, 120_000),
             14 => self.rng.between(HOUR, 72 * HOUR),
-            // Known limit: a row lost or restored more than 30 days on, in an account without search.
-            _ if !self.settings.search && (self.has(9) || self.has(10)) => {
-                self.rng.between(0, HOUR)
+            _ if !self.is_short() && self.rng.one_in(3) => {
+                self.rng.between(29 * 24 * HOUR, 32 * 24 * HOUR)
             }
-            _ if self.rng.one_in(3) => self.rng.between(29 * 24 * HOUR, 32 * 24 * HOUR),
             _ => self.rng.between(0, 30 * HOUR),
         };
         Duration::from_millis(ms)

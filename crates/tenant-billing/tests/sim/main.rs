@@ -15,6 +15,7 @@ mod check;
 mod deeds;
 mod generate;
 mod host;
+mod motifs;
 mod ops;
 mod rest;
 mod rng;

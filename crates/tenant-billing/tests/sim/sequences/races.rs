@@ -48,6 +48,21 @@ fn a_customer_deleted_between_a_callers_answer_and_its_bind() {
 }
 
 #[test]
+fn a_failure_that_is_written_down_when_another_process_has_long_settled() {
+    let run = played(&[
+        arm(0, At::Create, 0, Fault::Unstored500),
+        // Its third write, after who it is and the opening.
+        arm(0, At::Write, 2, Fault::Suspend(Side::Before, 20)),
+        call(0),
+        seconds(2),
+        call(1),
+        minutes(1),
+    ]);
+    assert_eq!(run.created, 1);
+    assert_eq!(run.says("p0 writes 0 Some((\"pending\", 1, 2)) Keep: Ok(Conflict)"), 1);
+}
+
+#[test]
 fn an_age_read_without_the_generation() {
     // It stands still within its retries, while its key is given up, and resumes when the next one is
     // young. It must not send the old key, which Stripe has forgotten.
