@@ -152,6 +152,9 @@ impl World {
                 Some(_) => (&["created", "adopted", "rebound"], now),
                 None => (&["cleared"], was),
             };
+            if let (Some(was), Some(now)) = (was, now) {
+                self.sim_broken(format!("{now} took the place of {was} in the column of {tenant}"));
+            }
             let told = own(*event, tenant);
             if !told.iter().any(|it| kinds.contains(&&*it.kind) && it.customer == *customer) {
                 self.sim_broken(format!(
@@ -164,6 +167,10 @@ impl World {
         }
         for seen in &rows {
             self.step_is_told(seen, &trail, &own(seen.event, &seen.tenant));
+        }
+        let dead = "SELECT now FROM sim_column WHERE by_host = 0 AND dead = 1";
+        if let Some(id) = self.host.cell::<String>(dead) {
+            self.sim_broken(format!("{id} was bound though it was on record as deleted"));
         }
         self.trail_is_in_order(&trail);
     }

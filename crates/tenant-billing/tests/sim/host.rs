@@ -35,20 +35,23 @@ const WATCH: &str = "
     CREATE TABLE sim_host (only_row INTEGER PRIMARY KEY, writes INTEGER NOT NULL);
     INSERT INTO sim_host VALUES (1, 0);
     CREATE TABLE sim_column (id INTEGER PRIMARY KEY, tenant TEXT, was TEXT, now TEXT,
-                             by_host INTEGER, event INTEGER);
+                             by_host INTEGER, event INTEGER, dead INTEGER);
     CREATE TABLE sim_row (id INTEGER PRIMARY KEY, tenant TEXT, was_version INTEGER, version INTEGER,
                           was_generation INTEGER, generation INTEGER, was_state TEXT, state TEXT,
                           by_host INTEGER, event INTEGER);
     CREATE TRIGGER sim_column_made AFTER INSERT ON tenant_config
     WHEN new.stripe_customer_id IS NOT NULL BEGIN
-        INSERT INTO sim_column (tenant, now, by_host, event) SELECT new.tenant_id,
-            new.stripe_customer_id, writes, (SELECT coalesce(max(id), 0) FROM billing_event)
+        INSERT INTO sim_column (tenant, now, by_host, event, dead) SELECT new.tenant_id,
+            new.stripe_customer_id, writes, (SELECT coalesce(max(id), 0) FROM billing_event),
+            EXISTS (SELECT 1 FROM deleted_customer WHERE customer_id = new.stripe_customer_id)
         FROM sim_host; END;
     CREATE TRIGGER sim_column_changed AFTER UPDATE ON tenant_config
     WHEN new.stripe_customer_id IS NOT old.stripe_customer_id BEGIN
-        INSERT INTO sim_column (tenant, was, now, by_host, event) SELECT new.tenant_id,
+        INSERT INTO sim_column (tenant, was, now, by_host, event, dead) SELECT new.tenant_id,
             old.stripe_customer_id, new.stripe_customer_id, writes,
-            (SELECT coalesce(max(id), 0) FROM billing_event) FROM sim_host; END;
+            (SELECT coalesce(max(id), 0) FROM billing_event),
+            EXISTS (SELECT 1 FROM deleted_customer WHERE customer_id = new.stripe_customer_id)
+        FROM sim_host; END;
     CREATE TRIGGER sim_column_gone AFTER DELETE ON tenant_config
     WHEN old.stripe_customer_id IS NOT NULL BEGIN
         INSERT INTO sim_column (tenant, was, by_host, event) SELECT old.tenant_id,

@@ -19,13 +19,14 @@ const LATEST: u64 = 178;
 
 pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
     let (one, two) = (process(rng), process(rng));
-    match rng.between(0, 6) {
+    match rng.between(0, 7) {
         0 => left_behind(rng, one, two),
         1 => too_old(rng, one, two),
         2 => deleted_meanwhile(rng, one, two),
         3 => gone_meanwhile(rng, one, two),
         4 => all_at_once(rng),
         5 => restored(rng, one, two),
+        6 => overwritten(rng, one, two),
         _ => lost(rng, one, two),
     }
 }
@@ -94,7 +95,9 @@ fn too_old(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let age = rng.pick(&[10, 19, 20, 22, 23, 24]);
     ops.push(pass(rng, age * HOUR - 10 * MINUTE, age * HOUR + 58 * MINUTE));
     ops.extend([arm(two, At::Create, 0, first(rng)), call(rng, two)]);
-    ops.push(pass(rng, HOUR, 4 * HOUR));
+    // Mostly to the look that may open the next generation.
+    let rest = rng.pick(&[1, 25 - age, 25 - age, 26 - age]) * HOUR;
+    ops.push(pass(rng, rest, rest + 50 * MINUTE));
     ops.extend(bad_look(rng, two));
     ops.extend([Op::Recover { process: two }, pass(rng, MINUTE, 3 * HOUR), call(rng, one)]);
     ops
@@ -163,6 +166,15 @@ fn restored(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     ops.extend(if rng.one_in(2) { gone_meanwhile(rng, one, two) } else { vec![call(rng, two)] });
     ops.extend([pass(rng, 0, 12 * HOUR), Op::Restore, call(rng, two), pass(rng, 0, 6 * HOUR)]);
     ops.extend([Op::Recover { process: one }, call(rng, two)]);
+    ops
+}
+
+/// A host that binds a Customer of its own while one is made.
+fn overwritten(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let seconds = u8::try_from(rng.between(1, 20)).expect("seconds");
+    let fault = rng.pick(&[Fault::Slow { seconds }, Fault::Suspend(Side::After, 20)]);
+    let mut ops = vec![arm(one, At::Create, 0, fault), call(rng, one), pass(rng, 200, 4_000)];
+    ops.extend([Op::HostOverwrites { tenant: 0 }, pass(rng, 0, MINUTE), call(rng, two)]);
     ops
 }
 
