@@ -70,6 +70,10 @@ fn pending(view: &View, site: &Site, row: &Row, request: &FrozenRequest, asker: 
     if request.account != site.origin.account {
         return Step::Stop(Stop::WrongAccount(request.account.clone()));
     }
+    if site.restored_at.is_some_and(|restored| row.opened_at < restored) {
+        // What the backup forgot may have given this generation up and made a Customer with a later one.
+        return quiet(view.now + GIVEN_UP_QUIET, "the row is from before the restored backup");
+    }
     let age = view.now.duration_since(row.opened_at);
     if age < SEND_UNTIL {
         return Step::Send(request.clone());

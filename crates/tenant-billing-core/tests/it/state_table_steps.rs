@@ -9,7 +9,7 @@ use tenant_billing_core::{
 use crate::{
     scene::{
         At, But, DETAILS, HOST, NOW, OTHER, SECOND, X, caller, cus, found, hours, look_first,
-        looked, minutes, site, suspect, unbound, view,
+        looked, minutes, now, restored, site, suspect, unbound, view,
     },
     summary::{check, row_if, step, steps},
 };
@@ -234,6 +234,21 @@ fn a_key_has_three_ages() {
         } else {
             assert_eq!(said.replace("+1h ago", "+-1h"), expected, "{age:#}");
         }
+    }
+}
+
+#[test]
+fn a_pending_row_from_before_a_restored_backup_is_looked_for_and_not_sent() {
+    // It was opened two hours ago.
+    for (restored_at, expected) in [
+        (now() - hours(3), "send 3"),
+        (now() - hours(2), "send 3"),
+        (now() - hours(2) + SECOND, "S3 +5h [suspected]"),
+        (now() - SECOND, "S3 +5h [suspected]"),
+    ] {
+        let (pending, site) = (view(At::Pending), restored(restored_at));
+        assert_eq!(step(&pending, caller(&DETAILS), &site), expected);
+        assert_eq!(step(&pending, Asker::Worker, &site), expected);
     }
 }
 

@@ -1,0 +1,276 @@
+//! The promises, asserted of what Stripe holds and of what the database says of it.
+
+use rusqlite::Row;
+use tenant_billing::ids::TenantId;
+
+use crate::{
+    book::Maker,
+    host::{TENANTS, tenant},
+    world::World,
+};
+
+/// Which event belongs to a row's arrival in a state.
+fn kinds(state: &str) -> &'static [&'static str] {
+    match state {
+        "pending" => &["opened", "reopened"],
+        "suspect" => &["suspected", "opened"],
+        "rejected" => &["rejected"],
+        "vacant" => &["vacated"],
+        _ => &["created", "adopted", "rebound", "settled"],
+    }
+}
+
+/// An entry of the audit trail.
+struct Entry {
+    id: i64,
+    tenant: String,
+    at: i64,
+    kind: String,
+    generation: i64,
+    customer: Option<String>,
+}
+
+/// A change of a row or a column, as the triggers saw it.
+struct Seen<T> {
+    tenant: String,
+    was: Option<T>,
+    now: Option<T>,
+    /// The newest entry of the trail before its own transaction wrote any.
+    event: i64,
+}
+
+#[derive(Clone)]
+struct Step {
+    version: i64,
+    generation: i64,
+    state: String,
+}
+
+impl World {
+    /// The live Customers that we made for a tenant, without those that an operator took off.
+    fn ours(&self, of: &TenantId) -> Vec<String> {
+        let live: Vec<String> = {
+            let state = self.sim.state();
+            let ours = state.book.customers.iter().filter(|it| {
+                let ours = matches!(it.maker, Maker::Us(_)) && it.tenant == of.as_str();
+                ours && it.deleted_at.is_none()
+            });
+            ours.map(|it| it.id.clone()).collect()
+        };
+        let unbound = |id: &String| {
+            let sql = format!("SELECT 1 FROM surplus_customer WHERE customer_id = '{id}'");
+            self.host.holds(&format!("{sql} AND reason = 'unbound'"))
+        };
+        live.into_iter().filter(|id| !unbound(id)).collect()
+    }
+
+    /// P1: at most one.
+    pub(crate) fn at_most_one(&self) {
+        for of in (0..TENANTS).map(tenant) {
+            let live = {
+                let state = self.sim.state();
+                let ours = |it: &&crate::book::Customer| {
+                    it.tenant == of.as_str() && it.deleted_at.is_none()
+                };
+                state.book.customers.iter().filter(ours).count()
+            };
+            if live > 1 && self.sim.state().broken.is_empty() {
+                let ours = self.ours(&of);
+                if ours.len() > 1 {
+                    self.sim_broken(format!(
+                        "tenant {of} has {} live Customers: {ours:?}",
+                        ours.len()
+                    ));
+                }
+            }
+        }
+    }
+
+    /// P2: each is bound or on record. Before somebody `called` again, a row that was lost, a backup that
+    /// was restored and a column that the host nulled need not be made good.
+    pub(crate) fn none_is_lost(&self, called: bool) {
+        for of in (0..TENANTS).map(tenant) {
+            let touched = &self.touched[&of];
+            let column = self.host.column(&of);
+            // Nobody asks for a tenant that is gone, and what a restored backup forgot of it is for a
+            // reconcile to find; so is what it forgot of one whose host has bound another.
+            let asked = self.host.exists(&of) && self.deeds.asked_for(&of);
+            let asked = called && asked && !self.is_stuck(&of);
+            let hosts = column.as_ref().is_some_and(|it| self.made_by_host(it));
+            let forgiven = touched.row_lost || self.restored_at.is_some();
+            if forgiven && (!asked || hosts) {
+                continue;
+            }
+            for id in self.ours(&of) {
+                let row = format!("SELECT 1 FROM customer_provisioning WHERE tenant_id = '{of}'");
+                let settled = self.host.holds(&format!("{row} AND customer_id = '{id}'"));
+                let surplus = format!("SELECT 1 FROM surplus_customer WHERE customer_id = '{id}'");
+                let surplus = format!("{surplus} AND tenant_id = '{of}' AND resolved_at IS NULL");
+                let bound = column.as_ref() == Some(&id);
+                let elsewhere = settled && touched.by_host && (!asked || hosts);
+                if !bound && !elsewhere && !self.host.holds(&surplus) {
+                    let row = "SELECT state || ' ' || generation FROM customer_provisioning";
+                    let row = format!("{row} WHERE tenant_id = '{of}'");
+                    let state = self.host.cell::<String>(&row);
+                    let what = format!("{id} of {of} is neither bound nor on record");
+                    self.sim_broken(format!("{what}; row {state:?}, column {column:?}"));
+                }
+            }
+        }
+    }
+
+    fn made_by_host(&self, id: &str) -> bool {
+        self.sim.state().book.find(id).is_some_and(|it| it.maker == Maker::Host)
+    }
+
+    /// The trail tells every step, in order, and nothing ever went back.
+    pub(crate) fn trail_is_complete(&self) {
+        let trail = self.trail();
+        let rows = self.seen("sim_row", |row| {
+            let step = |at: [usize; 3]| -> rusqlite::Result<Option<Step>> {
+                let version: Option<i64> = row.get(at[0])?;
+                Ok(match version {
+                    Some(version) => {
+                        Some(Step { version, generation: row.get(at[1])?, state: row.get(at[2])? })
+                    }
+                    None => None,
+                })
+            };
+            Ok((step([2, 4, 6])?, step([3, 5, 7])?, row.get(9)?))
+        });
+        let columns = self.seen("sim_column", |row| Ok((row.get(2)?, row.get(3)?, row.get(5)?)));
+        let mut marks: Vec<i64> = rows.iter().map(|it| it.event).collect();
+        marks.extend(columns.iter().map(|it| it.event));
+        // The entries of the transaction that made a change: those up to the next change.
+        let own = |event: i64, tenant: &str| {
+            let until = marks.iter().copied().filter(|it| *it > event).min().unwrap_or(i64::MAX);
+            let own = trail.iter().filter(move |it| it.id > event && it.id <= until);
+            own.filter(|it| it.tenant == tenant).collect::<Vec<_>>()
+        };
+        for Seen { tenant, was, now, event } in &columns {
+            let (kinds, customer): (&[_], _) = match now {
+                Some(_) => (&["created", "adopted", "rebound"], now),
+                None => (&["cleared"], was),
+            };
+            if let (Some(was), Some(now)) = (was, now) {
+                self.sim_broken(format!("{now} took the place of {was} in the column of {tenant}"));
+            }
+            let told = own(*event, tenant);
+            if !told.iter().any(|it| kinds.contains(&&*it.kind) && it.customer == *customer) {
+                self.sim_broken(format!(
+                    "no event tells that {tenant} went from {was:?} to {now:?}"
+                ));
+            }
+            if let Some(id) = now {
+                self.is_ours_to_bind(tenant, id);
+            }
+        }
+        for seen in &rows {
+            self.step_is_told(seen, &trail, &own(seen.event, &seen.tenant));
+        }
+        let dead = "SELECT now FROM sim_column WHERE by_host = 0 AND dead = 1";
+        if let Some(id) = self.host.cell::<String>(dead) {
+            self.sim_broken(format!("{id} was bound though it was on record as deleted"));
+        }
+        self.trail_is_in_order(&trail);
+    }
+
+    fn step_is_told(&self, seen: &Seen<Step>, trail: &[Entry], told: &[&Entry]) {
+        let Seen { tenant, was, now, event } = seen;
+        let Some(now) = now else {
+            return self.sim_broken(format!("the row of {tenant} was deleted"));
+        };
+        let known = trail.iter().filter(|it| it.id <= *event && it.tenant == *tenant);
+        let known = known.map(|it| it.generation).max().unwrap_or(0);
+        let (version, generation) = match was {
+            Some(was) => (was.version + 1, was.generation),
+            None => (1, known),
+        };
+        if now.version != version || now.generation < generation {
+            self.sim_broken(format!(
+                "the row of {tenant} went to version {} and generation {}, after {} and {}",
+                now.version,
+                now.generation,
+                version - 1,
+                generation
+            ));
+        }
+        let moved = was
+            .as_ref()
+            .is_none_or(|was| was.state != now.state || was.generation != now.generation);
+        if moved && !told.iter().any(|it| kinds(&now.state).contains(&&*it.kind)) {
+            self.sim_broken(format!(
+                "no event tells that the row of {tenant} became {}",
+                now.state
+            ));
+        }
+    }
+
+    fn trail_is_in_order(&self, trail: &[Entry]) {
+        for (before, entry) in trail.iter().zip(trail.iter().skip(1)) {
+            if entry.at < before.at {
+                self.sim_broken(format!("event {} is older than the one before it", entry.id));
+            }
+        }
+        for of in (0..TENANTS).map(tenant) {
+            let mut newest = 0;
+            // A surplus Customer is of the generation that made it, and a tenant without row of none.
+            let counted = |it: &&Entry| it.kind != "surplus" && it.generation > 0;
+            for entry in trail.iter().filter(|it| it.tenant == of.as_str()).filter(counted) {
+                if entry.generation < newest {
+                    self.sim_broken(format!("event {} goes back to an older generation", entry.id));
+                }
+                newest = newest.max(entry.generation);
+            }
+        }
+    }
+
+    /// P6: none foreign adopted. What the host itself bound to this tenant, and nulled since, is the
+    /// tenant's: the row settled with it.
+    fn is_ours_to_bind(&self, tenant: &str, id: &str) {
+        let by_host = format!("SELECT 1 FROM sim_column WHERE tenant = '{tenant}' AND by_host = 1");
+        if self.host.holds(&format!("{by_host} AND now = '{id}'")) {
+            return;
+        }
+        let fair = {
+            let state = self.sim.state();
+            state.book.find(id).is_some_and(|it| {
+                it.tenant == tenant && matches!(it.maker, Maker::Us(_) | Maker::Legacy)
+            })
+        };
+        if !fair {
+            self.sim_broken(format!("{id} was bound to {tenant}, whose it is not"));
+        }
+    }
+
+    fn trail(&self) -> Vec<Entry> {
+        let sql = "SELECT id, tenant_id, at, kind, generation, customer_id FROM billing_event ORDER BY id";
+        let mut statement = self.host.sql.prepare(sql).expect("a statement");
+        let entries = statement.query_map([], |row| {
+            Ok(Entry {
+                id: row.get(0)?,
+                tenant: row.get(1)?,
+                at: row.get(2)?,
+                kind: row.get(3)?,
+                generation: row.get(4)?,
+                customer: row.get(5)?,
+            })
+        });
+        entries.and_then(Iterator::collect).expect("a trail")
+    }
+
+    /// What the triggers saw that the host did not do.
+    fn seen<T>(
+        &self,
+        table: &str,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<(Option<T>, Option<T>, i64)>,
+    ) -> Vec<Seen<T>> {
+        let sql = format!("SELECT * FROM {table} WHERE by_host = 0 ORDER BY id");
+        let mut statement = self.host.sql.prepare(&sql).expect("a statement");
+        let seen = statement.query_map([], |row| {
+            let (was, now, event) = read(row)?;
+            Ok(Seen { tenant: row.get(1)?, was, now, event })
+        });
+        seen.and_then(Iterator::collect).expect("what was seen")
+    }
+}

@@ -1,0 +1,190 @@
+//! What processes were asked to do and what came of it, and whether what they said was true.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use tenant_billing::{Error, OperatorError, ids::TenantId};
+
+use crate::{
+    book::{Customer, Maker},
+    ops::{Key, Mail},
+    world::{Touched, World},
+};
+
+/// A call of `get_or_create`.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) tenant: TenantId,
+    pub(crate) email: Mail,
+    pub(crate) key: Key,
+    /// The Customers on record as deleted when it began.
+    pub(crate) known_deleted: String,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    Call(Call),
+    Recover,
+    Webhook,
+    Unbind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Deed {
+    /// The process, by its own number.
+    pub(crate) number: u64,
+    pub(crate) what: What,
+    began: Timestamp,
+    /// When it was over, and what it brought; the Customer, if it was a call.
+    pub(crate) ended: Option<(Timestamp, Result<String, Error>)>,
+}
+
+#[derive(Default)]
+pub(crate) struct Deeds(Mutex<Vec<Deed>>);
+
+impl Deeds {
+    pub(crate) fn begin(&self, began: Timestamp, number: u64, what: What) -> usize {
+        let mut deeds = self.all();
+        deeds.push(Deed { number, what, began, ended: None });
+        deeds.len() - 1
+    }
+
+    pub(crate) fn end(&self, deed: usize, at: Timestamp, result: Result<String, Error>) {
+        self.all()[deed].ended = Some((at, result));
+    }
+
+    pub(crate) fn asked_for(&self, tenant: &TenantId) -> bool {
+        let deeds = self.all();
+        deeds.iter().any(|it| matches!(&it.what, What::Call(call) if call.tenant == *tenant))
+    }
+
+    /// What each call brought: a Customer's id, an error's code, or nothing where its process died.
+    pub(crate) fn returned(&self) -> Vec<String> {
+        let deeds = self.all();
+        let calls = deeds.iter().filter(|it| matches!(it.what, What::Call(_)));
+        let brought = calls.map(|it| match &it.ended {
+            Some((_, Ok(customer))) => customer.clone(),
+            Some((_, Err(error))) => error.code().to_owned(),
+            None => String::new(),
+        });
+        brought.collect()
+    }
+
+    pub(crate) fn all(&self) -> MutexGuard<'_, Vec<Deed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deed {
+    fn overlaps(&self, other: &Self) -> bool {
+        let ends_after = |one: &Self, at| one.ended.as_ref().is_none_or(|(end, _)| *end >= at);
+        self.number == other.number
+            && ends_after(self, other.began)
+            && ends_after(other, self.began)
+    }
+}
+
+impl World {
+    /// Every caller was told the truth.
+    pub(crate) fn callers_were_told_the_truth(&self) {
+        let deeds = self.deeds.all().clone();
+        let mut returned: BTreeMap<TenantId, Vec<(Timestamp, Timestamp, String)>> = BTreeMap::new();
+        for (index, deed) in deeds.iter().enumerate() {
+            let (What::Call(call), Some((ended, result))) = (&deed.what, &deed.ended) else {
+                continue;
+            };
+            let touched = self.touched[&call.tenant].clone();
+            let lie = match result {
+                Ok(customer) => {
+                    let theirs = returned.entry(call.tenant.clone()).or_default();
+                    theirs.push((deed.began, *ended, customer.clone()));
+                    self.wrong_customer(call, customer)
+                }
+                Err(error) => self.untrue(call, error, (deed.began, *ended), &touched),
+            };
+            if let Some(lie) = lie {
+                self.sim_broken(format!("call {index} for {}: {lie}", call.tenant));
+            }
+            let alone =
+                || !deeds.iter().enumerate().any(|(at, it)| at != index && it.overlaps(deed));
+            if let Err(error @ (Error::Later { .. } | Error::UnknownTenant(_))) = result
+                && !error.unsettled()
+                && self.sent(deed, *ended, &call.tenant)
+                && alone()
+            {
+                let what = "said that nothing is under way, and had sent";
+                self.sim_broken(format!("call {index} for {} {what}: {error}", call.tenant));
+            }
+        }
+        for (tenant, calls) in returned {
+            self.stable(&tenant, &calls);
+        }
+    }
+
+    pub(crate) fn sim_broken(&self, what: String) {
+        self.runtime.block_on(async { self.sim.broken(what) });
+    }
+
+    fn sent(&self, deed: &Deed, ended: Timestamp, tenant: &TenantId) -> bool {
+        let sends = &self.sim.state().sends;
+        sends.iter().any(|(at, number, of)| {
+            *number == deed.number && of == tenant.as_str() && (deed.began..=ended).contains(at)
+        })
+    }
+
+    fn wrong_customer(&self, call: &Call, customer: &str) -> Option<String> {
+        let state = self.sim.state();
+        let Some(it) = state.book.find(customer) else {
+            return Some(format!("was given {customer}, which Stripe does not know"));
+        };
+        if it.tenant != call.tenant.as_str() || it.maker == Maker::Foreign {
+            return Some(format!("was given {customer}, which is somebody else's"));
+        }
+        let known = call.known_deleted.split(',').any(|id| id == customer);
+        known.then(|| format!("was given {customer}, which was on record as deleted"))
+    }
+
+    /// Why this error should not have been told.
+    fn untrue(
+        &self,
+        call: &Call,
+        error: &Error,
+        during: (Timestamp, Timestamp),
+        touched: &Touched,
+    ) -> Option<String> {
+        let live = self.sim.settings.live;
+        let fair = match error {
+            Error::Later { .. } => true,
+            Error::Refused(_) => call.email == Mail::Refused,
+            Error::UnknownTenant(_) => touched.gone.iter().any(|(from, until)| {
+                *from <= during.1 && until.is_none_or(|until| until >= during.0)
+            }),
+            Error::Operator(OperatorError::WrongAccount { .. }) => call.key != Key::Own,
+            Error::Operator(OperatorError::ForeignCustomer(_)) => live && touched.foreign,
+            Error::Operator(OperatorError::OutOfReach) => !self.sim.settings.search,
+            Error::Operator(_) | Error::Invalid(_) => false,
+        };
+        (!fair).then(|| format!("was told for no reason: {error}"))
+    }
+
+    /// Whoever asks later is given the same one, unless that is gone or somebody meddled.
+    fn stable(&self, tenant: &TenantId, calls: &[(Timestamp, Timestamp, String)]) {
+        let touched = &self.touched[tenant];
+        if touched.by_host || touched.unbound || self.restored_at.is_some() {
+            return;
+        }
+        for (_, ended, first) in calls {
+            for (began, end, second) in calls {
+                let gone = |it: &Customer| it.deleted_at.is_some_and(|at| at <= *end);
+                let lost = self.sim.state().book.find(first).is_some_and(gone);
+                if began > ended && first != second && !lost {
+                    let what = format!("{tenant} was given {first}, then {second}");
+                    self.sim_broken(format!("{what}, though the first is alive"));
+                }
+            }
+        }
+    }
+}

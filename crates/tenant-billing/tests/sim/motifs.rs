@@ -1,0 +1,189 @@
+//! Short runs of operations that belong together, with everything that can vary in them left to chance.
+//!
+//! What breaks a protocol like this is seldom one fault. It is a request that is late just before its key
+//! is too old, or a deletion between an answer and its bind. Chance alone meets with such pairs once in
+//! many thousand seeds; begun on purpose, and mixed with everything else, they come in every hundred.
+
+use std::time::Duration;
+
+use crate::{
+    ops::{At, Fault, Mail, Op, Side},
+    rng::Rng,
+    world::PROCESSES,
+};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+/// As in `generate.rs`.
+const LATEST: u64 = 178;
+
+pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
+    let (one, two) = (process(rng), process(rng));
+    match rng.between(0, 7) {
+        0 => left_behind(rng, one, two),
+        1 => too_old(rng, one, two),
+        2 => deleted_meanwhile(rng, one, two),
+        3 => gone_meanwhile(rng, one, two),
+        4 => all_at_once(rng),
+        5 => restored(rng, one, two),
+        6 => overwritten(rng, one, two),
+        _ => lost(rng, one, two),
+    }
+}
+
+fn process(rng: &mut Rng) -> u8 {
+    u8::try_from(rng.between(0, u64::from(PROCESSES) - 1)).expect("a small number")
+}
+
+fn call(rng: &mut Rng, process: u8) -> Op {
+    let email = rng.pick(&[Mail::Good, Mail::Good, Mail::Good, Mail::Other]);
+    Op::Call { process, tenant: 0, email, patience: rng.pick(&[1, 10, 60]) }
+}
+
+fn pass(rng: &mut Rng, low: u64, high: u64) -> Op {
+    Op::Pass(Duration::from_millis(rng.between(low, high)))
+}
+
+fn arm(process: u8, at: At, skip: u8, fault: Fault) -> Op {
+    Op::Arm { process, at, skip, fault }
+}
+
+/// What may become of a first request.
+fn first(rng: &mut Rng) -> Fault {
+    let late = u8::try_from(rng.pick(&[1, 20, 100, 170, LATEST])).expect("minutes");
+    let minutes = u8::try_from(rng.between(0, 10)).expect("minutes");
+    rng.pick(&[
+        Fault::LoseRequest,
+        Fault::LoseAnswer,
+        Fault::Crash(Side::Before),
+        Fault::Crash(Side::After),
+        Fault::Late { minutes: late, dies: true },
+        Fault::Late { minutes: late, dies: false },
+        Fault::Stored500 { effect: Some(minutes) },
+        Fault::Stored500 { effect: None },
+    ])
+}
+
+/// Looks that fail in part, or stand still in the middle.
+fn bad_look(rng: &mut Rng, process: u8) -> Vec<Op> {
+    let seconds = u32::try_from(rng.between(1, 240)).expect("seconds");
+    let fault = rng.pick(&[Fault::LoseAnswer, Fault::Unstored500, Fault::Limited, Fault::Mangle]);
+    let skip = u8::try_from(rng.between(0, 3)).expect("a small number");
+    match rng.between(0, 3) {
+        0 => vec![arm(process, At::Ask, skip, Fault::Suspend(Side::After, seconds))],
+        1 => vec![arm(process, At::Ask, skip, fault); 40],
+        2 => vec![arm(process, At::Ask, skip, Fault::Crash(Side::After))],
+        _ => Vec::new(),
+    }
+}
+
+/// A failure that Stripe stored, and looks around the end of its quiet time.
+fn left_behind(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let minutes = u8::try_from(rng.between(0, 10)).expect("minutes");
+    let effect = rng.pick(&[None, Some(minutes), Some(minutes), Some(10)]);
+    let mut ops = vec![arm(one, At::Create, 0, Fault::Stored500 { effect }), call(rng, one)];
+    ops.push(pass(rng, 7 * MINUTE, 12 * MINUTE));
+    ops.extend(bad_look(rng, two));
+    ops.extend([Op::Recover { process: two }, pass(rng, MINUTE, 20 * MINUTE)]);
+    ops.extend([Op::Recover { process: one }, pass(rng, MINUTE, 90 * MINUTE), call(rng, two)]);
+    ops
+}
+
+/// A key that grows old, and requests that are late around the moments that count.
+fn too_old(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let mut ops = vec![arm(one, At::Create, 0, first(rng)), call(rng, one)];
+    let age = rng.pick(&[10, 19, 20, 22, 23, 24]);
+    ops.push(pass(rng, age * HOUR - 10 * MINUTE, age * HOUR + 58 * MINUTE));
+    ops.extend([arm(two, At::Create, 0, first(rng)), call(rng, two)]);
+    // Mostly to the look that may open the next generation.
+    let rest = rng.pick(&[1, 25 - age, 25 - age, 26 - age]) * HOUR;
+    ops.push(pass(rng, rest, rest + 50 * MINUTE));
+    ops.extend(bad_look(rng, two));
+    ops.extend([Op::Recover { process: two }, pass(rng, MINUTE, 3 * HOUR), call(rng, one)]);
+    ops
+}
+
+/// A Customer deleted between its creation and its bind, and the news of it in some order.
+fn deleted_meanwhile(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let seconds = rng.pick(&[2, 20, 40, 55, 3_600]);
+    let fault = rng.pick(&[
+        Fault::Suspend(Side::After, seconds),
+        Fault::Crash(Side::After),
+        Fault::LoseAnswer,
+        Fault::Stored500 { effect: Some(1) },
+    ]);
+    let mut ops = vec![arm(one, At::Create, 0, fault), call(rng, one), pass(rng, 500, 5_000)];
+    let told = Op::TellDeleted { process: two, tenant: 0, nth: 0 };
+    let news = [
+        Op::Delete { tenant: 0, nth: 0 },
+        told,
+        Op::TellCreated { process: two, tenant: 0, nth: 0 },
+        told,
+        Op::HostNulls { tenant: 0 },
+    ];
+    for op in news {
+        if !rng.one_in(4) {
+            ops.extend([op, pass(rng, 0, 10_000)]);
+        }
+    }
+    ops.push(call(rng, two));
+    ops
+}
+
+/// A tenant that is gone while its request is under way, and comes back.
+fn gone_meanwhile(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let mut ops = vec![arm(one, At::Create, 0, first(rng)), call(rng, one), pass(rng, 0, 40_000)];
+    ops.extend([Op::Remove { tenant: 0 }, pass(rng, 0, 10_000), Op::Recover { process: two }]);
+    let away = rng.pick(&[MINUTE, HOUR, 3 * HOUR, 5 * HOUR]);
+    ops.push(pass(rng, away, away + 10 * MINUTE));
+    if rng.one_in(2) {
+        ops.extend([Op::Recover { process: two }, pass(rng, 0, MINUTE)]);
+    }
+    ops.extend([Op::Register { tenant: 0 }, call(rng, two), pass(rng, 0, HOUR)]);
+    ops
+}
+
+/// Everybody at once, some standing still for a moment.
+fn all_at_once(rng: &mut Rng) -> Vec<Op> {
+    let mut ops = Vec::new();
+    for process in 0..PROCESSES {
+        let seconds = rng.pick(&[1, 3, 20, 50]);
+        let side = rng.pick(&[Side::Before, Side::After]);
+        let at = rng.pick(&[At::Read, At::Write, At::Create]);
+        let skip = u8::try_from(rng.between(0, 3)).expect("a small number");
+        if rng.one_in(2) {
+            ops.push(arm(process, at, skip, Fault::Suspend(side, seconds)));
+        }
+        ops.extend([call(rng, process), pass(rng, 0, 300)]);
+    }
+    ops
+}
+
+/// A backup of a moment when something was under way.
+fn restored(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let mut ops = vec![arm(one, At::Create, 0, first(rng)), call(rng, one), pass(rng, 0, MINUTE)];
+    ops.extend([Op::Backup, pass(rng, 0, HOUR)]);
+    ops.extend(if rng.one_in(2) { gone_meanwhile(rng, one, two) } else { vec![call(rng, two)] });
+    ops.extend([pass(rng, 0, 12 * HOUR), Op::Restore, call(rng, two), pass(rng, 0, 6 * HOUR)]);
+    ops.extend([Op::Recover { process: one }, call(rng, two)]);
+    ops
+}
+
+/// A host that binds a Customer of its own while one is made.
+fn overwritten(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let seconds = u8::try_from(rng.between(1, 20)).expect("seconds");
+    let fault = rng.pick(&[Fault::Slow { seconds }, Fault::Suspend(Side::After, 20)]);
+    let mut ops = vec![arm(one, At::Create, 0, fault), call(rng, one), pass(rng, 200, 4_000)];
+    ops.extend([Op::HostOverwrites { tenant: 0 }, pass(rng, 0, MINUTE), call(rng, two)]);
+    ops
+}
+
+/// A row that somebody deletes while its request is on its way.
+fn lost(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let mut ops = vec![arm(one, At::Create, 0, first(rng)), call(rng, one)];
+    ops.extend([pass(rng, 0, 3 * HOUR), Op::LoseRow { tenant: 0 }, pass(rng, 0, HOUR)]);
+    ops.extend([arm(two, At::Create, 0, first(rng)), call(rng, two), pass(rng, 0, 15 * HOUR)]);
+    ops.extend(bad_look(rng, one));
+    ops.extend([Op::Recover { process: one }, call(rng, one), pass(rng, 0, 15 * HOUR)]);
+    ops
+}

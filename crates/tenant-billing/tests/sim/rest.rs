@@ -1,0 +1,164 @@
+//! How a run ends: faults cease, what is under way comes to its end, time passes as the rows ask,
+//! recovery runs, and somebody calls once more.
+
+use std::time::Duration;
+
+use tenant_billing::{Advice, Error, ids::TenantId};
+
+use crate::{
+    deeds::What,
+    host::{TENANTS, tenant},
+    ops::{Key, Mail, Op},
+    world::World,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+/// More rounds of recovery than any row needs.
+const ROUNDS: u32 = 400;
+/// From here on a worker that is late: it comes when the row's quiet time is over.
+const PUNCTUAL: u32 = 6;
+/// Whatever was permitted to be sent is over by then, and shows.
+const DRAINED: Duration = Duration::from_secs(5 * 3600);
+
+impl World {
+    pub(crate) fn come_to_rest(&mut self) {
+        self.at_rest = true;
+        self.sim.state().armed.clear();
+        for process in self.processes.iter().flatten() {
+            process.gate.wake();
+        }
+        if self.key(0) != Key::Own {
+            self.start(0, Key::Own);
+        }
+        self.wait_for_all();
+        self.tell_all_deletions();
+        self.recover_all();
+        self.none_is_lost(false);
+        for number in 0..TENANTS {
+            // A tenant that nobody asked for has no Customer, and needs none.
+            if self.host.exists(&tenant(number)) && self.deeds.asked_for(&tenant(number)) {
+                self.call_until_it_works(number);
+            }
+        }
+        self.pass(DRAINED);
+        self.tell_all_deletions();
+        self.recover_all();
+        self.at_most_one();
+        self.none_is_lost(true);
+        self.callers_were_told_the_truth();
+        self.trail_is_complete();
+    }
+
+    /// What living processes were asked to do comes to an end.
+    fn wait_for_all(&mut self) {
+        for _ in 0..600 {
+            let alive = |number| {
+                let alive = |it: &&crate::world::Process| !it.gate.is_dead();
+                let mut living = self.processes.iter().flatten().filter(alive);
+                living.any(|it| it.gate.number == number)
+            };
+            let waiting = self.deeds.all().iter().any(|it| it.ended.is_none() && alive(it.number));
+            if !waiting {
+                return;
+            }
+            self.pass(10 * SECOND);
+        }
+        self.sim_broken("a call or a round of recovery never ends".into());
+    }
+
+    /// Stripe delivers again what it has not delivered.
+    fn tell_all_deletions(&mut self) {
+        let deleted = |it: &&crate::book::Customer| it.deleted_at.is_some();
+        let deleted: Vec<_> = {
+            let state = self.sim.state();
+            state.book.customers.iter().filter(deleted).map(|it| it.id.clone()).collect()
+        };
+        for id in deleted {
+            self.tell_deleted(0, &id);
+        }
+        self.wait_for_all();
+    }
+
+    fn recover_all(&mut self) {
+        for round in 0..ROUNDS {
+            let billing = self.process(0).billing.clone();
+            let work = async move { billing.recover_once().await.map(drop) };
+            self.do_it(0, What::Recover, work);
+            self.wait_for_all();
+            let due = "FROM customer_provisioning WHERE state IN ('pending', 'suspect')";
+            let Some(next) = self.host.cell::<i64>(&format!("SELECT min(next_attempt_at) {due}"))
+            else {
+                return;
+            };
+            let quiet = format!("SELECT max(next_attempt_at, coalesce(quiet_until, 0)) {due}");
+            let quiet = format!("SELECT min(at) FROM (SELECT ({quiet} ORDER BY 1 LIMIT 1) AS at)");
+            let late = self.host.cell::<i64>(&quiet).unwrap_or(next);
+            if round > 2 * PUNCTUAL && self.all_stuck() {
+                return;
+            }
+            let next = if round < PUNCTUAL { next } else { late };
+            let wait = u64::try_from(next - self.now().as_millisecond()).unwrap_or_default();
+            self.pass(Duration::from_millis(wait) + SECOND);
+        }
+        self.sim_broken("recovery does not come to an end".into());
+    }
+
+    /// Whatever is left needs an operator, and says so.
+    fn all_stuck(&self) -> bool {
+        (0..TENANTS).map(tenant).all(|it| !self.under_way(&it) || self.is_stuck(&it))
+    }
+
+    fn under_way(&self, of: &TenantId) -> bool {
+        let row = format!("SELECT 1 FROM customer_provisioning WHERE tenant_id = '{of}'");
+        self.host.holds(&format!("{row} AND state IN ('pending', 'suspect')"))
+    }
+
+    /// The row waits for an operator: another installation's Customer in live mode, or events that do
+    /// not reach back far enough in an account without search.
+    pub(crate) fn is_stuck(&self, of: &TenantId) -> bool {
+        let why = |words: &str| {
+            let row = format!("SELECT 1 FROM customer_provisioning WHERE tenant_id = '{of}'");
+            self.host.holds(&format!("{row} AND state = 'suspect' AND last_error LIKE '%{words}%'"))
+        };
+        let settings = self.sim.settings;
+        (settings.live && self.touched[of].foreign && why("by another installation"))
+            || (!settings.search && why("do not reach back far enough"))
+    }
+
+    fn call_until_it_works(&mut self, number: u8) {
+        for _ in 0..60 {
+            self.apply(Op::Call { process: 0, tenant: number, email: Mail::Good, patience: 60 });
+            self.wait_for_all();
+            let last = self.deeds.all().last().and_then(|it| it.ended.clone());
+            let Some((_, result)) = last else {
+                return;
+            };
+            match result {
+                Ok(customer) => return self.is_bound_and_alive(number, &customer),
+                // A row that waits for an operator tells callers when it is looked at next.
+                Err(_) if self.is_stuck(&tenant(number)) => return,
+                Err(error) => self.heed(&error),
+            }
+        }
+        self.sim_broken(format!("tenant {number} is never given a Customer"));
+    }
+
+    fn heed(&mut self, error: &Error) {
+        if let Advice::TryAgain(after) = error.advice() {
+            self.pass(after.min(6 * HOUR) + SECOND);
+            self.recover_all();
+        }
+    }
+
+    fn is_bound_and_alive(&self, number: u8, customer: &str) {
+        let column = self.host.column(&tenant(number));
+        let alive = |it: &crate::book::Customer| it.deleted_at.is_none();
+        let alive = self.sim.state().book.find(customer).is_some_and(alive);
+        if column.as_deref() != Some(customer) || !alive {
+            let is = if alive { "alive" } else { "dead" };
+            let what = format!("tenant {number} was given {customer}, which is {is}");
+            self.sim_broken(format!("{what}; its column says {column:?}"));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Looks: when "there is none" may be believed, and what may be adopted.
+
+use super::{arm, call, hours, minutes, played, played_with, recover, seconds};
+use crate::ops::{At, Fault, Mail, Op, Settings, Side, Stranger};
+
+/// Process 1 has found out who it is, so that its next questions are those of its look.
+fn warm() -> Op {
+    Op::Call { process: 1, tenant: 1, email: Mail::Other, patience: 10 }
+}
+
+#[test]
+fn a_look_begun_before_quiet_until_and_counted_after_it() {
+    let run = played(&[
+        warm(),
+        arm(0, At::Create, 0, Fault::Stored500 { effect: Some(9) }),
+        call(0),
+        minutes(8),
+        seconds(30),
+        // Its list is empty; then it stands still until the Customer is there and the time is over.
+        arm(1, At::Ask, 1, Fault::Suspend(Side::After, 180)),
+        recover(1),
+        hours(1),
+    ]);
+    assert_eq!(run.says("p1 meets with Suspend"), 1);
+    assert_eq!(run.created, 2, "one for each tenant");
+}
+
+#[test]
+fn a_look_that_failed_is_no_look_that_found_none() {
+    let mut ops = vec![
+        arm(0, At::Create, 0, Fault::Stored500 { effect: Some(9) }),
+        call(0),
+        minutes(11),
+        warm(),
+        minutes(1),
+    ];
+    ops.extend([arm(1, At::Ask, 0, Fault::LoseAnswer); 60]);
+    ops.extend([recover(1), hours(2)]);
+    let run = played(&ops);
+    assert!(run.says("p1 meets with LoseAnswer") >= 3, "events, list and search fail");
+    assert_eq!(run.created, 2, "one for each tenant");
+}
+
+#[test]
+fn look_first_that_skips_the_forgotten_generation() {
+    // Generation 1 was sent, and row and trail are forgotten. It executes when the look is over: only the
+    // same key makes the two one.
+    for late in [60, 178] {
+        let run = played(&[
+            arm(0, At::Create, 0, Fault::Late { minutes: late, dies: true }),
+            call(0),
+            minutes(1),
+            Op::Restore,
+            call(1),
+            hours(4),
+            call(1),
+            hours(2),
+            recover(1),
+            minutes(1),
+        ]);
+        assert_eq!(run.created, 1);
+        assert_eq!(run.says("sends 0/2"), 0);
+    }
+}
+
+#[test]
+fn the_same_email_is_nobodys_proof_of_ownership() {
+    for (kind, live) in [
+        (Stranger::SameEmail, true),
+        (Stranger::OtherTenant, true),
+        (Stranger::OtherInstallation, false),
+    ] {
+        let settings = Settings { look_first: true, live, ..Settings::PLAIN };
+        let run = played_with(
+            settings,
+            &[Op::Stranger { tenant: 0, kind }, hours(2), call(0), minutes(1)],
+        );
+        assert_eq!(run.returned[0], "cus_0002");
+    }
+}
+
+#[test]
+fn another_installations_customer_stops_the_look_in_live_mode() {
+    let settings = Settings { look_first: true, live: true, ..Settings::PLAIN };
+    let kind = Stranger::OtherInstallation;
+    let run = played_with(settings, &[Op::Stranger { tenant: 0, kind }, call(0), minutes(1)]);
+    assert_eq!(run.returned[0], "operator_must_act");
+    assert_eq!(run.created, 1, "the other installation's");
+}
+
+#[test]
+fn a_customer_that_names_the_tenant_is_adopted() {
+    let settings = Settings { look_first: true, ..Settings::PLAIN };
+    let kind = Stranger::Legacy;
+    let run = played_with(settings, &[Op::Stranger { tenant: 0, kind }, call(0), minutes(1)]);
+    assert_eq!((run.created, &*run.returned[0]), (1, "cus_0001"));
+}

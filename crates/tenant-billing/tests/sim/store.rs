@@ -1,0 +1,163 @@
+//! The shipped SQLite store on a real file, with the bad days that a run orders around it.
+//!
+//! The store writes on a blocking thread. The simulation's one thread waits for it on the spot, so that
+//! a write is over before anything else moves, and a run is the same every time.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tenant_billing::{
+    SqliteStore,
+    audit::{History, Surplus},
+    ids::{CustomerId, InstallationId, TenantId},
+    ports::{Backlog, Committed, Store, StoreError},
+    request::Account,
+    state::{Change, View},
+};
+
+use crate::{
+    ops::{At, Fault},
+    sim::{Gate, Sim},
+};
+
+/// How long a call takes, in milliseconds.
+const TAKES: (u64, u64) = (1, 4);
+
+pub(crate) struct SimStore {
+    pub(crate) sim: Arc<Sim>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) inner: SqliteStore,
+}
+
+impl SimStore {
+    async fn call<T>(
+        &self,
+        at: At,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let fault = self.gate.enter(&self.sim, at, TAKES).await;
+        let away = || StoreError::Unavailable("the simulated database does not answer".into());
+        if let Some(Fault::Database { done: false }) = fault {
+            return Err(away());
+        }
+        let result = at_once(work);
+        self.gate.leave(&self.sim, fault).await;
+        match fault {
+            Some(Fault::Database { done: true }) => Err(away()),
+            _ => result,
+        }
+    }
+}
+
+/// Waits for `work` on this thread, letting no other task in.
+pub(crate) fn at_once<T>(work: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    // tokio would let a task that has done much wait for others, which do not get on meanwhile.
+    let mut work = pin!(tokio::task::unconstrained(work));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SimStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        self.call(At::Write, self.inner.migrate()).await
+    }
+
+    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
+        self.call(At::Read, self.inner.bound(tenant)).await
+    }
+
+    async fn view(
+        &self,
+        tenant: &TenantId,
+        candidate: Option<&CustomerId>,
+    ) -> Result<View, StoreError> {
+        let view = async {
+            let view = self.inner.view(tenant, candidate).await;
+            let at = (self.gate.number, tenant.to_string());
+            self.sim.state().views.insert(at, self.sim.now());
+            if let Ok(View { bound, row, .. }) = &view {
+                self.sim.trace(|| {
+                    let row = row.as_ref().map(|it| (it.state.name(), it.generation, it.version));
+                    format!("p{} reads {} {row:?} {bound:?}", self.gate.process, last(tenant))
+                });
+            }
+            view
+        };
+        self.call(At::Read, view).await
+    }
+
+    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        let commit = async {
+            let committed = self.inner.commit(change).await;
+            self.sim.trace(|| {
+                let row = change.row.as_ref();
+                let row = row.map(|it| (it.state.name(), it.generation, it.version));
+                let (process, tenant) = (self.gate.process, last(&change.tenant));
+                format!("p{process} writes {tenant} {row:?} {:?}: {committed:?}", change.column)
+            });
+            committed
+        };
+        self.call(At::Write, commit).await
+    }
+
+    async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
+        let record = async {
+            self.sim.trace(|| format!("p{} records {customer} as deleted", self.gate.process));
+            self.inner.record_deletion(customer).await
+        };
+        self.call(At::Write, record).await
+    }
+
+    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
+        self.call(At::Write, self.inner.identify(account)).await
+    }
+
+    async fn claim(
+        &self,
+        only: Option<&TenantId>,
+        hold: Duration,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        self.call(At::Write, self.inner.claim(only, hold, limit)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.call(At::Read, self.inner.backlog()).await
+    }
+
+    async fn history(&self, tenant: &TenantId) -> Result<History, StoreError> {
+        self.call(At::Read, self.inner.history(tenant)).await
+    }
+
+    async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
+        self.call(At::Read, self.inner.surplus(tenant)).await
+    }
+
+    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
+        self.call(At::Write, self.inner.add_tenants(tenants)).await
+    }
+}
+
+/// A tenant, short enough for a line of the record.
+pub(crate) fn last(tenant: &TenantId) -> &str {
+    &tenant.as_str()[35..]
+}

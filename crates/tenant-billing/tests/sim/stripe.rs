@@ -1,0 +1,264 @@
+//! Stripe behind the port: answers as the HTTP client hands them over, and a network in between.
+//!
+//! A creation that has left a process goes on by itself: the network carries it, Stripe executes it, and
+//! only then does it matter whether anybody still waits for the answer.
+
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::future::{Either, select};
+use jiff::Timestamp;
+use tenant_billing::{
+    answer::Answer,
+    ids::{AccountId, CustomerId, Mode},
+    ports::Stripe,
+    request::FrozenRequest,
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    book::{Arrival, Book, Maker},
+    ops::{At, Fault, Key},
+    sim::{Gate, Sim},
+};
+
+/// The client's timeout, from the first name lookup to the last byte of the answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request is on its way, and how long Stripe takes over it, in milliseconds.
+const TRANSIT: (u64, u64) = (5, 150);
+const WORK: (u64, u64) = (20, 400);
+const MINUTE: Duration = Duration::from_secs(60);
+
+pub(crate) struct SimStripe {
+    pub(crate) sim: Arc<Sim>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) key: Key,
+}
+
+/// How a creation fares between its process and Stripe.
+struct Passage {
+    transit: Duration,
+    work: Duration,
+    stored_500: Option<Option<u8>>,
+}
+
+impl SimStripe {
+    async fn ask(&self, what: &str, answer: impl FnOnce(&mut Book, Timestamp) -> Answer) -> Answer {
+        let fault = self.gate.enter(&self.sim, At::Ask, TRANSIT).await;
+        self.sim.sleep(self.sim.between(WORK.0, WORK.1)).await;
+        let now = self.sim.now();
+        let answer = {
+            let book = &mut self.sim.state().book;
+            match fault {
+                Some(Fault::LoseRequest | Fault::LoseAnswer) => no_answer("timed out"),
+                Some(Fault::Unstored500) => book.unstored_500(),
+                Some(Fault::Limited) => book.limited(),
+                Some(Fault::Mangle) => mangled(),
+                _ => answer(book, now),
+            }
+        };
+        self.sim
+            .trace(|| format!("p{} asks Stripe for {what}: {}", self.gate.process, say(&answer)));
+        self.gate.leave(&self.sim, fault).await;
+        answer
+    }
+
+    async fn create(&self, request: &FrozenRequest, fault: Option<Fault>) -> Answer {
+        let sim = &self.sim;
+        let mut passage = Passage {
+            transit: sim.between(TRANSIT.0, TRANSIT.1),
+            work: sim.between(WORK.0, WORK.1),
+            stored_500: None,
+        };
+        match fault {
+            Some(Fault::LoseRequest) => {
+                sim.sleep(TIMEOUT).await;
+                return no_answer("timed out");
+            }
+            Some(Fault::Unstored500 | Fault::Limited | Fault::InFlight) => {
+                sim.sleep(passage.transit).await;
+                let book = &mut sim.state().book;
+                return match fault {
+                    Some(Fault::Unstored500) => book.unstored_500(),
+                    Some(Fault::Limited) => book.limited(),
+                    _ => book.in_use(),
+                };
+            }
+            Some(Fault::Late { minutes, .. }) => passage.transit = MINUTE * u32::from(minutes),
+            Some(Fault::Slow { seconds }) => passage.work = Duration::from_secs(seconds.into()),
+            Some(Fault::Stored500 { effect }) => passage.stored_500 = Some(effect),
+            _ => {}
+        }
+        let (say_it, hear) = oneshot::channel();
+        let (there, request) = (Arc::clone(sim), request.clone());
+        tokio::spawn(async move {
+            let answer = carry(&there, &request, passage).await;
+            // Whoever asked may be gone.
+            drop(say_it.send(answer));
+        });
+        if let Some(Fault::Late { dies: true, .. }) = fault {
+            self.gate.kill();
+        }
+        let answer = within(sim, async { hear.await.ok() }).await;
+        match (fault, answer) {
+            (Some(Fault::LoseAnswer), _) | (_, None) => no_answer("the connection ended"),
+            (Some(Fault::Mangle), _) => mangled(),
+            (_, Some(answer)) => answer,
+        }
+    }
+}
+
+/// A creation reaches Stripe and is executed, whatever becomes of its sender.
+async fn carry(sim: &Arc<Sim>, request: &FrozenRequest, passage: Passage) -> Answer {
+    let (key, body) = (request.key.as_str(), request.body.as_str());
+    let tenant = request.key.parts().map(|it| it.tenant.to_string()).unwrap_or_default();
+    sim.sleep(passage.transit).await;
+    let now = sim.now();
+    let arrival = sim.state().book.arrive(key, body, now);
+    if let Arrival::Answered(answer) = arrival {
+        sim.trace(|| format!("Stripe answers {}: {}", tail(key), say(&answer)));
+        return answer;
+    }
+    sim.sleep(passage.work).await;
+    let now = sim.now();
+    let stored_500 = passage.stored_500.filter(|_| Book::accepts(body));
+    let answer = match stored_500 {
+        None => sim.state().book.complete(key, body, &tenant, now),
+        Some(effect) => {
+            let answer = sim.state().book.fail(key, body, now);
+            if let Some(minutes) = effect {
+                let (there, key, body) = (Arc::clone(sim), key.to_owned(), body.to_owned());
+                let appear = move |now| {
+                    let maker = Maker::Us(key.clone());
+                    let book = &mut there.state().book;
+                    let at = book.make(maker, &tenant, &body, now, true);
+                    book.customers[at].id.clone()
+                };
+                if minutes == 0 {
+                    appear(now);
+                } else {
+                    let there = Arc::clone(sim);
+                    tokio::spawn(async move {
+                        there.sleep(MINUTE * u32::from(minutes)).await;
+                        let id = appear(there.now());
+                        there.trace(|| format!("what the failure left behind appears: {id}"));
+                    });
+                }
+            }
+            answer
+        }
+    };
+    sim.trace(|| format!("Stripe executes {}: {}", tail(key), say(&answer)));
+    answer
+}
+
+async fn within<T>(sim: &Sim, work: impl Future<Output = Option<T>>) -> Option<T> {
+    match select(pin!(work), pin!(sim.sleep(TIMEOUT))).await {
+        Either::Left((done, _)) => done,
+        Either::Right(_) => None,
+    }
+}
+
+#[async_trait]
+impl Stripe for SimStripe {
+    fn mode(&self) -> Mode {
+        match (self.sim.settings.live, self.key) {
+            (live, Key::OtherMode) if live => Mode::Test,
+            (_, Key::OtherMode) => Mode::Live,
+            (true, _) => Mode::Live,
+            (false, _) => Mode::Test,
+        }
+    }
+
+    fn stripe_account(&self) -> Option<&AccountId> {
+        None
+    }
+
+    async fn account(&self) -> Answer {
+        let id = if self.key == Key::OtherAccount { "acct_other" } else { "acct_ours" };
+        self.ask("its account", |book, _| book.account(id)).await
+    }
+
+    async fn create_customer(&self, request: &FrozenRequest, begin_by: Duration) -> Answer {
+        let fault = self.gate.enter(&self.sim, At::Create, (1, 20)).await;
+        if self.sim.uptime() > begin_by {
+            // The body looks at the clock when it is its turn.
+            self.sim.trace(|| format!("p{} is too late to send", self.gate.process));
+            return no_answer("not sent, since the time to begin had passed");
+        }
+        if self.key != Key::Own {
+            self.sim.broken("a key of another account or mode was used to create".into());
+        }
+        let tenant = request.key.parts().map(|it| it.tenant.to_string()).unwrap_or_default();
+        let send = (self.sim.now(), self.gate.number, tenant);
+        self.sim.state().sends.push(send);
+        self.sim.trace(|| format!("p{} sends {}", self.gate.process, tail(request.key.as_str())));
+        let answer = self.create(request, fault).await;
+        self.gate.leave(&self.sim, fault).await;
+        answer
+    }
+
+    async fn retrieve_customer(&self, customer: &CustomerId) -> Answer {
+        let id = customer.as_str();
+        self.ask(id, |book, _| match self.key {
+            Key::Own => book.retrieve(id),
+            Key::OtherAccount | Key::OtherMode => book.missing(id),
+        })
+        .await
+    }
+
+    async fn list_customers(&self, email: &str, after: Option<&CustomerId>) -> Answer {
+        self.ask("the list", |book, _| book.list(email, after.map(CustomerId::as_str))).await
+    }
+
+    async fn search_customers(&self, query: &str, page: Option<&str>) -> Answer {
+        let search = self.sim.settings.search;
+        self.ask("a search", |book, now| match search {
+            true => book.search(query, page, now),
+            false => book.no_search(),
+        })
+        .await
+    }
+
+    async fn list_created_events(&self, since: Timestamp, after: Option<&str>) -> Answer {
+        self.ask("events", |book, now| book.events(since, after, now)).await
+    }
+}
+
+fn no_answer(why: &str) -> Answer {
+    Answer::NoAnswer(why.into())
+}
+
+fn mangled() -> Answer {
+    let headers = [("Content-Type", "text/html")].into_iter().collect();
+    Answer::Response { status: 502, headers, body: "<html>Bad Gateway</html>".into() }
+}
+
+/// A key, short enough for a line of the record: tenant and generation.
+fn tail(key: &str) -> &str {
+    let at = key.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at);
+    &key[at + 36..]
+}
+
+fn say(answer: &Answer) -> String {
+    match answer {
+        Answer::NoAnswer(why) => why.clone(),
+        Answer::Response { status, body, headers } => {
+            let replayed = headers.get("Idempotent-Replayed").map_or("", |_| " replayed");
+            let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+            let ids = |it: &serde_json::Value| it["id"].as_str().unwrap_or_default().to_owned();
+            let listed = body["data"].as_array().map(|it| it.iter().map(ids).collect::<Vec<_>>());
+            let gone = if body["deleted"] == true { " deleted" } else { "" };
+            match listed {
+                Some(listed) => format!("{status} {listed:?}"),
+                None => format!("{status}{replayed} {}{gone}{}", ids(&body), error_of(&body)),
+            }
+        }
+    }
+}
+
+fn error_of(body: &serde_json::Value) -> String {
+    let error = &body["error"];
+    let word = error["code"].as_str().or_else(|| error["type"].as_str());
+    word.unwrap_or_default().to_owned()
+}
