@@ -95,10 +95,14 @@ impl World {
             // Nobody asks for a tenant that is gone, and what a restored backup forgot of it is for a
             // reconcile to find; so is what it forgot of one whose host has bound another.
             let asked = self.host.exists(&of) && self.deeds.asked_for(&of);
-            let asked = called && asked && !self.is_stuck(&of);
+            let asked = called && asked;
             let hosts = column.as_ref().is_some_and(|it| self.made_by_host(it));
             let forgiven = touched.row_lost || self.restored_at.is_some();
             if forgiven && (!asked || hosts) {
+                continue;
+            }
+            // What only an operator can find is under way until one does: nothing is created meanwhile.
+            if self.is_stuck(&of) {
                 continue;
             }
             for id in self.ours(&of) {

@@ -1,8 +1,8 @@
 //! A deterministic simulation of the shipped loop on the shipped SQLite store, under virtual time.
 //!
 //!     cargo test -p tenant-billing --test sim                      # 2,000 seeds and the named sequences
-//!     SIM_SEEDS=100000 cargo test -p tenant-billing --test sim seeds
-//!     SIM_SEED=4711 cargo test -p tenant-billing --test sim seeds  # one seed again
+//!     SIM_SEEDS=100000 cargo test -p tenant-billing --test sim every_seed
+//!     SIM_SEED=4711 cargo test -p tenant-billing --test sim every_seed  # one seed again
 //!
 //! Everything under test is what ships: `Billing` with its loop, recovery and webhooks, and `SqliteStore`
 //! on a file. Only what has no seed is replaced: the clock, chance, and Stripe, which answers at the port

@@ -74,7 +74,7 @@ fn every_seed_keeps_the_promises() {
         let small = shrink(&whole);
         told += &format!(
             "\nseed {seed}: {} of its {} operations break a promise\n{}\
-             again: SIM_SEED={seed} cargo test -p tenant-billing --test sim seeds\n",
+             again: SIM_SEED={seed} cargo test -p tenant-billing --test sim every_seed\n",
             small.ops.len(),
             whole.ops.len(),
             story(&small),

@@ -80,6 +80,23 @@ fn the_same_email_is_nobodys_proof_of_ownership() {
 }
 
 #[test]
+fn a_row_that_nobody_looked_after_for_a_month_is_left_to_an_operator() {
+    // Seed 65280 of the first 100,000: no recovery for 31 days, no search, and the e-mail edited. The
+    // Customer cannot be found any more, and none is made in its place.
+    let settings = Settings { search: false, ..Settings::PLAIN };
+    let ops = [
+        arm(0, At::Create, 0, Fault::Crash(Side::After)),
+        call(0),
+        hours(31 * 24),
+        Op::Edit { tenant: 0, nth: 0 },
+        call(1),
+        minutes(1),
+    ];
+    let run = played_with(settings, &ops);
+    assert_eq!((run.created, &*run.returned[1]), (1, "operator_must_act"));
+}
+
+#[test]
 fn another_installations_customer_stops_the_look_in_live_mode() {
     let settings = Settings { look_first: true, live: true, ..Settings::PLAIN };
     let kind = Stranger::OtherInstallation;
