@@ -148,7 +148,6 @@ const SOMETIMES: &[&str] = &[
     "meets with Limited at Create",
     "meets with InFlight at Create",
     "idempotency_key_in_use",
-    "idempotency_error",
     "200 replayed",
     "500 replayed",
     "email_invalid",
