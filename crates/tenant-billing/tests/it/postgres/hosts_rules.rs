@@ -11,6 +11,7 @@ use tenant_billing::{
     ports::{Committed, Store, StoreError},
     state::Change,
 };
+use tokio::task::JoinHandle;
 
 use super::server::Database;
 
@@ -83,30 +84,54 @@ async fn rows_that_a_policy_hides() {
     }
 }
 
+/// The bind is held up by a trigger, and the Customer's deletion is recorded meanwhile: one waits for the
+/// other, so the tenant does not end up with what is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_that_is_deleted_while_it_is_bound() {
+    let (database, store) = ready().await;
+    let (sandbox, billing) = billing(&store).await;
+    let calling = begin_to_bind(&database, &billing).await;
+    let made = CustomerId::parse(&sandbox.customers()[0].id).unwrap();
+    sandbox.delete_customer(made.as_str());
+    billing.customer_deleted(&made).await.unwrap();
+    calling.await.unwrap().unwrap();
+    assert_eq!(store.bound(&tenant(1)).await, Ok(None));
+    assert_ne!(call(&billing, 1).await.unwrap(), made);
+}
+
 /// The bind is held up by a trigger, and the host does something meanwhile, which it commits.
 async fn while_binding(
     database: &Database,
     billing: &Billing,
     host: &str,
 ) -> Result<CustomerId, Error> {
+    let calling = begin_to_bind(database, billing).await;
+    let client = database.connect().await;
+    client.batch_execute(&format!("BEGIN; {host}")).await.unwrap();
+    wait(700).await;
+    client.batch_execute("COMMIT").await.unwrap();
+    calling.await.unwrap()
+}
+
+/// A call for tenant 1 whose bind takes half a second, and has begun.
+async fn begin_to_bind(
+    database: &Database,
+    billing: &Billing,
+) -> JoinHandle<Result<CustomerId, Error>> {
     let slow = "CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS
                     $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
                 CREATE TRIGGER slow BEFORE INSERT ON public.tenant_config
                     FOR EACH ROW WHEN (current_setting('application_name') = 'tenant-billing')
                     EXECUTE FUNCTION public.slow()";
     database.run(slow).await;
-    let calling = billing.clone();
-    let call = tokio::spawn(async move { call(&calling, 1).await });
+    let billing = billing.clone();
+    let calling = tokio::spawn(async move { call(&billing, 1).await });
     let sleeping = "SELECT count(*) FROM pg_stat_activity
                     WHERE wait_event = 'PgSleep' AND datname = current_database()";
     while database.cell(sleeping).await == "0" {
         wait(2).await;
     }
-    let client = database.connect().await;
-    client.batch_execute(&format!("BEGIN; {host}")).await.unwrap();
-    wait(700).await;
-    client.batch_execute("COMMIT").await.unwrap();
-    call.await.unwrap()
+    calling
 }
 
 /// A foreign key that is checked at the commit, as all of Django's are.
