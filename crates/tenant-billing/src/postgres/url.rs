@@ -79,7 +79,11 @@ impl Target {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
-                "prepared_statements" => prepared = value == "true",
+                "prepared_statements" => {
+                    let wrong =
+                        |_| wrong("has prepared_statements that is neither true nor false".into());
+                    prepared = value.parse().map_err(wrong)?;
+                }
                 name if NEEDLESS.contains(&name) => {}
                 "sslmode" => sslmode = Some(decoded(value)),
                 "sslrootcert" => rootcert = Some(decoded(value)),
@@ -205,6 +209,7 @@ mod tests {
             ("postgres://h/d?sslmode=secret", "sslmode"),
             ("postgres://h/d?sslmode=require&sslrootcert=system", "verify-full"),
             ("postgres://h/d?connect_timeout=secret", "driver"),
+            ("postgres://h/d?prepared_statements=secret", "neither true nor false"),
         ] {
             let invalid = Target::parse(url, "DATABASE_URL").unwrap_err();
             assert_eq!(invalid.field, "DATABASE_URL", "{url}");

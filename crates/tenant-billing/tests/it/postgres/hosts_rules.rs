@@ -278,6 +278,20 @@ async fn a_surplus_customer_that_is_deleted_at_the_same_moment() {
 async fn a_type_that_changes() {
     let (database, store) = ready().await;
     assert_eq!(store.bound(&tenant(1)).await, Ok(None));
+    // One whose lookups are prepared by name on its connections.
+    let url = database.url() + "&prepared_statements=true";
+    let named = PostgresStore::open(&url, SystemClock::shared()).unwrap();
+    let bind = format!(
+        "INSERT INTO tenant_config (tenant_id, stripe_customer_id) VALUES ('{}', 'cus_1')",
+        tenant(1)
+    );
+    database.run(&bind).await;
+    let bound = Ok(Some(CustomerId::parse("cus_1").unwrap()));
+    for _ in 0..10 {
+        let (one, two) = (tenant(1), tenant(2));
+        let found = tokio::join!(named.bound(&one), named.bound(&two), named.bound(&one));
+        assert_eq!(found, (bound.clone(), Ok(None), bound.clone()));
+    }
     let change = "ALTER TABLE tenant_config DROP CONSTRAINT tenant_config_tenant_id_fkey;
                   ALTER TABLE tenant_config ALTER tenant_id TYPE text;
                   ALTER TABLE tenants ALTER id DROP DEFAULT, ALTER id TYPE text";
@@ -285,6 +299,9 @@ async fn a_type_that_changes() {
     let first = store.view(&tenant(1), None).await;
     assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
     assert!(store.view(&tenant(1), None).await.unwrap().exists);
+    let first = named.bound(&tenant(1)).await;
+    assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
+    assert_eq!(named.bound(&tenant(1)).await, bound);
 }
 
 /// A clone with another table of tenants looks there, and the first still where it did.
