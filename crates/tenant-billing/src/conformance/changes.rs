@@ -1,5 +1,7 @@
 //! What a change may write, and what must stop it.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use tenant_billing_core::{
     audit::SurplusReason,
@@ -7,6 +9,7 @@ use tenant_billing_core::{
     ports::{Committed, StoreError},
     state::{Candidate, Change, Column, State},
 };
+use tokio::task::JoinSet;
 
 use super::{
     Bench, Check, account, bind, commit, customer, open, ready, refusal, refused, request, to,
@@ -21,7 +24,7 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
     ("every state is read back as it was written", |b| Box::pin(states(b))),
     ("a change needs the version it was decided from", |b| Box::pin(versions(b))),
     ("a change that was decided a while ago is decided anew", |b| Box::pin(old_decisions(b))),
-    ("of two who open at once one wins", |b| Box::pin(opening_at_once(b))),
+    ("of many who open at once one wins", |b| Box::pin(opening_at_once(b))),
     ("binding sets the column, and makes a missing row", |b| Box::pin(binding(b))),
     ("binding needs a null column, the tenant and the account", |b| Box::pin(guards(b))),
     ("a Customer known deleted or bound elsewhere is not bound", |b| Box::pin(candidates(b))),
@@ -128,18 +131,25 @@ async fn old_decisions(bench: &dyn Bench) {
     written(&*store, &decided).await;
 }
 
+/// Many times, since two writes have many ways to meet.
 async fn opening_at_once(bench: &dyn Bench) {
-    let (store, tenant) = ready(bench).await;
-    let others = [bench.open().await, bench.open().await, bench.open().await];
-    let change = open(&view(&*store, &tenant).await);
-    let (a, b, c, d) = tokio::join!(
-        commit(&*store, &change),
-        commit(&*others[0], &change),
-        commit(&*others[1], &change),
-        commit(&*others[2], &change)
-    );
-    let won = [a, b, c, d].iter().filter(|it| **it == Committed::Yes).count();
-    assert_eq!(won, 1);
+    let (store, _) = ready(bench).await;
+    let mut stores = vec![Arc::clone(&store)];
+    for _ in 1..8 {
+        stores.push(bench.open().await);
+    }
+    for number in 2..=40 {
+        let tenant = bench.tenant(number);
+        assert!(store.add_tenant(&tenant).await.expect("adds a tenant"));
+        let change = open(&view(&*store, &tenant).await);
+        let mut all = JoinSet::new();
+        for store in stores.iter().cloned() {
+            let change = change.clone();
+            all.spawn(async move { commit(&*store, &change).await });
+        }
+        let won = all.join_all().await.into_iter().filter(|it| *it == Committed::Yes).count();
+        assert_eq!(won, 1, "{tenant}");
+    }
 }
 
 async fn binding(bench: &dyn Bench) {

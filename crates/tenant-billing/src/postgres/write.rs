@@ -108,9 +108,10 @@ fn row(layout: &Layout, key: &Key, change: &Change) -> Result<Statement, StoreEr
     let was = change.was.map(number).transpose()?.map(|was| sql.bind(was));
     let fit = conditions(&mut sql, layout, key, change);
     sql.add(&match (values, was) {
+        // Of two such rows in one breath, either key may be the one that meets first.
         (Some(values), None) => format!(
             "INSERT INTO {TABLE} ({COLUMNS}, tenant_id) SELECT {values}, {tenant} WHERE {fit}
-             ON CONFLICT (tenant_id) DO NOTHING RETURNING 1"
+             ON CONFLICT DO NOTHING RETURNING 1"
         ),
         (Some(values), Some(was)) => format!(
             "UPDATE {TABLE} SET ({COLUMNS}) = ROW ({values})
