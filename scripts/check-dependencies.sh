@@ -19,6 +19,7 @@ must_not tenant-billing-core 'rusqlite|libsqlite3-sys|tokio-postgres|deadpool.*|
 must_not tenant-billing 'axum.*|tower-http-server|clap.*|stripe-sandbox|warp|actix.*' --all-features
 must_not tenant-billing 'rusqlite|libsqlite3-sys'
 must_not stripe-sandbox 'tenant-billing.*'
+must_not parser-inputs 'tenant-billing.*|stripe-sandbox'
 
 features=$(cargo tree --package tenant-billing-core --edges normal,features --prefix none |
     grep -oE '^tokio feature "[^"]+"' | sort -u | grep -vE '"(rt|sync|time|default)"' || true)

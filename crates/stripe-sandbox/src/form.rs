@@ -116,7 +116,33 @@ impl Elements {
 
 #[cfg(test)]
 mod tests {
+    use parser_inputs::{bytes, check, letters};
+    use proptest::prelude::Strategy;
+
     use super::Form;
+
+    const WORDS: &[&str] = &[
+        "a",
+        "b",
+        "[]",
+        "[0]",
+        "[1]",
+        "[x]",
+        "metadata",
+        "[plan]",
+        "expand",
+        "=",
+        "&",
+        "%5B%5D",
+        "+",
+        "%e9",
+        "[",
+        "]",
+        "[+1]",
+        "[4294967296]",
+        "email=x%40y",
+        "enabled_events",
+    ];
 
     #[test]
     fn arrays_are_numbered_by_what_repeats() {
@@ -137,5 +163,30 @@ mod tests {
         assert_eq!((form.get("a"), form.get("b")), (Some("3"), Some("2")));
         assert_eq!(form.get("metadata[]"), Some("x"));
         assert_eq!(Form::decode(b"", b"a[]=2&a[]=1").array("a"), ["2", "1"]);
+    }
+
+    /// What was decoded, written out and decoded again is the same form.
+    #[test]
+    fn any_bytes_are_a_form() {
+        let name = || letters("ab[]x01", 1..=6);
+        let good =
+            (name(), name()).prop_map(|(a, b)| format!("a[]=1&{a}=%2B+&a[]={b}&a[x]={a}&{b}=2"));
+        check(
+            "form",
+            (bytes(letters("ab[]=&0", 0..=8), WORDS), bytes(good, WORDS)),
+            |(query, body)| {
+                let form = Form::decode(&query, &body);
+                let mut written = form_urlencoded::Serializer::new(String::new());
+                written.extend_pairs(form.iter());
+                let again = Form::decode(b"", written.finish().as_bytes());
+                // An array in an array is no form that the API has.
+                let plain = form.iter().all(|(name, _)| !name.contains("[]"));
+                assert!(!plain || (again == form && again.fingerprint() == form.fingerprint()));
+                for outer in ["a", "expand", "enabled_events", ""] {
+                    assert!(form.array(outer).len() <= form.below(outer).count());
+                }
+                form.array("a").len() > 1
+            },
+        );
     }
 }

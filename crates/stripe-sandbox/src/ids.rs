@@ -121,7 +121,23 @@ pub(crate) fn unit(draw: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use parser_inputs::{check, texts};
+    use proptest::prelude::{Strategy, any};
+
     use super::{CUSTOMER, EVENT, mix, unmix};
+
+    const WORDS: &[&str] = &["cus_", "evt_", "zzzz", "0", "Z", "LygHa16AHYF", "a", "_"];
+
+    /// Each number has one spelling.
+    #[test]
+    fn an_id_that_is_read_is_the_one_written() {
+        let good = any::<u64>().prop_map(|number| CUSTOMER.id(7, number));
+        check("id of the sandbox", texts(good, WORDS), |id| {
+            let number = CUSTOMER.number(7, &id);
+            assert!(number.is_none_or(|number| CUSTOMER.id(7, number) == id));
+            number.is_some()
+        });
+    }
 
     #[test]
     fn an_id_leads_back_to_its_number() {

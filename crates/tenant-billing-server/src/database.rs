@@ -154,4 +154,30 @@ mod tests {
             assert!(!failure.message.contains("secret"), "{url}");
         }
     }
+
+    #[test]
+    fn any_file() {
+        use parser_inputs::{SECRET, check, letters, texts};
+        use proptest::prelude::Strategy;
+
+        const WORDS: &[&str] =
+            &["sqlite:", "SQLITE:", "//", "/", "a.db", "?", ":memory:", "mysql:", "..", " "];
+        let good = letters("abc. ", 1..=12).prop_map(|name| format!("sqlite:{name}"));
+        check("DATABASE_URL, of SQLite", texts(good, WORDS), |url| match file(&url) {
+            Ok(path) => {
+                let path = path.to_str().unwrap();
+                assert!(url.ends_with(path) && !path.is_empty() && !path.contains('?'), "{url:?}");
+                assert_ne!(path, ":memory:");
+                true
+            }
+            Err(failure) => {
+                assert_eq!(failure.field.as_deref(), Some(FIELD));
+                assert!(
+                    !failure.message.contains(SECRET) && !failure.hint.contains(SECRET),
+                    "{url:?}"
+                );
+                false
+            }
+        });
+    }
 }

@@ -38,3 +38,21 @@ pub(crate) fn start(level: LevelFilter) {
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     OURS.iter().any(|ours| metadata.target().starts_with(ours))
 }
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{check, texts};
+    use proptest::{prelude::Strategy, sample::select};
+
+    use super::Targets;
+
+    #[test]
+    fn levels() {
+        const WORDS: &[&str] =
+            &["debug", "warn", "=", ",", "tenant_billing", "::", "[", "]", "off", "5", " "];
+        let good = ["debug", "warn,tenant_billing=trace", "tenant_billing::driver=info,off", "3"];
+        check("RUST_LOG", texts(select(good.to_vec()).prop_map(str::to_owned), WORDS), |text| {
+            text.parse::<Targets>().is_ok()
+        });
+    }
+}

@@ -126,3 +126,29 @@ async fn start(state: PathBuf, clock: &dyn Clock) -> Result<Sandbox, Failure> {
         Failure::operator(format!("the sandbox does not start: {error}"), hint)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{LETTERS, assert_silent, check, letters, texts};
+    use proptest::prelude::Strategy;
+
+    use super::parse_account;
+
+    #[test]
+    fn accounts() {
+        let good = letters(LETTERS, 1..=24).prop_map(|rest| format!("acct_{rest}"));
+        check("STRIPE_ACCOUNT", texts(good, &["acct_", "a", "7", "_", "-", " "]), |text| {
+            match parse_account(&text) {
+                Ok(account) => {
+                    assert_eq!(account.as_str(), text);
+                    true
+                }
+                Err(invalid) => {
+                    assert_eq!(invalid.field, "STRIPE_ACCOUNT");
+                    assert_silent(&invalid.to_string(), &text);
+                    false
+                }
+            }
+        });
+    }
+}

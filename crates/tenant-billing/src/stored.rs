@@ -98,8 +98,8 @@ impl StoredRow {
     pub(crate) fn row(self) -> Result<Row, StoreError> {
         let state = self.state()?;
         Ok(Row {
-            generation: self.generation.unsigned_abs(),
-            version: self.version.unsigned_abs(),
+            generation: count(self.generation)?,
+            version: count(self.version)?,
             state,
             opened_at: self.opened_at,
             attempts: u32::try_from(self.attempts).map_err(|_| missing("attempts"))?,
@@ -158,7 +158,7 @@ pub(crate) trait Cells {
     }
 
     fn number(&mut self) -> Result<u64, StoreError> {
-        self.integer()?.map(i64::unsigned_abs).ok_or_else(|| missing("a number"))
+        count(self.integer()?.ok_or_else(|| missing("a number"))?)
     }
 
     fn words(&mut self) -> Result<String, StoreError> {
@@ -223,7 +223,7 @@ pub(crate) trait Cells {
             bound_elsewhere: self.holds()?,
             unbound: self.holds()?,
         };
-        let lost_generation = self.integer()?.map_or(0, i64::unsigned_abs);
+        let lost_generation = self.integer()?.map_or(Ok(0), count)?;
         let row = self.provisioning()?;
         let tenant = tenant.clone();
         Ok(View { tenant, now, exists, bound, row, lost_generation, account, candidate })
@@ -285,8 +285,16 @@ pub(crate) fn number(count: u64) -> Result<i64, StoreError> {
     i64::try_from(count).map_err(|_| StoreError::Corrupt("a count beyond 63 bits".into()))
 }
 
+/// The count that a database holds: never less than none.
+fn count(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Corrupt("a count below zero".into()))
+}
+
 /// A random (version 4) UUID of these bits.
 pub(crate) fn uuid_of([high, low]: [u64; 2]) -> uuid::Uuid {
     let bytes = u128::from(high) << 64 | u128::from(low);
     uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,9 @@ fn matched<'a>(pattern: &str, what: &'a str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
+mod parsers;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -86,7 +86,7 @@ impl Deliveries {
             let wait = retries.get(delivery.attempts);
             delivery.attempts += 1;
             delivery.last_status = status;
-            delivery.due_ms = wait.map(|seconds| at_ms + seconds * 1000);
+            delivery.due_ms = wait.map(|seconds| at_ms.saturating_add(seconds * 1000));
         }
     }
 

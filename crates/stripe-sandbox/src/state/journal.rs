@@ -77,11 +77,8 @@ fn load(path: &Path, seed: u64, now_ms: i64) -> io::Result<State> {
     file.read_to_end(&mut text)?;
     let (lines, mut length) = parse(&text).map_err(unreadable)?;
 
-    let mut state = State::new(seed);
-    for (_, mutation) in &lines {
-        state.apply(mutation);
-    }
-    if let Some(kept) = compact(&lines, now_ms + state.offset_ms, length) {
+    let mut state = replay(&lines, seed).map_err(unreadable)?;
+    if let Some(kept) = compact(&lines, now_ms.saturating_add(state.offset_ms), length) {
         write_whole(&beside(path, "compacting"), &kept)?;
         fs::rename(beside(path, "compacting"), beside(path, "compacted"))?;
         finish_compaction(&mut file, path)?;
@@ -114,6 +111,18 @@ fn parse(text: &[u8]) -> Result<(Lines<'_>, usize), String> {
         length += line.len();
     }
     Ok((lines, length))
+}
+
+/// The state that the lines come to.
+fn replay(lines: &Lines<'_>, seed: u64) -> Result<State, String> {
+    let mut state = State::new(seed);
+    for (number, (_, mutation)) in lines.iter().enumerate() {
+        if !state.takes(mutation) {
+            return Err(format!("line {}: it does not follow from those before", number + 1));
+        }
+        state.apply(mutation);
+    }
+    Ok(state)
 }
 
 /// Whether a torn first line can be the beginning of a journal.
@@ -189,3 +198,6 @@ fn private() -> OpenOptions {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ pub(crate) mod journal;
 pub(crate) mod mutation;
 mod pack;
 pub(crate) mod saved;
+mod sound;
 
 pub(crate) use self::archive::Archive;
 

@@ -223,10 +223,11 @@ fn spell(byte: u8) -> [u8; 2] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Packer, unpack};
-    use crate::ids;
+    use parser_inputs::{bytes, check, letters};
 
-    fn check(dictionary: &[u8], text: &[u8]) -> usize {
+    use super::{Packer, unpack};
+
+    fn check_packed(dictionary: &[u8], text: &[u8]) -> usize {
         let mut packed = Vec::new();
         Packer::new(dictionary).pack(text, &mut packed);
         assert_eq!(unpack(dictionary, &packed), text, "{:?}", String::from_utf8_lossy(text));
@@ -250,30 +251,31 @@ mod tests {
             (neighbour, key.as_str(), 10),
             ("@example.com", "anna@example.com", 8),
         ] {
-            let size = check(dictionary.as_bytes(), text.as_bytes());
+            let size = check_packed(dictionary.as_bytes(), text.as_bytes());
             assert!(size <= most, "{size} bytes for {text:?}");
         }
         let long = "0123456789abcdefg".repeat(20_000);
-        check(&long.as_bytes()[..60_000], long.as_bytes());
-        check(&[], &long.as_bytes()[..300]);
+        check_packed(&long.as_bytes()[..60_000], long.as_bytes());
+        check_packed(&[], &long.as_bytes()[..300]);
     }
 
     #[test]
     fn so_does_whatever_chance_makes() {
-        for seed in 0..3000u64 {
-            let mut draw = seed;
-            let mut next = || {
-                draw = ids::mix(draw);
-                draw
-            };
-            // Few letters repeat much, all bytes hardly at all.
-            let letters = [2, 5, 16, 256][(seed % 4) as usize];
-            let mut text = |length: u64| -> Vec<u8> {
-                let count = next() % length;
-                (0..count).map(|_| b'a'.wrapping_add((next() % letters) as u8)).collect()
-            };
-            let (dictionary, text) = (text(300), text(600));
-            check(&dictionary, &text);
-        }
+        const WORDS: &[&str] = &[
+            "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+            "tenant-billing/",
+            "@example.com",
+            "0123456789abcdef",
+            "a",
+            "metadata[tenantId]",
+            "\u{ff}",
+            "zz",
+        ];
+        let digits = || letters("0123456789abcdef-", 1..=48);
+        check(
+            "packed text",
+            (bytes(digits(), WORDS), bytes(digits(), WORDS)),
+            |(dictionary, text)| check_packed(&dictionary, &text) < text.len(),
+        );
     }
 }

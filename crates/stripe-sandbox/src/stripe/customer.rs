@@ -243,11 +243,15 @@ fn tax_ids(details: &Details, customer: &str, created: i64, livemode: bool) -> V
     let objects = ids.into_iter().enumerate().map(|(at, [kind, value])| {
         let start = ids::hash(format!("txi {customer} {at}").as_bytes());
         let id: String = "txi_".chars().chain(ids::letters(start).take(24)).collect();
-        let country = kind.split('_').next().unwrap_or_default().to_uppercase();
+        // That of an EU's id is in the id itself, which may hold any characters.
+        let country = match kind.split('_').next().unwrap_or_default().to_uppercase() {
+            eu if eu == "EU" => value.chars().take(2).collect(),
+            country => country,
+        };
         json!({
             "id": id,
             "object": "tax_id",
-            "country": if country == "EU" { &value[..value.len().min(2)] } else { &country },
+            "country": country,
             "created": created,
             "customer": customer,
             "customer_account": null,

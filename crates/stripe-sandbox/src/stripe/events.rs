@@ -200,3 +200,41 @@ fn previous(before: &Value, now: &Value) -> Option<Value> {
     let changed: serde_json::Map<String, Value> = changed.collect();
     (!changed.is_empty()).then_some(Value::Object(changed))
 }
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{bytes, check, of_words};
+
+    use super::{MOST_TYPES, kinds, matches};
+    use crate::form::Form;
+
+    #[test]
+    fn types_of_events() {
+        const WORDS: &[&str] = &[
+            "type=",
+            "types[]=",
+            "types[0]=",
+            "types[1]=",
+            "customer.created",
+            "customer.*",
+            "*",
+            "&",
+            "&types[]=a",
+        ];
+        check("types of events", bytes(of_words(WORDS, 1..30), WORDS), |body| {
+            let form = Form::decode(b"", &body);
+            match kinds(&form) {
+                Ok(wanted) => {
+                    assert!((1..=MOST_TYPES).contains(&wanted.len()));
+                    let all = form.get("type").is_none() && form.array("types").is_empty();
+                    assert!(!all || wanted.iter().all(|it| matches("customer.created", it)));
+                    !all
+                }
+                Err(refusal) => {
+                    assert_eq!(refusal.status, 400);
+                    false
+                }
+            }
+        });
+    }
+}

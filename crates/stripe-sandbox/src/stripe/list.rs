@@ -182,3 +182,67 @@ fn created(form: &Form) -> Result<Range<i64>, ApiError> {
     }
     Ok(from..until)
 }
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{bytes, check};
+    use proptest::{
+        collection::vec,
+        prelude::{Strategy, any},
+        prop_oneof,
+        sample::select,
+    };
+
+    use super::{Wanted, flag};
+    use crate::form::Form;
+
+    #[test]
+    fn parameters_of_lists() {
+        const WORDS: &[&str] = &[
+            "limit=",
+            "starting_after=",
+            "ending_before=",
+            "created=",
+            "created[gte]=",
+            "created[lt]=",
+            "1",
+            "100",
+            "101",
+            "-",
+            "cus_1",
+            "&",
+        ];
+        let names = [
+            "limit",
+            "starting_after",
+            "created",
+            "created[gt]",
+            "created[lte]",
+            "delivery_success",
+        ];
+        let number = prop_oneof![3 => 1..=100_i64, 1 => any::<i64>()];
+        let pair =
+            (select(names.to_vec()), number).prop_map(|(name, value)| format!("{name}={value}"));
+        let good = vec(pair, 1..=3).prop_map(|pairs| pairs.join("&"));
+        check("parameters of a list", bytes(good, WORDS), |body| {
+            let form = Form::decode(&body, b"");
+            assert!(
+                flag(&form, "delivery_success").is_ok_and(|it| it.is_none())
+                    || form.get("delivery_success").is_some()
+            );
+            match Wanted::read(&form) {
+                Ok(wanted) => {
+                    assert!((1..=100).contains(&wanted.limit));
+                    let both =
+                        form.get("starting_after").is_some() && form.get("ending_before").is_some();
+                    assert!(!both);
+                    true
+                }
+                Err(refusal) => {
+                    assert_eq!(refusal.status, 400);
+                    false
+                }
+            }
+        });
+    }
+}

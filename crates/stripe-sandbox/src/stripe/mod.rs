@@ -19,6 +19,8 @@ mod query;
 mod request;
 mod route;
 mod search;
+#[cfg(test)]
+mod tests;
 pub(crate) mod webhooks;
 
 pub(crate) use self::request::Call;

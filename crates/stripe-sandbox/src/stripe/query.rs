@@ -225,3 +225,6 @@ fn unsupported(field: &str) -> ApiError {
     );
     ApiError::invalid("query", message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,9 +84,30 @@ fn page(last: u32) -> String {
 
 fn unpage(token: &str) -> Option<u32> {
     let digits = token.strip_prefix("page_").filter(|digits| digits.len() == 8)?;
-    u32::from_str_radix(digits, 16).ok()
+    let last = u32::from_str_radix(digits, 16).ok()?;
+    // Only the one spelling that we write: `+0000001` is a number too.
+    (page(last) == token).then_some(last)
 }
 
 fn bad_page(token: &str) -> ApiError {
     ApiError::invalid("page", format!("Invalid page: {token}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{check, texts};
+    use proptest::prelude::{Strategy, any};
+
+    use super::{page, unpage};
+
+    /// A page has one token, and no other reads as it.
+    #[test]
+    fn tokens_of_pages() {
+        const WORDS: &[&str] = &["page_", "0", "f", "+", "-", "0000000", "A", "_"];
+        check("page token", texts(any::<u32>().prop_map(page), WORDS), |token| {
+            let last = unpage(&token);
+            assert!(last.is_none_or(|last| page(last) == token), "{token}");
+            last.is_some()
+        });
+    }
 }

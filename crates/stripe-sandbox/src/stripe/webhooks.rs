@@ -173,3 +173,52 @@ fn check(form: &Form, own: &[&str]) -> Result<(), ApiError> {
 pub(crate) fn version(endpoint: &Endpoint) -> &str {
     endpoint.details.get("api_version").unwrap_or(API_VERSION)
 }
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{bytes, check as try_on};
+    use proptest::{prelude::Strategy, sample::select};
+
+    use super::check;
+    use crate::form::Form;
+
+    #[test]
+    fn endpoints() {
+        const WORDS: &[&str] = &[
+            "url=",
+            "http://",
+            "https://",
+            "localhost",
+            "[::1]",
+            ":80",
+            "/hook",
+            "@",
+            "enabled_events[]=",
+            "*",
+            "&",
+            "customer.created",
+            "description=",
+            "metadata[a]=b",
+            "disabled=true",
+            ":",
+            "%20",
+        ];
+        let urls = [
+            "http://127.0.0.1:1/hook?a=b",
+            "https://example.com",
+            "http://[::1]:99",
+            "http://u:p@h/",
+        ];
+        let events = ["*", "customer.created", "customer.deleted", "a.b_c"];
+        let good = (select(urls.to_vec()), select(events.to_vec()))
+            .prop_map(|(url, event)| format!("url={url}&enabled_events[]={event}&disabled=true"));
+        try_on("webhook endpoint", bytes(good, WORDS), |body| {
+            let form = Form::decode(b"", &body);
+            let checked = check(&form, &["url", "disabled", "description"]);
+            if let (Ok(()), Some(url)) = (&checked, form.get("url")) {
+                assert!(["http://", "https://"].iter().any(|it| url.starts_with(it)), "{url:?}");
+            }
+            checked.is_ok()
+        });
+    }
+}

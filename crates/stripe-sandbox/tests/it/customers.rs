@@ -45,6 +45,22 @@ async fn a_customer_has_the_fields_that_stripes_has() {
     assert_eq!(get(&sandbox, &format!("/v1/customers/{id}")).send().await.body, answer.body);
 }
 
+/// It was a panic in the middle of the answer.
+#[tokio::test]
+async fn an_eu_tax_id_may_begin_with_any_character() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let form = [
+        ("tax_id_data[0][type]", "eu_vat"),
+        ("tax_id_data[0][value]", "€5"),
+        ("tax_id_data[1][type]", "eu_vat"),
+        ("tax_id_data[1][value]", "DE123456789"),
+        ("expand[]", "tax_ids"),
+    ];
+    let customer = create(&sandbox, &form).send().await.json();
+    let countries = [0, 1].map(|at| customer["tax_ids"]["data"][at]["country"].clone());
+    assert_eq!(countries, ["€5", "DE"]);
+}
+
 #[tokio::test]
 async fn a_deleted_customer_is_a_stub_for_good() {
     let sandbox = Sandbox::start().await.unwrap();

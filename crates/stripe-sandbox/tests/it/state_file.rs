@@ -170,6 +170,31 @@ async fn a_file_that_is_none_of_ours_is_left_alone() {
     }
 }
 
+/// Each was a panic once.
+#[tokio::test]
+async fn a_line_about_what_is_not_there_is_told() {
+    let scope = r#"{"account":"acct_sandbox","livemode":false}"#;
+    let changed = |at_ms: i64, what: &str| {
+        format!(
+            r#"{{"did":"changed","change":{{"scope":{scope},"at_ms":{at_ms},"by":null,"what":{what}}},"save":null}}"#
+        )
+    };
+    let (_dir, path) = file();
+    for line in [
+        changed(1, r#"{"updated":{"customer":0,"form":{"email":""}}}"#),
+        changed(1, r#"{"endpoint_deleted":{"endpoint":3}}"#),
+        changed(i64::MIN, r#"{"created":{"form":{}}}"#),
+        r#"{"did":"opened","time":18446744073709551615,"base":1}"#.to_owned(),
+        r#"{"did":"clock","offset_ms":-1}"#.to_owned(),
+    ] {
+        let text = format!("{line}\n");
+        fs::write(&path, &text).unwrap();
+        let refused = try_open(&path).await.unwrap_err().to_string();
+        assert!(refused.contains("line 1: it does not follow from those before"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_opener_waits_for_the_first_to_end() {
     let (_dir, path) = file();

@@ -2,11 +2,11 @@
 //! the ids and the errors. Hold `state_table*.rs` beside the table of states against events.
 
 mod answers;
-mod arbitrary;
 mod errors;
 mod fakes;
 mod honest_loop;
 mod ids;
+mod parsers;
 mod readings;
 mod requests;
 mod scene;

@@ -100,4 +100,29 @@ mod tests {
         assert_eq!(failure.message, "line 2: tenant_id: is not text in UTF-8");
         assert_eq!(failure.exit, Exit::InvalidInput);
     }
+
+    #[test]
+    fn any_lines() {
+        use parser_inputs::{bytes, check, letters};
+
+        const WORDS: &[&str] = &["t1", "\n", "\r\n", "\n\n", " ", "\t", "org/7"];
+        check("lines of tenant ids", bytes(letters("ab7-\n\n ", 1..=24), WORDS), |input| {
+            match read_lines(&input[..]) {
+                Ok(lines) => {
+                    let text = std::str::from_utf8(&input).unwrap();
+                    for (place, line) in &lines {
+                        let number: usize = place.strip_prefix("line ").unwrap().parse().unwrap();
+                        assert_eq!(text.split('\n').nth(number - 1).map(str::trim), Some(&**line));
+                        assert!(!line.is_empty());
+                    }
+                    true
+                }
+                Err(failure) => {
+                    assert!(std::str::from_utf8(&input).is_err());
+                    assert!(failure.message.starts_with("line "), "{}", failure.message);
+                    false
+                }
+            }
+        });
+    }
 }

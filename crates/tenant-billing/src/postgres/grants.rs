@@ -17,11 +17,11 @@ const OURS: [(&str, &str); 7] = [
 
 /// The statements, for a role of this name.
 pub(super) fn statements(layout: &Layout, role: &str) -> String {
-    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    let named = in_comment(role);
+    let role = quoted(role);
     let mut sql = format!(
-        "-- What `{}` needs, which does everything but migrate.\n\
-         GRANT USAGE ON SCHEMA tenant_billing TO {role};\n",
-        role.trim_matches('"')
+        "-- What `{named}` needs, which does everything but migrate.\n\
+         GRANT USAGE ON SCHEMA tenant_billing TO {role};\n"
     );
     let mut grant = |what: &str, table: &str| {
         // Writing to a string does not fail.
@@ -57,6 +57,16 @@ pub(super) fn statements(layout: &Layout, role: &str) -> String {
     sql
 }
 
+/// An identifier of SQL, whatever it holds.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A name for people: a comment ends with its line, and what follows would be a statement.
+fn in_comment(name: &str) -> String {
+    name.replace(char::is_control, " ")
+}
+
 /// Where the host's tables are. (Their names are quoted where they must be, so a dot in a name is
 /// inside quotes.)
 fn schemas(layout: &Layout) -> Vec<&str> {
@@ -64,4 +74,32 @@ fn schemas(layout: &Layout) -> Vec<&str> {
     let mut schemas: Vec<_> = tables.map(Table::schema).collect();
     schemas.dedup();
     schemas
+}
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{LETTERS, check, letters, texts};
+
+    use super::{in_comment, quoted};
+
+    /// What followed the line break was printed as a statement.
+    #[test]
+    fn a_line_break_in_a_role_stays_in_the_comment() {
+        assert_eq!(in_comment("app\nDROP TABLE x; --"), "app DROP TABLE x; --");
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
+
+    /// No name of a role ends its quotes or its comment.
+    #[test]
+    fn names_of_roles() {
+        const WORDS: &[&str] = &["app", "\"", "\"\"", ";", "\n", "\r", "--", " ", "'", "DROP"];
+        check("name of a role", texts(letters(LETTERS, 1..=20), WORDS), |role| {
+            let quoted = quoted(&role);
+            let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap();
+            assert!(!inner.replace("\"\"", "").contains('"'), "{quoted}");
+            assert_eq!(inner.replace("\"\"", "\""), role);
+            assert!(!in_comment(&role).contains(['\n', '\r']));
+            in_comment(&role) == role
+        });
+    }
 }

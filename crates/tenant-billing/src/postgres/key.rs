@@ -88,4 +88,40 @@ mod tests {
         check(KeyType::Integer, "9223372036854775808", None);
         check(KeyType::Integer, "7.0", None);
     }
+
+    /// What the database takes a spelling for, it spells in one way.
+    #[test]
+    fn any_key() {
+        use parser_inputs::{LETTERS, assert_silent, check, letters, texts};
+        use proptest::{
+            prelude::{Strategy, any},
+            prop_oneof,
+            sample::select,
+        };
+
+        const WORDS: &[&str] =
+            &["7c9e6679-7425", "-40de-944b-", "e07fc1f90ae7", "{", "}", "urn:uuid:", "-", "0", "7"];
+        let uuid = any::<u128>().prop_map(|bits| Uuid::from_u128(bits).to_string());
+        let good =
+            prop_oneof![uuid, any::<i64>().prop_map(|it| it.to_string()), letters(LETTERS, 1..=12)];
+        let kinds = select(&[KeyType::Uuid, KeyType::Text, KeyType::Integer][..]);
+        check("tenant's key", (texts(good, WORDS), kinds), |(text, kind)| {
+            let Ok(tenant) = TenantId::parse(&text) else {
+                return false;
+            };
+            match kind.key(&tenant) {
+                Ok(key) => {
+                    let spelled = key.tenant().unwrap();
+                    assert_eq!(kind.key(&spelled), Ok(key), "{text:?}");
+                    assert!(kind != KeyType::Text || spelled == tenant);
+                    true
+                }
+                Err(invalid) => {
+                    assert_eq!(invalid.field, "tenant_id");
+                    assert_silent(&invalid.to_string(), &text);
+                    false
+                }
+            }
+        });
+    }
 }

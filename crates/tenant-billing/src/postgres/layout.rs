@@ -281,4 +281,36 @@ mod tests {
             assert_eq!(Tenants::parse(name).unwrap_err().field, "TENANTS_TABLE", "{name}");
         }
     }
+
+    #[test]
+    fn any_name_of_a_table() {
+        use parser_inputs::{assert_silent, check, letters, texts};
+        use proptest::{prelude::Strategy, prop_oneof};
+
+        const WORDS: &[&str] =
+            &["none", "tenants", "app", ".", "\"", "$", "_", " ", ";", "ß", "--", "'"];
+        let part = || prop_oneof![9 => letters("abcXYZ019_$", 1..=20), 1 => letters("ab", 62..=65)];
+        let good = prop_oneof![
+            part(),
+            (part(), part()).prop_map(|(schema, name)| format!("{schema}.{name}")),
+        ];
+        check("TENANTS_TABLE", texts(good, WORDS), |text| match Tenants::parse(&text) {
+            Ok(Tenants::None) => {
+                assert_eq!(text, "none");
+                true
+            }
+            Ok(Tenants::Table(name)) => {
+                // It goes between double quotes, part by part.
+                assert_eq!(name, text);
+                assert!(name.chars().all(|c| c.is_alphanumeric() || "_$.".contains(c)), "{name:?}");
+                assert!(name.split('.').all(|part| (1..64).contains(&part.len())), "{name:?}");
+                true
+            }
+            Err(invalid) => {
+                assert_eq!(invalid.field, "TENANTS_TABLE");
+                assert_silent(&invalid.to_string(), &text);
+                false
+            }
+        });
+    }
 }

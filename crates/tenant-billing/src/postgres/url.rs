@@ -158,6 +158,8 @@ fn decoded(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use parser_inputs::{SECRET, check as try_on, texts};
+    use proptest::{collection::vec, prelude::Strategy, sample::select};
     use tokio_postgres::config::Host;
 
     use super::*;
@@ -216,5 +218,95 @@ mod tests {
             assert!(invalid.reason.contains(words), "{url}: {invalid}");
             assert!(!invalid.reason.contains("secret"), "{url}: {invalid}");
         }
+    }
+
+    #[test]
+    fn any_url() {
+        const WORDS: &[&str] = &[
+            "postgres://",
+            "postgresql://",
+            "u",
+            ":",
+            "Zq7Secret",
+            "@",
+            "h",
+            ",",
+            ":5432",
+            "/",
+            "d",
+            "?",
+            "&",
+            "=",
+            "host=",
+            "hostaddr=",
+            "127.0.0.1",
+            "[::1]",
+            "sslmode=",
+            "options=",
+            "-c%20a%3Db",
+            "%2F",
+            "port=",
+            "user=",
+            "password=",
+            "keepalives_idle=",
+            "prepared_statements=",
+        ];
+        let bases = [
+            "postgres://u:Zq7Secret@h:5/d",
+            "postgres://h1,h2:5433/d",
+            "postgresql:///d",
+            "postgres://[::1]/d",
+            "postgres://u%40x@%2Ftmp/d",
+        ];
+        let settings = [
+            "sslmode=require",
+            "sslmode=verify-full",
+            "sslmode=disable",
+            "sslrootcert=system",
+            "sslrootcert=%2Fa.pem",
+            "host=/tmp,h",
+            "connect_timeout=3",
+            "pgbouncer=true",
+            "target_session_attrs=any",
+            "keepalives=0",
+            "application_name=a%20b",
+            "prepared_statements=true",
+            "schema=x",
+            "port=5432",
+            "keepalives_retries=2",
+            "load_balance_hosts=random",
+            "channel_binding=prefer",
+            "hostaddr=127.0.0.1",
+            "statement_cache_size=0",
+        ];
+        let good = (select(bases.to_vec()), vec(select(settings.to_vec()), 0..3))
+            .prop_map(|(base, settings)| format!("{base}?{}", settings.join("&")));
+        try_on("DATABASE_URL, of PostgreSQL", texts(good, WORDS), |url| {
+            let Target { config, verify, prepared: _ } = match Target::parse(&url, "DATABASE_URL") {
+                Ok(target) => target,
+                Err(invalid) => {
+                    assert_eq!(invalid.field, "DATABASE_URL");
+                    assert!(!invalid.reason.contains(SECRET), "{url:?}: {invalid}");
+                    return false;
+                }
+            };
+            assert!(
+                !config.get_hosts().is_empty() || !config.get_hostaddrs().is_empty(),
+                "{url:?}"
+            );
+            assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+            assert!(
+                config.get_application_name().is_some() && config.get_connect_timeout().is_some()
+            );
+            // Whoever asks for a check gets no connection without one.
+            assert!(
+                verify == Verify::Nothing || config.get_ssl_mode() == SslMode::Require,
+                "{url:?}"
+            );
+            let query = url.split_once('?').map_or("", |(_, query)| query);
+            let asked = query.rsplit('&').next() == Some("sslmode=verify-full");
+            assert!(!asked || matches!(verify, Verify::Full(_)), "{url:?}");
+            true
+        });
     }
 }

@@ -160,3 +160,66 @@ fn is_loopback(url: &Url) -> bool {
         host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{SECRET, check, texts};
+    use proptest::{
+        prelude::{Strategy, any},
+        sample::select,
+    };
+
+    use super::{Mode, base, is_loopback};
+
+    #[test]
+    fn base_urls() {
+        const WORDS: &[&str] = &[
+            "http://",
+            "https://",
+            "HTTPS:",
+            "localhost",
+            "127.0.0.1",
+            "[::1]",
+            "api.stripe.com",
+            ":80",
+            "/",
+            "@",
+            "?",
+            "#",
+            "user",
+            "..",
+            "%2e",
+            "xn--a",
+            "0x7f.1",
+        ];
+        let good = [
+            "https://api.stripe.com",
+            "http://127.0.0.1:12111",
+            "http://localhost/v/",
+            "http://[::1]:1",
+            "http://sandbox:12111",
+            "https://proxy.example/stripe/",
+        ];
+        let inputs = (texts(select(good.to_vec()).prop_map(str::to_owned), WORDS), any::<bool>());
+        check("STRIPE_API_BASE", inputs, |(text, live)| {
+            let mode = if live { Mode::Live } else { Mode::Test };
+            let url = match base(&text, mode) {
+                Ok(url) => url,
+                Err(invalid) => {
+                    assert_eq!(invalid.field, "STRIPE_API_BASE");
+                    assert!(!invalid.reason.contains(SECRET), "{text:?}: {invalid}");
+                    return false;
+                }
+            };
+            assert!(url.host_str().is_some_and(|host| !host.is_empty()), "{text:?}");
+            assert!(!live || url.scheme() == "https" || is_loopback(&url), "{text:?}");
+            assert!(
+                !url.as_str().contains(['@', '?', '#']) || url.path().contains('@'),
+                "{text:?}"
+            );
+            assert!(!url.cannot_be_a_base(), "paths are put behind it");
+            assert_eq!(base(url.as_str(), mode).as_ref(), Ok(&url));
+            true
+        });
+    }
+}

@@ -79,3 +79,46 @@ impl fmt::Debug for SecretKey {
         write!(f, "SecretKey({})", self.mode)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parser_inputs::{LETTERS, about, assert_silent, check, letters, texts};
+    use proptest::{prelude::Strategy, prop_oneof, sample::select};
+
+    use super::{LONGEST, SecretKey};
+
+    #[test]
+    fn secret_keys() {
+        const WORDS: &[&str] =
+            &["sk_", "rk_", "pk_", "whsec_", "test_", "live_", "a", "7", "_", "-", " ", "\n"];
+        let prefixes = ["sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "whsec_"];
+        let short = || {
+            (select(prefixes.to_vec()), letters(LETTERS, 0..=32))
+                .prop_map(|(a, b)| format!("{a}{b}"))
+        };
+        let near = prop_oneof![9 => short(), 1 => about(LONGEST, short())];
+        check("secret key", texts(near, WORDS), |text| {
+            let prefix = prefixes[..4].iter().find(|it| text.starts_with(**it));
+            let rest = prefix.map_or("", |it| &text[it.len()..]);
+            let rule = text.len() <= LONGEST
+                && !rest.is_empty()
+                && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            match SecretKey::parse(&text) {
+                Ok(key) => {
+                    assert!(rule, "{text:?} was accepted");
+                    assert!(text[3..].starts_with(key.mode().as_str()));
+                    assert_eq!(format!("{key:?}"), format!("SecretKey({})", key.mode()));
+                    let header = key.bearer().expect("a header");
+                    assert_eq!(header.as_bytes(), format!("Bearer {text}").as_bytes());
+                    assert!(header.is_sensitive());
+                }
+                Err(invalid) => {
+                    assert!(!rule, "{text:?} was refused");
+                    assert_eq!(invalid.field, "STRIPE_SECRET_KEY");
+                    assert_silent(&invalid.to_string(), &text);
+                }
+            }
+            rule
+        });
+    }
+}
