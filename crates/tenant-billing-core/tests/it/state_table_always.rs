@@ -3,8 +3,9 @@
 
 use tenant_billing_core::{
     answer::Failure,
+    audit::SurplusReason,
     provisioning::{Asker, Event, Findings, How, after, next},
-    state::{Column, State, View},
+    state::{Change, Column, State, View},
 };
 
 use crate::{
@@ -187,4 +188,40 @@ fn a_look_whose_find_is_deleted_meanwhile_is_no_certainty() {
         let bound = row.state == State::Settled(cus(X));
         assert!(looks_again || bound, "{found_ids:?}: {row:?}");
     }
+}
+
+#[test]
+fn a_change_is_nothing_only_where_it_writes_nothing() {
+    let nothing = || Change::none(&view(At::Pending));
+    assert!(nothing().is_nothing());
+    let event = after(&view(At::Settled), &live(G, X), &site()).change.events.remove(0);
+    for change in [
+        Change { row: view(At::Vacant).row, ..nothing() },
+        Change { column: Column::Clear(cus(X)), ..nothing() },
+        Change { surplus: vec![(cus(X), SurplusReason::Late)], ..nothing() },
+        Change { events: vec![event], ..nothing() },
+    ] {
+        assert!(!change.is_nothing(), "{change:?}");
+    }
+}
+
+/// The trail is read by people.
+#[test]
+fn the_trail_says_why_a_customer_is_surplus() {
+    for at in [At::Pending, At::Suspect] {
+        let table = [
+            (view(at).gone(), "the tenant is gone"),
+            (view(at).bound_to(HOST), "the host has bound another one"),
+        ];
+        for (view, why) in table {
+            let change = after(&view, &live(G, X), &site()).change;
+            assert_eq!(change.events[0].detail, why);
+        }
+    }
+    let change = after(&view(At::Settled), &live(G, X), &site()).change;
+    assert_eq!(change.events[0].detail, "answered after its generation was given up or lost");
+    let change = after(&view(At::Suspect), &looked(found(&[CID, X])), &site()).change;
+    assert_eq!(change.events[0].detail, "the tenant has an older one");
+    let change = after(&view(At::Settled), &Event::Unbound(cus(CID)), &site()).change;
+    assert_eq!(change.events[1].detail, "unbound by an operator");
 }

@@ -6,6 +6,7 @@
 //! `[kinds]` of audit events, and the problem that a person is told of.
 
 use tenant_billing_core::{
+    audit::EventKind,
     ids::CustomerId,
     provisioning::{Asker, Event, Findings, Outcome, Problem, Site, Step, Stop, after, next},
     state::{Change, Column, Row, State, View},
@@ -225,6 +226,26 @@ fn written(view: &View, change: &Change) {
     assert!(change.column == Column::Keep || !change.events.is_empty());
     for event in &change.events {
         nameless(&event.detail);
+        if let Some(expected) = of_a_customer(event.kind) {
+            assert_eq!(event.customer.is_some(), expected, "{event:?}");
+        }
+    }
+    let told = change.events.iter().filter(|event| event.kind == EventKind::Surplus);
+    let told: Vec<_> = told.filter_map(|event| event.customer.as_ref()).collect();
+    assert_eq!(told, change.surplus.iter().map(|(customer, _)| customer).collect::<Vec<_>>());
+}
+
+/// Whether such an event is about a Customer, if that can be told.
+fn of_a_customer(kind: EventKind) -> Option<bool> {
+    use EventKind::{
+        Adopted, Cleared, Created, LookFailed, Opened, Rebound, Rejected, Reopened, SendFailed,
+        Settled, Surplus, Suspected, Vacated,
+    };
+    match kind {
+        Created | Adopted | Rebound | Settled | Cleared | Surplus => Some(true),
+        Opened | Reopened | SendFailed | Rejected | Suspected | LookFailed => Some(false),
+        // A tenant may begin anew because there is certainly none.
+        Vacated => None,
     }
 }
 
