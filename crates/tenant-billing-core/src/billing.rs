@@ -33,9 +33,10 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Settings of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Look at Stripe before every first creation: for accounts with a past, and after a restore.
+    /// Look at Stripe before every first creation: for accounts with a past.
     pub look_first: bool,
-    /// When a backup was last restored: no look begun within 5 h of it shows that there is none.
+    /// When a backup was last restored: implies `look_first`, and nothing counts as "there is none" until
+    /// 5 h later. Another restore has another, later time.
     pub restored_at: Option<jiff::Timestamp>,
     /// How many creations are sent to Stripe at once.
     pub concurrent_sends: usize,

@@ -73,7 +73,8 @@ pub struct Site {
     pub origin: Origin,
     /// Look at Stripe before every first creation: for accounts with a past.
     pub look_first: bool,
-    /// When a backup was last restored: no look begun within 5 h of it shows that there is none.
+    /// When a backup was last restored. From then on everything looks first, no look begun within 5 h of
+    /// it shows that there is none, and no generation is used that the lost history may have used.
     pub restored_at: Option<Timestamp>,
 }
 
@@ -229,6 +230,14 @@ pub enum Problem {
 fn counts_from(quiet_until: Timestamp, site: &Site) -> Timestamp {
     let restored = site.restored_at.map(|at| at + GIVEN_UP_QUIET);
     restored.map_or(quiet_until, |restored| restored.max(quiet_until))
+}
+
+/// This generation, or after a restore the first that is certainly new, if that is later: one that no
+/// counting from 1 reaches by then. A key that the lost history used may have a failure or a deleted
+/// Customer behind it, which no look shows, and be forgotten by Stripe at any moment.
+fn unused(generation: u64, site: &Site) -> u64 {
+    let restored = site.restored_at.map_or(0, Timestamp::as_millisecond);
+    generation.max(restored.try_into().unwrap_or(0))
 }
 
 fn wrong_account(view: &View, site: &Site) -> Option<Account> {

@@ -70,8 +70,7 @@ impl Session {
         }
         let connection = target.connect(&*self.clock).await?;
         let policy = Policy {
-            // Right after a restore, only a look can tell what the restored rows do not know.
-            look_first: options.look_first || options.restored_at.is_some(),
+            look_first: options.look_first,
             restored_at: options.restored_at,
             ..Policy::default()
         };

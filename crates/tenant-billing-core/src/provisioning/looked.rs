@@ -5,6 +5,7 @@ use super::{
     after::{bind, duplicates, live, own},
     counts_from,
     rows::{advance, look_failed, settled, surplus},
+    unused,
 };
 use crate::{
     audit::{EventKind, NewEvent},
@@ -130,7 +131,7 @@ fn certainly_none(
         let why = "the frozen request cannot be read back";
         return look_failed(change, view, row, why);
     };
-    let generation = row.generation + u64::from(sent);
+    let generation = unused(row.generation + u64::from(sent), site);
     let request = FrozenRequest::freeze(&site.origin, &view.tenant, generation, &details);
     let why = format!("looked and found certainly none; key {}", request.key);
     advance(change, row, State::Pending(request));

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     AGED_QUIET, Asker, EVENTS_BEFORE, EVENTS_KEPT, GIVEN_UP_QUIET, Look, SEND_UNTIL, SUSPECT_FROM,
-    Site, Step, Stop, TAKE_OVER, counts_from, rows::suspect, wrong_account,
+    Site, Step, Stop, TAKE_OVER, counts_from, rows::suspect, unused, wrong_account,
 };
 use crate::{
     audit::{EventKind, NewEvent},
@@ -119,9 +119,10 @@ fn open(
     details: &CustomerDetails,
     wait: SignedDuration,
 ) -> Step {
+    let generation = unused(generation, site);
     let request = FrozenRequest::freeze(&site.origin, &view.tenant, generation, details);
     let key = request.key.clone();
-    let (state, next_attempt_at) = if site.look_first {
+    let (state, next_attempt_at) = if site.look_first || site.restored_at.is_some() {
         let quiet_until = counts_from(view.now, site);
         (State::Suspect { request, quiet_until, sent: false }, view.now)
     } else {

@@ -88,7 +88,7 @@ pub(crate) fn look_first() -> Site {
 }
 
 pub(crate) fn restored(at: Timestamp) -> Site {
-    Site { restored_at: Some(at), ..look_first() }
+    Site { restored_at: Some(at), ..site() }
 }
 
 pub(crate) fn request(generation: u64) -> FrozenRequest {

@@ -1,8 +1,9 @@
 //! The rows of the table that are about looks, deletions and operators. Columns: no row, vacant,
 //! pending, suspect, rejected, settled; every row that is there is of generation 3.
 
+use jiff::Timestamp;
 use tenant_billing_core::{
-    provisioning::{Event, Findings},
+    provisioning::{Event, Findings, Site},
     state::{State, View},
 };
 
@@ -157,26 +158,23 @@ fn none_in_a_look_that_the_row_has_outrun() {
 
 #[test]
 fn none_in_a_look_that_began_too_early() {
-    let (early, certain) = ("paced [look_failed]", "P4 guarded [reopened]");
+    let early = "paced [look_failed]";
     let quiet_until = now() - minutes(10);
     row(&looked_at(7, quiet_until - SECOND, Findings::None), ["n/a", "–", "–", early, "–", "–"]);
-    let table = [
-        // when it began after the quiet, or 5 h after the restore
-        (-hours(9), early),
-        (-SECOND, early),
-        (NOW, certain),
-        (SECOND, certain),
-    ];
-    for (after, expected) in table {
-        let view = with(suspect(quiet_until, true));
-        let none = looked_at(7, quiet_until + after, Findings::None);
-        check("quiet", &view, &none, &site(), expected);
-        let none = looked_at(7, now() + after, Findings::None);
-        check("restored", &view, &none, &restored(now() - hours(5)), expected);
+    // How long after the quiet, or after 5 h from the restore, the look began, and whether it counts.
+    for (after, counts) in [(-hours(9), false), (-SECOND, false), (NOW, true), (SECOND, true)] {
+        let check = |case, quiet_until, began, site: Site| {
+            let next = site.restored_at.map_or(4, Timestamp::as_millisecond);
+            let certain = format!("P{next} guarded [reopened]");
+            let none = looked_at(7, began, Findings::None);
+            let expected = if counts { &certain } else { early };
+            check(case, &with(suspect(quiet_until, true)), &none, &site, expected);
+        };
+        check("quiet", quiet_until, quiet_until + after, site());
+        check("restored", quiet_until, now() + after, restored(now() - hours(5)));
         // The later of the two counts.
-        let quiet = with(suspect(now(), true));
-        check("both", &quiet, &none, &restored(now() - hours(9)), expected);
-        check("both", &quiet, &none, &restored(now() - hours(5) - SECOND), expected);
+        check("both", now(), now() + after, restored(now() - hours(9)));
+        check("both", now(), now() + after, restored(now() - hours(5) - SECOND));
     }
     let never_sent = with(suspect(now() - hours(1), false));
     check("any row", &never_sent, &looked(Findings::None), &restored(now() - hours(1)), early);

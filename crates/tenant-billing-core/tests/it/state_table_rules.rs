@@ -1,6 +1,6 @@
 //! What the prose around the table demands: look windows, requests frozen anew, guards, accounts, pace.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
     answer::Failure,
     ids::{Email, Mode},
@@ -12,8 +12,8 @@ use tenant_billing_core::{
 use crate::{
     scene::{
         At, But, CID, COLUMNS, DETAILS, G, NOW, OTHER, SECOND, X, account, caller, cus, details,
-        found, hours, live, look_first, looked, minutes, now, request, row_in, site, suspect,
-        tenant, unbound, view,
+        found, hours, live, look_first, looked, minutes, now, request, restored, row_in, site,
+        suspect, tenant, unbound, view,
     },
     summary::{check, step},
 };
@@ -189,7 +189,7 @@ fn a_tenant_whose_row_was_lost_is_looked_for_before_the_next_generation() {
 #[test]
 fn a_restore_is_remembered_by_the_rows_that_it_concerns() {
     let at = now() - hours(1);
-    let Step::Commit(change) = next(&view(At::NoRow), caller(&OTHER), &restored_first(at)) else {
+    let Step::Commit(change) = next(&view(At::NoRow), caller(&OTHER), &restored(at)) else {
         panic!("opens")
     };
     let row = change.row.expect("a row");
@@ -197,8 +197,41 @@ fn a_restore_is_remembered_by_the_rows_that_it_concerns() {
     assert_eq!(quiet_until, at + hours(5));
 }
 
-fn restored_first(at: jiff::Timestamp) -> Site {
-    Site { restored_at: Some(at), ..look_first() }
+/// What a backup has lost may have used any generation that counting leads to, up to a row's own.
+#[test]
+fn after_a_restore_no_generation_is_used_that_may_have_been_used_before() {
+    let restored_at = now() - hours(6);
+    let unused = u64::try_from(restored_at.as_millisecond()).expect("after 1970");
+    let site = restored(restored_at);
+    let opened = |view: &View, site: &Site| {
+        let Step::Commit(change) = next(view, caller(&OTHER), site) else { panic!("opens") };
+        change.row.expect("a row")
+    };
+    for at in [At::NoRow, At::Vacant, At::Rejected] {
+        let row = opened(&view(at), &site);
+        let State::Suspect { request, sent, .. } = &row.state else { panic!("{row:?}") };
+        let key = request.key.parts().expect("a key of ours");
+        assert_eq!((row.generation, key.generation, *sent), (unused, unused, false));
+    }
+    // One that a look before the restore had opened, and that may have been sent since.
+    for sent in [true, false] {
+        let mut view = view(At::Suspect);
+        if let Some(row) = &mut view.row {
+            row.state = suspect(now() - hours(7), sent);
+        }
+        let expected = format!("P{unused} guarded [reopened]");
+        check("restored", &view, &looked(Findings::None), &site, &expected);
+    }
+    // From there on it counts as ever.
+    for (at, expected) in [(At::Vacant, unused + 3), (At::Rejected, unused + 4)] {
+        let mut view = view(at);
+        if let Some(row) = &mut view.row {
+            row.generation = unused + 3;
+        }
+        assert_eq!(opened(&view, &site).generation, expected);
+    }
+    let before_1970 = restored(Timestamp::from_second(-1).expect("a time"));
+    assert_eq!(opened(&view(At::Vacant), &before_1970).generation, G);
 }
 
 #[test]

@@ -105,20 +105,22 @@ fn recall(seen: Seen, policy: Policy, question: Question) -> Reply {
 }
 
 fn put(seen: Seen, policy: Policy, question: Question) -> Reply {
-    let (view, site) = (view(seen), site(policy));
+    let bridge = Bridge::of(policy);
+    let (view, site) = (bridge.view(seen), site(policy));
     match question {
         Question::Next(ask) => {
             let asker = match ask {
                 Ask::Caller(body) => Asker::Caller(&DETAILS[usize::from(body)], TEN_SECONDS),
                 Ask::Worker => Asker::Worker,
             };
-            Reply::Todo(todo(&view, provisioning::next(&view, asker, &site)))
+            Reply::Todo(bridge.todo(&view, provisioning::next(&view, asker, &site)))
         }
         Question::After(ev) => {
-            Reply::Plan(small(&view, &provisioning::after(&view, &event(ev), &site).change))
+            let outcome = provisioning::after(&view, &bridge.event(ev), &site);
+            Reply::Plan(bridge.small(&view, &outcome.change))
         }
         Question::Deletion(id) => {
-            Reply::Plan(small(&view, &provisioning::deletion(&view, &cus(id))))
+            Reply::Plan(bridge.small(&view, &provisioning::deletion(&view, &cus(id))))
         }
     }
 }
@@ -159,23 +161,6 @@ fn id(customer: &CustomerId) -> Id {
     id.expect("a Customer of the model")
 }
 
-fn frozen(req: Req) -> FrozenRequest {
-    FrozenRequest::freeze(&ORIGIN, &TENANT, u64::from(req.g), &DETAILS[usize::from(req.body)])
-}
-
-fn req(request: &FrozenRequest) -> Req {
-    let g = number(request.key.parts().expect("a key of ours").generation);
-    let details = request.details().expect("details");
-    let body = DETAILS.iter().position(|it| *it == details).expect("a caller of the model");
-    let req = Req { g, body: u8::try_from(body).expect("few callers") };
-    assert_eq!(frozen(req), *request, "a request is lost in translation");
-    req
-}
-
-fn number(n: u64) -> u8 {
-    u8::try_from(n).expect("few generations")
-}
-
 fn site(policy: Policy) -> Site {
     let restored_at = policy.restored.map(|ago| at(-ago));
     Site { origin: ORIGIN.clone(), look_first: policy.look_first, restored_at }
@@ -186,180 +171,236 @@ fn refusal() -> Refusal {
     Refusal { code: Some("email_invalid".into()), param, message: "no".into() }
 }
 
-fn row(row: Row, version: u64) -> state::Row {
-    let state = match row.st {
-        St::Vacant => State::Vacant,
-        St::Pending(req) => State::Pending(frozen(req)),
-        St::Suspect { req, quiet, sent } => {
-            State::Suspect { request: frozen(req), quiet_until: at(quiet), sent }
-        }
-        St::Rejected(req) => State::Rejected(frozen(req), refusal()),
-        St::Settled(id) => State::Settled(cus(id)),
-    };
-    blank(state::Row {
-        generation: u64::from(row.g),
-        version,
-        state,
-        opened_at: at(-row.age),
-        attempts: 0,
-        next_attempt_at: *NOW,
-        last_error: None,
-    })
-}
-
 /// What the model leaves out of a row: its pacing (every row is always due) and its words.
 fn blank(row: state::Row) -> state::Row {
     state::Row { attempts: 0, next_attempt_at: *NOW, last_error: None, ..row }
-}
-
-fn view(seen: Seen) -> View {
-    View {
-        tenant: TENANT.clone(),
-        now: *NOW,
-        exists: true,
-        bound: seen.bound.map(cus),
-        row: seen.row.map(|it| row(it, VERSION)),
-        lost_generation: if seen.row.is_none() { u64::from(seen.trail) } else { 0 },
-        account: Some(ORIGIN.account.clone()),
-        candidate: Candidate { deleted: seen.deleted, ..Candidate::default() },
-    }
-}
-
-fn small_row(row: &state::Row) -> Row {
-    let st = match &row.state {
-        State::Vacant => St::Vacant,
-        State::Pending(request) => St::Pending(req(request)),
-        State::Suspect { request, quiet_until, sent } => {
-            St::Suspect { req: req(request), quiet: minutes(*quiet_until), sent: *sent }
-        }
-        State::Rejected(request, why) => {
-            assert_eq!(*why, refusal(), "another refusal");
-            St::Rejected(req(request))
-        }
-        State::Settled(customer) => St::Settled(id(customer)),
-    };
-    Row { g: number(row.generation), age: -minutes(row.opened_at), st }
-}
-
-/// The small form of a change, proven to hold all of it but pacing, words, and reasons of surplus.
-fn small(view: &View, change: &Change) -> Plan {
-    let plan = Plan {
-        was: change.was.is_some(),
-        row: change.row.as_ref().map(small_row),
-        column: match &change.column {
-            Column::Keep => Col::Keep,
-            Column::Bind(customer) => Col::Bind(id(customer)),
-            Column::Holds(customer) => Col::Holds(id(customer)),
-            Column::Clear(customer) => Col::Clear(id(customer)),
-        },
-        unbound_on: change.unbound_on.is_some(),
-        surplus: change.surplus.iter().fold(0, |set, (customer, _)| set | 1 << id(customer)),
-        trail: number(change.events.iter().map(|it| it.generation).max().unwrap_or_default()),
-    };
-    let mut surplus: Vec<_> =
-        change.surplus.iter().map(|(it, _)| (it.clone(), SurplusReason::Late)).collect();
-    surplus.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let row = change.row.clone().map(blank);
-    let real = Change { row, surplus, events: Vec::new(), ..change.clone() };
-    assert_eq!(large(view, plan), real, "a change is lost in translation");
-    plan
-}
-
-fn large(view: &View, plan: Plan) -> Change {
-    let version = if plan.was { VERSION + 1 } else { 1 };
-    Change {
-        was: plan.was.then_some(VERSION),
-        row: plan.row.map(|it| row(it, version)),
-        column: match plan.column {
-            Col::Keep => Column::Keep,
-            Col::Bind(id) => Column::Bind(cus(id)),
-            Col::Holds(id) => Column::Holds(cus(id)),
-            Col::Clear(id) => Column::Clear(cus(id)),
-        },
-        unbound_on: plan.unbound_on.then(|| ORIGIN.account.clone()),
-        surplus: ids(plan.surplus).map(|it| (cus(it), SurplusReason::Late)).collect(),
-        ..Change::none(view)
-    }
 }
 
 pub(crate) fn ids(set: Ids) -> impl Iterator<Item = Id> {
     (0..8).filter(move |id| has(set, *id))
 }
 
-fn todo(view: &View, step: Step) -> Todo {
-    use provisioning::Stop;
-    match step {
-        Step::Done(customer) => Todo::Done(id(&customer)),
-        Step::Commit(change) => Todo::Commit(small(view, &change)),
-        Step::Send(request) => Todo::Send(req(&request)),
-        Step::Look(look) => {
-            let g = view.row.as_ref().map_or(0, |row| row.generation);
-            let small = Looking {
-                g: number(g),
-                stale: look.version != VERSION,
-                began: -minutes(look.began),
-                since: -minutes(look.events_since),
-                needs_search: look.needs_search,
-                req: req(&look.request),
-            };
-            assert_eq!(large_look(small), look, "a look is lost in translation");
-            Todo::Look(small)
-        }
-        Step::Retrieve(customer) => Todo::Retrieve(id(&customer)),
-        Step::Stop(Stop::Refused(why)) => {
-            assert_eq!(why, refusal(), "another refusal");
-            Todo::Refused
-        }
-        Step::Stop(Stop::Later(when) | Stop::Busy(when)) => Todo::Later(minutes(when)),
-        Step::Stop(Stop::Idle) => Todo::Idle,
-        Step::Stop(stop) => unreachable!("{stop:?}: the tenant exists, and the account is right"),
-    }
-}
-
-fn large_look(look: Looking) -> Look {
-    Look {
-        version: if look.stale { VERSION - 1 } else { VERSION },
-        began: at(-look.began),
-        events_since: at(-look.since),
-        needs_search: look.needs_search,
-        request: frozen(look.req),
-    }
-}
-
-fn event(ev: Ev) -> Event {
-    match ev {
-        Ev::Answered { g, failed } => Event::Answered {
-            generation: u64::from(g),
-            failure: match failed {
-                Failed::Refused => Failure::Refused(refusal()),
-                Failed::Spent => Failure::Spent,
-                Failed::Mismatched => Failure::Mismatched,
-                Failed::Again => Failure::Again(None),
-                Failed::Operator => Failure::Operator,
-            },
-            words: "an answer".into(),
-        },
-        Ev::Live { g, id, req, dead: _ } => Event::Live {
-            generation: u64::from(g),
-            customer: cus(id),
-            request: Some(frozen(req)),
-            how: How::Created,
-        },
-        Ev::Dead { g, id } => Event::Dead { generation: u64::from(g), customer: cus(id) },
-        Ev::Looked { look, found } => Event::Looked {
-            generation: u64::from(look.g),
-            look: large_look(look),
-            findings: match found {
-                Found::Ours(set) => Findings::Ours(ids(set).map(customer).collect()),
-                Found::None => Findings::None,
-                Found::Failed => Findings::Failed("a source was away".into()),
-            },
-        },
-        Ev::StillLive(id) => Event::StillLive(cus(id)),
-    }
-}
-
 fn customer(id: Id) -> Customer {
     let body = format!(r#"{{"id":"cus_{id}","object":"customer","created":{id}}}"#);
     Customer::parse(body.as_bytes()).expect("a Customer")
+}
+
+/// From this one on, the model's generations are those that are opened after a restore. In no configuration
+/// with one does a tenant get so far before it.
+pub(crate) const UNUSED: u8 = 5;
+
+/// Both ways between the values of one question and the real ones.
+struct Bridge {
+    /// What [`UNUSED`] stands for.
+    unused: u64,
+}
+
+impl Bridge {
+    fn of(policy: Policy) -> Self {
+        let restored = policy.restored.map(|ago| at(-ago).as_millisecond());
+        let unused = restored.map(|it| it.try_into().expect("after 1970"));
+        Self { unused: unused.unwrap_or(UNUSED.into()) }
+    }
+
+    fn generation(&self, g: u8) -> u64 {
+        match g.checked_sub(UNUSED) {
+            Some(since) => self.unused + u64::from(since),
+            None => u64::from(g),
+        }
+    }
+
+    /// A generation as the model counts it.
+    fn small_generation(&self, generation: u64) -> u8 {
+        let small = match generation.checked_sub(self.unused) {
+            Some(since) => since + u64::from(UNUSED),
+            None => generation,
+        };
+        u8::try_from(small).expect("few generations")
+    }
+
+    fn frozen(&self, req: Req) -> FrozenRequest {
+        FrozenRequest::freeze(
+            &ORIGIN,
+            &TENANT,
+            self.generation(req.g),
+            &DETAILS[usize::from(req.body)],
+        )
+    }
+
+    fn req(&self, request: &FrozenRequest) -> Req {
+        let g = self.small_generation(request.key.parts().expect("a key of ours").generation);
+        let details = request.details().expect("details");
+        let body = DETAILS.iter().position(|it| *it == details).expect("a caller of the model");
+        let req = Req { g, body: u8::try_from(body).expect("few callers") };
+        assert_eq!(self.frozen(req), *request, "a request is lost in translation");
+        req
+    }
+
+    fn row(&self, row: Row, version: u64) -> state::Row {
+        let state = match row.st {
+            St::Vacant => State::Vacant,
+            St::Pending(req) => State::Pending(self.frozen(req)),
+            St::Suspect { req, quiet, sent } => {
+                State::Suspect { request: self.frozen(req), quiet_until: at(quiet), sent }
+            }
+            St::Rejected(req) => State::Rejected(self.frozen(req), refusal()),
+            St::Settled(id) => State::Settled(cus(id)),
+        };
+        blank(state::Row {
+            generation: self.generation(row.g),
+            version,
+            state,
+            opened_at: at(-row.age),
+            attempts: 0,
+            next_attempt_at: *NOW,
+            last_error: None,
+        })
+    }
+
+    fn view(&self, seen: Seen) -> View {
+        View {
+            tenant: TENANT.clone(),
+            now: *NOW,
+            exists: true,
+            bound: seen.bound.map(cus),
+            row: seen.row.map(|it| self.row(it, VERSION)),
+            lost_generation: if seen.row.is_none() { self.generation(seen.trail) } else { 0 },
+            account: Some(ORIGIN.account.clone()),
+            candidate: Candidate { deleted: seen.deleted, ..Candidate::default() },
+        }
+    }
+
+    fn small_row(&self, row: &state::Row) -> Row {
+        let st = match &row.state {
+            State::Vacant => St::Vacant,
+            State::Pending(request) => St::Pending(self.req(request)),
+            State::Suspect { request, quiet_until, sent } => {
+                St::Suspect { req: self.req(request), quiet: minutes(*quiet_until), sent: *sent }
+            }
+            State::Rejected(request, why) => {
+                assert_eq!(*why, refusal(), "another refusal");
+                St::Rejected(self.req(request))
+            }
+            State::Settled(customer) => St::Settled(id(customer)),
+        };
+        Row { g: self.small_generation(row.generation), age: -minutes(row.opened_at), st }
+    }
+
+    /// The small form of a change, proven to hold all of it but pacing, words, and reasons of surplus.
+    fn small(&self, view: &View, change: &Change) -> Plan {
+        let plan = Plan {
+            was: change.was.is_some(),
+            row: change.row.as_ref().map(|row| self.small_row(row)),
+            column: match &change.column {
+                Column::Keep => Col::Keep,
+                Column::Bind(customer) => Col::Bind(id(customer)),
+                Column::Holds(customer) => Col::Holds(id(customer)),
+                Column::Clear(customer) => Col::Clear(id(customer)),
+            },
+            unbound_on: change.unbound_on.is_some(),
+            surplus: change.surplus.iter().fold(0, |set, (customer, _)| set | 1 << id(customer)),
+            trail: self.small_generation(
+                change.events.iter().map(|it| it.generation).max().unwrap_or_default(),
+            ),
+        };
+        let mut surplus: Vec<_> =
+            change.surplus.iter().map(|(it, _)| (it.clone(), SurplusReason::Late)).collect();
+        surplus.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let row = change.row.clone().map(blank);
+        let real = Change { row, surplus, events: Vec::new(), ..change.clone() };
+        assert_eq!(self.large(view, plan), real, "a change is lost in translation");
+        plan
+    }
+
+    fn large(&self, view: &View, plan: Plan) -> Change {
+        let version = if plan.was { VERSION + 1 } else { 1 };
+        Change {
+            was: plan.was.then_some(VERSION),
+            row: plan.row.map(|it| self.row(it, version)),
+            column: match plan.column {
+                Col::Keep => Column::Keep,
+                Col::Bind(id) => Column::Bind(cus(id)),
+                Col::Holds(id) => Column::Holds(cus(id)),
+                Col::Clear(id) => Column::Clear(cus(id)),
+            },
+            unbound_on: plan.unbound_on.then(|| ORIGIN.account.clone()),
+            surplus: ids(plan.surplus).map(|it| (cus(it), SurplusReason::Late)).collect(),
+            ..Change::none(view)
+        }
+    }
+
+    fn todo(&self, view: &View, step: Step) -> Todo {
+        use provisioning::Stop;
+        match step {
+            Step::Done(customer) => Todo::Done(id(&customer)),
+            Step::Commit(change) => Todo::Commit(self.small(view, &change)),
+            Step::Send(request) => Todo::Send(self.req(&request)),
+            Step::Look(look) => {
+                let g = view.row.as_ref().map_or(0, |row| row.generation);
+                let small = Looking {
+                    g: self.small_generation(g),
+                    stale: look.version != VERSION,
+                    began: -minutes(look.began),
+                    since: -minutes(look.events_since),
+                    needs_search: look.needs_search,
+                    req: self.req(&look.request),
+                };
+                assert_eq!(self.large_look(small), look, "a look is lost in translation");
+                Todo::Look(small)
+            }
+            Step::Retrieve(customer) => Todo::Retrieve(id(&customer)),
+            Step::Stop(Stop::Refused(why)) => {
+                assert_eq!(why, refusal(), "another refusal");
+                Todo::Refused
+            }
+            Step::Stop(Stop::Later(when) | Stop::Busy(when)) => Todo::Later(minutes(when)),
+            Step::Stop(Stop::Idle) => Todo::Idle,
+            Step::Stop(stop) => {
+                unreachable!("{stop:?}: the tenant exists, and the account is right")
+            }
+        }
+    }
+
+    fn large_look(&self, look: Looking) -> Look {
+        Look {
+            version: if look.stale { VERSION - 1 } else { VERSION },
+            began: at(-look.began),
+            events_since: at(-look.since),
+            needs_search: look.needs_search,
+            request: self.frozen(look.req),
+        }
+    }
+
+    fn event(&self, ev: Ev) -> Event {
+        match ev {
+            Ev::Answered { g, failed } => Event::Answered {
+                generation: self.generation(g),
+                failure: match failed {
+                    Failed::Refused => Failure::Refused(refusal()),
+                    Failed::Spent => Failure::Spent,
+                    Failed::Mismatched => Failure::Mismatched,
+                    Failed::Again => Failure::Again(None),
+                    Failed::Operator => Failure::Operator,
+                },
+                words: "an answer".into(),
+            },
+            Ev::Live { g, id, req, dead: _ } => Event::Live {
+                generation: self.generation(g),
+                customer: cus(id),
+                request: Some(self.frozen(req)),
+                how: How::Created,
+            },
+            Ev::Dead { g, id } => Event::Dead { generation: self.generation(g), customer: cus(id) },
+            Ev::Looked { look, found } => Event::Looked {
+                generation: self.generation(look.g),
+                look: self.large_look(look),
+                findings: match found {
+                    Found::Ours(set) => Findings::Ours(ids(set).map(customer).collect()),
+                    Found::None => Findings::None,
+                    Found::Failed => Findings::Failed("a source was away".into()),
+                },
+            },
+            Ev::StillLive(id) => Event::StillLive(cus(id)),
+        }
+    }
 }

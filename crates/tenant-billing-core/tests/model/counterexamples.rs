@@ -7,7 +7,7 @@ use stateright::Model;
 
 use crate::{
     checks::plain,
-    properties::{ONE, SOUND},
+    properties::{ONE, SAFE, SOUND},
     story,
     stripe::Leaves,
     system::{Act, Fault, System, Twist},
@@ -84,4 +84,12 @@ fn without_a_retrieve_a_replayed_answer_binds_a_dead_customer() {
     let system = System { faults: 2, kinds, twist: Twist::TrustReplay, ..plain() };
     let story = breaks("Without the retrieve", SOUND, system);
     assert_eq!(story.len(), 8);
+}
+
+#[test]
+fn without_looks_by_recovery_a_customer_waits_for_a_caller() {
+    let kinds = &[Fault::Stored500(Leaves::Shown)];
+    let system = System { faults: 1, kinds, twist: Twist::NoSuspects, ..plain() };
+    let story = breaks("Without looks by recovery", SAFE, system);
+    assert_eq!(story.len(), 3);
 }

@@ -5,6 +5,9 @@
 //! only wait, the clock moves to the moment that the row names. It is tried twice: what is in the air
 //! at the start comes true, or comes to nothing. That makes "sooner or later" a property of one state,
 //! which no cycle of retries can hide.
+//!
+//! And both once more where everybody dies at the start and nobody ever calls again: recovery alone must
+//! see to it that nothing is lost.
 
 use std::{cell::RefCell, sync::atomic::Ordering};
 
@@ -18,18 +21,43 @@ use crate::{
 /// So many steps, each a call to the database or to Stripe or a move of the clock, are enough.
 pub(crate) const WITHIN: u32 = 40;
 
+/// Who acts in a continuation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// The worker, and a caller when it has nothing to do.
+    All,
+    Worker,
+}
+
 thread_local! {
     /// How many steps a state is from its end. (A checker's threads serve one configuration only.)
-    static KNOWN: RefCell<Memory<World, Option<u32>>> = RefCell::default();
+    static KNOWN: RefCell<Memory<(World, Who), Option<u32>>> = RefCell::default();
 }
 
 /// Whether both continuations end well, soon enough.
 pub(crate) fn lands(system: &System, world: &World) -> bool {
-    starts(world).into_iter().all(|start| {
-        let steps = steps(system, start);
-        system.longest.fetch_max(steps.unwrap_or_default(), Ordering::Relaxed);
-        steps.is_some()
-    })
+    starts(world).into_iter().all(|start| ends(system, start, Who::All))
+}
+
+/// Whether recovery alone loses nothing, after everybody has died. (What a backup has forgotten it cannot
+/// know of; where that is said, the next caller looks.)
+pub(crate) fn recovers(system: &System, world: &World) -> bool {
+    if world.restored.is_some() && !system.careful {
+        return true;
+    }
+    let mut dead = world.clone();
+    for pc in &mut dead.procs {
+        if let Pc::Await { flying, .. } = std::mem::replace(pc, Pc::Idle) {
+            dead.orphans.push(flying);
+        }
+    }
+    starts(&dead).into_iter().all(|start| ends(system, start, Who::Worker))
+}
+
+fn ends(system: &System, start: World, who: Who) -> bool {
+    let steps = steps(system, start, who);
+    system.longest.fetch_max(steps.unwrap_or_default(), Ordering::Relaxed);
+    steps.is_some()
 }
 
 /// The two ways in which what is in the air may come down.
@@ -47,20 +75,22 @@ pub(crate) fn starts(world: &World) -> [World; 2] {
     [comes_true, comes_to_nothing]
 }
 
-fn steps(system: &System, mut world: World) -> Option<u32> {
+fn steps(system: &System, mut world: World, who: Who) -> Option<u32> {
     let mut way = Vec::new();
     let mut rest = loop {
-        let known = KNOWN.with_borrow(|known| known.get(&world).copied());
+        let state = (world, who);
+        let known = KNOWN.with_borrow(|known| known.get(&state).copied());
         if let Some(known) = known {
             break known;
         }
-        if landed(&world) {
+        world = state.0;
+        if landed(&world, who) {
             break Some(0);
         }
         if way.len() > WITHIN as usize {
             break None;
         }
-        let next = onward(system, &world);
+        let next = onward(system, &world, who);
         way.push(world);
         match next {
             Some((_, next)) => world = next,
@@ -70,25 +100,33 @@ fn steps(system: &System, mut world: World) -> Option<u32> {
     KNOWN.with_borrow_mut(|known| {
         for world in way.into_iter().rev() {
             rest = rest.map(|rest| rest + 1).filter(|steps| *steps <= WITHIN);
-            known.insert(world, rest);
+            known.insert((world, who), rest);
         }
     });
     rest
 }
 
-/// Bound to a live Customer, nothing under way, and no other live one that is not on record.
-fn landed(world: &World) -> bool {
+/// Nothing is under way, and no live Customer is left that is neither bound nor on record. Where somebody
+/// calls, the tenant is bound to a live one; else a row that is gone is for the next caller to make good.
+fn landed(world: &World, who: Who) -> bool {
     let ours = world.stripe.ours();
-    let others = |id: Id| ours & !(1 << id) & !world.db.surplus;
-    world.procs.iter().all(|pc| *pc == Pc::Idle)
+    let kept = |id: Id| has(ours, id) && ours & !(1 << id) & !world.db.surplus == 0;
+    let still = world.procs.iter().all(|pc| *pc == Pc::Idle)
         && world.orphans.is_empty()
         && world.stripe.late.is_none()
-        && world.db.bound.is_some_and(|id| has(ours, id) && others(id) == 0)
-        && !matches!(world.db.row.map(|row| row.st), Some(St::Pending(_) | St::Suspect { .. }))
+        && !matches!(world.row(), Some(St::Pending(_) | St::Suspect { .. }));
+    still
+        && match (who, world.db.bound, world.row()) {
+            (_, Some(bound), _) => kept(bound),
+            (Who::All, None, _) => false,
+            (Who::Worker, None, None) => true,
+            (Who::Worker, None, Some(St::Settled(settled))) => kept(settled) || !has(ours, settled),
+            (Who::Worker, None, Some(_)) => ours & !world.db.surplus == 0,
+        }
 }
 
 /// The next step of the continuation.
-pub(crate) fn onward(system: &System, world: &World) -> Option<(Act, World)> {
+pub(crate) fn onward(system: &System, world: &World, who: Who) -> Option<(Act, World)> {
     let step = |act| Some((act, system.after(world, act)?));
     if !world.orphans.is_empty() {
         return step(Act::Orphan(0));
@@ -116,7 +154,8 @@ pub(crate) fn onward(system: &System, world: &World) -> Option<(Act, World)> {
         w.pass(wait.max(2));
         return Some((Act::Passes(wait.max(2)), w));
     }
-    step(Act::Begin(0, Ask::Worker)).or_else(|| step(Act::Begin(0, Ask::Caller(GOOD))))
+    let caller = || step(Act::Begin(0, Ask::Caller(GOOD)));
+    step(Act::Begin(0, Ask::Worker)).or_else(|| caller().filter(|_| who == Who::All))
 }
 
 /// How long there is nothing to do but to wait: as `next` says, or until a look may count.

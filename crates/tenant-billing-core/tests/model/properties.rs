@@ -12,6 +12,7 @@ use crate::{
 pub(crate) const ONE: &str = "never two live Customers made by us";
 pub(crate) const SOUND: &str = "never bound to a dead or foreign one";
 pub(crate) const LIVE: &str = "left alone, it is soon bound, and no live Customer is left unbound";
+pub(crate) const SAFE: &str = "left to recovery alone, no live Customer is left unbound";
 
 impl Model for System {
     type State = World;
@@ -43,6 +44,7 @@ impl Model for System {
                 !w.bound_dead && !w.db.bound.is_some_and(bad)
             }),
             Property::always(LIVE, liveness::lands),
+            Property::always(SAFE, liveness::recovers),
         ];
         all.extend(STATES.iter().map(|(name, seen)| Property::sometimes(name, *seen)));
         if self.other_refused {

@@ -133,7 +133,7 @@ impl System {
     }
 
     fn planned(&self, w: &World, view: Seen, ev: Ev) -> Pc {
-        let plan = concrete::after(view, ev, self.policy(w));
+        let plan = self.plan(w, view, ev);
         if plan.is_nothing() { Pc::Idle } else { Pc::Commit { plan, of: Some(ev) } }
     }
 

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::{
-    concrete::{self, Ask, Policy, Todo},
+    concrete::{self, Ask, Policy, Seen, Todo, UNUSED},
     stripe::Leaves,
-    world::{Body, Col, Db, GOOD, Id, Minutes, OTHER, Pc, Plan, Req, Row, St, Stripe, World},
+    world::{Body, Col, Db, Ev, GOOD, Id, Minutes, OTHER, Pc, Plan, Req, Row, St, Stripe, World},
 };
 
 /// What can go wrong. Each time that one does costs one of the configuration's faults.
@@ -74,12 +74,11 @@ pub(crate) enum Twist {
     NoSwap,
     /// A replayed answer is bound without a retrieve.
     TrustReplay,
-    /// After a restore, a tenant without a row opens a generation that was never used.
-    FreshKeys,
+    /// The worker leaves suspect rows to callers.
+    NoSuspects,
+    /// After a restore, generations are counted on from what the backup shows.
+    UsedKeys,
 }
-
-/// In this model no tenant gets so far without a restore.
-const FRESH: u8 = 5;
 
 /// What is explored, and how far.
 pub(crate) struct System {
@@ -95,7 +94,7 @@ pub(crate) struct System {
     /// Stripe's webhook `customer.created` is delivered, at any time, any number of times.
     pub(crate) webhooks: bool,
     pub(crate) look_first: bool,
-    /// After a restore, all run with look-first and know when it was.
+    /// After a restore, all know when it was.
     pub(crate) careful: bool,
     pub(crate) twist: Twist,
     /// Which process is which makes no difference. (In a story it does.)
@@ -178,8 +177,7 @@ impl System {
     }
 
     pub(crate) fn policy(&self, world: &World) -> Policy {
-        let restored = world.restored.filter(|_| self.careful);
-        Policy { look_first: self.look_first || restored.is_some(), restored }
+        Policy { look_first: self.look_first, restored: world.restored.filter(|_| self.careful) }
     }
 
     /// The shipped decision, or the broken one.
@@ -195,15 +193,28 @@ impl System {
             (Todo::Send(req), Ask::Caller(body)) if self.twist == Twist::NotFrozen => {
                 Todo::Send(Req { body, ..req })
             }
-            (Todo::Commit(plan), _)
-                if self.twist == Twist::FreshKeys
-                    && world.restored.is_some()
-                    && world.db.row.is_none() =>
-            {
-                Todo::Commit(plan.with_generation(FRESH))
-            }
+            (Todo::Look(_), Ask::Worker) if self.twist == Twist::NoSuspects => Todo::Idle,
+            (Todo::Commit(plan), _) => Todo::Commit(self.numbered(plan, seen)),
             (todo, _) => todo,
         }
+    }
+
+    /// The shipped outcome, or the broken one.
+    pub(crate) fn plan(&self, world: &World, seen: Seen, ev: Ev) -> Plan {
+        self.numbered(concrete::after(seen, ev, self.policy(world)), seen)
+    }
+
+    /// Broken, it counts on from what the database shows, whatever a restore has lost.
+    fn numbered(&self, plan: Plan, seen: Seen) -> Plan {
+        if self.twist != Twist::UsedKeys {
+            return plan;
+        }
+        let before = seen.row.map_or((0, St::Vacant), |row| (row.g, row.st));
+        plan.with_generation(match before {
+            (0, _) => 1,
+            (g, St::Rejected(_) | St::Suspect { sent: true, .. }) => g + 1,
+            (g, _) => g,
+        })
     }
 
     pub(crate) fn refuses(&self, body: Body) -> bool {
@@ -212,10 +223,11 @@ impl System {
 }
 
 impl Plan {
-    /// The same opening under another key.
+    /// The same, where it opens a generation that was never used, under another key.
     fn with_generation(mut self, g: u8) -> Self {
         if let Some(Row { st: St::Pending(req) | St::Suspect { req, .. }, g: of_row, .. }) =
             &mut self.row
+            && *of_row >= UNUSED
         {
             (*of_row, req.g, self.trail) = (g, g, g);
         }

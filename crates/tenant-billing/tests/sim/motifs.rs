@@ -19,7 +19,7 @@ const LATEST: u64 = 178;
 
 pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
     let (one, two) = (process(rng), process(rng));
-    match rng.between(0, 7) {
+    match rng.between(0, 9) {
         0 => left_behind(rng, one, two),
         1 => too_old(rng, one, two),
         2 => deleted_meanwhile(rng, one, two),
@@ -27,6 +27,8 @@ pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
         4 => all_at_once(rng),
         5 => restored(rng, one, two),
         6 => overwritten(rng, one, two),
+        7 => marked(rng, one, two),
+        8 => decided_long_ago(rng, one, two),
         _ => lost(rng, one, two),
     }
 }
@@ -166,6 +168,40 @@ fn restored(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     ops.extend(if rng.one_in(2) { gone_meanwhile(rng, one, two) } else { vec![call(rng, two)] });
     ops.extend([pass(rng, 0, 12 * HOUR), Op::Restore, call(rng, two), pass(rng, 0, 6 * HOUR)]);
     ops.extend([Op::Recover { process: one }, call(rng, two)]);
+    ops
+}
+
+/// A key with something behind it that no look shows, a restored backup, and sends of the key around the
+/// moment when Stripe forgets it.
+fn marked(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let effect = Fault::Stored500 { effect: None };
+    let mut ops = if rng.one_in(2) {
+        vec![arm(one, At::Create, 0, effect), call(rng, one), pass(rng, 0, HOUR)]
+    } else {
+        let told = Op::TellDeleted { process: two, tenant: 0, nth: 0 };
+        let deleted = Op::Delete { tenant: 0, nth: 0 };
+        vec![call(rng, one), pass(rng, 2_000, HOUR), deleted, told]
+    };
+    ops.extend([pass(rng, 16 * HOUR, 19 * HOUR), Op::Restore, call(rng, two)]);
+    ops.extend([pass(rng, 5 * HOUR, 5 * HOUR + 10 * MINUTE), Op::Recover { process: one }]);
+    let minutes = u8::try_from(rng.pick(&[60, 120, LATEST])).expect("minutes");
+    ops.push(arm(two, At::Create, 0, Fault::Late { minutes, dies: rng.one_in(2) }));
+    ops.extend([call(rng, two), pass(rng, 0, 2 * MINUTE), call(rng, one)]);
+    ops.extend([pass(rng, 11 * MINUTE, HOUR), Op::Recover { process: one }, pass(rng, 0, HOUR)]);
+    ops
+}
+
+/// A process that stands still between deciding and writing, while the tenant comes back.
+fn decided_long_ago(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let mut ops = vec![arm(one, At::Create, 0, first(rng)), call(rng, one), pass(rng, 0, MINUTE)];
+    ops.push(Op::Remove { tenant: 0 });
+    let seconds = rng.pick(&[90, 1_800, 5 * 3_600, 6 * 3_600]);
+    let skip = u8::try_from(rng.between(0, 3)).expect("a small number");
+    ops.push(arm(two, At::Write, skip, Fault::Suspend(Side::Before, seconds)));
+    ops.extend([Op::Recover { process: two }, pass(rng, 0, HOUR), Op::Register { tenant: 0 }]);
+    ops.push(pass(rng, 4 * HOUR, 6 * HOUR));
+    ops.extend([arm(one, At::Create, 0, first(rng)), call(rng, one), pass(rng, 0, HOUR)]);
+    ops.extend([Op::Recover { process: one }, pass(rng, 0, 3 * HOUR)]);
     ops
 }
 

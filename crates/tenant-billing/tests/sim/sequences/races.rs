@@ -123,3 +123,28 @@ fn a_good_email_that_another_caller_with_a_refused_one_had_joined() {
     let run = played(&[good, ms(20), refused, seconds(30)]);
     assert_eq!(run.returned[..2], ["cus_0001", "cus_0001"]);
 }
+
+/// It counts the quiet time from when it read that the tenant is gone. By the time that it would write
+/// that down, the tenant is back and the same key has been sent again.
+#[test]
+fn a_decision_that_is_written_down_hours_later() {
+    let run = played(&[
+        arm(0, At::Create, 0, Fault::Crash(Side::Before)),
+        call(0),
+        minutes(1),
+        Op::Remove { tenant: 0 },
+        arm(1, At::Write, 2, Fault::Suspend(Side::Before, 6 * HOUR)),
+        recover(1),
+        minutes(10),
+        Op::Register { tenant: 0 },
+        hours(5),
+        minutes(40),
+        arm(2, At::Create, 0, Fault::Late { minutes: 150, dies: true }),
+        call(2),
+        minutes(30),
+        recover(0),
+        hours(3),
+    ]);
+    assert_eq!(run.created, 1);
+    assert_eq!(run.says("Keep: Ok(Conflict)"), 1);
+}

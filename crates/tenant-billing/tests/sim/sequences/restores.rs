@@ -59,3 +59,39 @@ fn a_restored_row_that_was_pending_and_whose_tenant_has_had_its_customer_since()
     ]);
     assert_eq!(run.created, 1);
 }
+
+/// What a look cannot see is still behind the key: a Customer that was deleted, or a failure. One send
+/// meets with that, and another one of the same key with nothing, since Stripe has forgotten it.
+#[test]
+fn a_key_from_before_a_restore_that_is_forgotten_between_two_sends() {
+    let deleted = [
+        call(0),
+        seconds(5),
+        Op::Delete { tenant: 0, nth: 0 },
+        Op::TellDeleted { process: 1, tenant: 0, nth: 0 },
+    ];
+    let failed = [arm(0, At::Create, 0, Fault::Stored500 { effect: None }), call(0)];
+    for (before, created) in [(&deleted[..], 2), (&failed[..], 1)] {
+        let mut ops = before.to_vec();
+        ops.extend([
+            hours(18),
+            minutes(29),
+            Op::Restore,
+            call(1),
+            hours(5),
+            minutes(1),
+            recover(1),
+            arm(2, At::Create, 0, Fault::Late { minutes: 60, dies: true }),
+            call(2),
+            minutes(1),
+            call(1),
+            minutes(11),
+            recover(1),
+            hours(3),
+        ]);
+        let run = played(&ops);
+        assert_eq!(run.created, created);
+        let mut since = run.trace.iter().skip_while(|line| !line.ends_with("== Restore"));
+        assert!(since.next().is_some() && !since.any(|line| line.ends_with("sends 0/1")));
+    }
+}
