@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tenant_billing_core::{
-    Advice, Error, Outcome, Policy,
+    Advice, Billing, Error, Outcome, Policy,
     audit::{AuditEvent, EventKind, History, NewEvent},
-    ports::Store,
+    ports::{Clock, Store},
 };
 
 use crate::{
@@ -167,6 +167,39 @@ async fn a_database_that_is_slow_costs_no_more_than_the_callers_patience() {
     let told = told.expect_err("it is slow").to_string();
     assert!(told.contains("the database"), "{told}");
     assert_eq!(world.call_within(DEADLINE * 100).await, created("cus_new1"));
+}
+
+/// Its first read finds none, and somebody else binds it before the second.
+#[tokio::test(start_paused = true)]
+async fn a_customer_bound_between_two_readings_is_returned() {
+    for lookup in [true, false] {
+        let world = world(Policy::default());
+        world.store.data().slow = seconds(2);
+        let bind = async {
+            world.clock.sleep(seconds(3)).await;
+            world.store.put(view(At::Settled));
+        };
+        let call = async {
+            if lookup {
+                return world.billing.lookup(&tenant()).await;
+            }
+            let called = world.call().await?;
+            assert_eq!(called.1, Outcome::Existing);
+            Ok(Some(cus(&called.0)))
+        };
+        let (called, ()) = tokio::join!(call, bind);
+        assert_eq!(called, Ok(Some(cus(CID))));
+        assert!(world.stripe.asked().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn billing_without_a_policy_creates_at_once() {
+    let world = world(Policy { look_first: true, ..Policy::default() });
+    let (store, stripe, clock) = (world.store.clone(), world.stripe.clone(), world.clock.clone());
+    let billing = Billing::new(store, stripe, clock);
+    assert_eq!(billing.get_or_create_stripe_customer(TENANT, EMAIL).await, Ok(cus("cus_new1")));
+    assert_eq!(world.stripe.asked(), ["account"]);
 }
 
 #[tokio::test(start_paused = true)]

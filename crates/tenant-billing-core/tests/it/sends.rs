@@ -5,14 +5,18 @@ use std::time::Duration;
 use tenant_billing_core::{
     Advice, Error, OperatorError, Outcome, Policy,
     audit::{EventKind, SurplusReason},
+    ids::Mode,
     ports::Clock,
-    state::State,
+    state::{State, View},
 };
 
 use crate::{
-    answers::{API, REPLAYED, response},
+    answers::{API, IN_USE, REPLAYED, response},
     fakes::{DEADLINE, Day, created, world},
-    scene::{At, DETAILS, G, X, cus, minutes, now, request, row_in, suspect, unbound, view},
+    scene::{
+        At, But, DETAILS, G, X, account, cus, minutes, now, ours, request, row_in, suspect, tenant,
+        unbound, view,
+    },
 };
 
 /// Too short for any pause.
@@ -259,6 +263,106 @@ async fn a_tenant_that_goes_while_its_request_is_on_its_way_is_unsettled() {
     };
     let (called, ()) = tokio::join!(world.call(), go);
     assert!(matches!(called, Err(Error::Later { unsettled: true, .. })), "{called:?}");
+}
+
+/// A settled row begins nothing, so nothing is under way either.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_goes_while_its_customer_is_asked_about_is_unknown() {
+    let world = world(Policy::default());
+    world.store.put(view(At::Settled).nulled());
+    let settled = view(At::Settled).gone();
+    world.stripe.says("customer cus_cid", [response(503, &[], API), response(200, &[], "{}")]);
+    let go = async {
+        world.clock.sleep(Duration::from_millis(100)).await;
+        world.stripe.shows("customer cus_cid", r#"{"id":"cus_cid"}"#);
+        world.store.put(settled);
+    };
+    let (called, ()) = tokio::join!(world.call(), go);
+    assert_eq!(called, Err(Error::UnknownTenant(tenant())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_in_use_is_waited_for_and_left_to_its_sender() {
+    let world = world(Policy::default());
+    world.stripe.answer([response(409, &[], IN_USE)]);
+    assert_eq!(world.call().await, created("cus_new2"));
+    assert_eq!(world.stripe.sent(), [request(1), request(1)]);
+    // Opened and bound; a failure that is somebody else's to write is not written.
+    assert_eq!(world.store.data().written.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_was_taken_over_by_another_account_is_not_written_to() {
+    let theirs = account("acct_theirs", Mode::Live);
+    let wrong = OperatorError::WrongAccount { recorded: theirs.clone(), ours: ours() };
+    let taken_over = View { account: Some(theirs), ..view(At::Pending) };
+    let before = world(Policy::default());
+    before.store.put(taken_over.clone());
+    assert_eq!(before.call().await, Err(wrong.clone().into()));
+    assert!(before.stripe.sent().is_empty());
+
+    let during = world(Policy::default());
+    during.store.put(view(At::Pending));
+    let take_over = async {
+        during.sent(1).await;
+        let mut row = row_in(State::Pending(request(G)));
+        row.version += 1;
+        during.store.put(View { row: Some(row), ..taken_over });
+    };
+    let (called, ()) = tokio::join!(during.call(), take_over);
+    assert_eq!(called, Err(wrong.into()));
+    assert!(during.store.data().written.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_customer_that_another_tenant_holds_is_for_an_operator() {
+    let world = world(Policy::default());
+    let tenant = "another".parse().expect("a tenant id");
+    world.store.put(View { tenant, ..view(At::Settled).bound_to(X) });
+    world.stripe.answer([response(200, REPLAYED, REPLAY)]);
+    let told = world.call().await;
+    assert_eq!(told, Err(OperatorError::BoundElsewhere(cus(X)).into()));
+    let row = world.tenant().row.expect("a row");
+    assert!(matches!(row.state, State::Suspect { .. }), "{row:?}");
+}
+
+/// Its row was lost and begun anew meanwhile, and happens to have the same version: the answer says
+/// nothing of what is under way now, and leaves it alone.
+#[tokio::test(start_paused = true)]
+async fn a_dead_answer_to_a_row_that_was_begun_anew_disturbs_nothing() {
+    let world = world(Policy::default());
+    world.store.put(view(At::Pending));
+    let begin_anew = async {
+        world.sent(1).await;
+        let mut row = row_in(State::Pending(request(G + 1)));
+        row.generation = G + 1;
+        world.store.put(unbound(Some(row)));
+        world.store.data().deleted.push(cus("cus_new1"));
+    };
+    let (called, ()) = tokio::join!(world.call(), begin_anew);
+    assert_eq!(called, created("cus_new2"));
+    assert_eq!(world.stripe.sent(), [request(G), request(G + 1)]);
+    assert_eq!(world.store.data().written.len(), 1);
+}
+
+/// A fault of the program's costs its caller one call, and nobody a Customer.
+#[tokio::test(start_paused = true)]
+async fn work_that_panics_is_cut_off_and_its_row_goes_on() {
+    let world = world(Policy::default());
+    world.stripe.panics(true);
+    let told = world.call().await.expect_err("it was cut off");
+    assert!(told.unsettled() && told.to_string().contains("cut off"), "{told}");
+    // Recovery tells of it and goes on with the others.
+    world.clock.sleep(seconds(60)).await;
+    let recovery = world.billing.recover_once().await.expect("the database is there");
+    let [(_, error)] = &*recovery.postponed else { panic!("{recovery:?}") };
+    assert!(error.to_string().contains("cut off"), "{error}");
+    world.stripe.panics(false);
+    assert_eq!(world.call().await.map(|it| it.1), Ok(Outcome::Created));
+    assert!(
+        world.billing.shutdown(Duration::ZERO).await,
+        "nothing is left that counts as under way"
+    );
 }
 
 #[tokio::test(start_paused = true)]

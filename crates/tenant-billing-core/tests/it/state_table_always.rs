@@ -103,7 +103,7 @@ fn a_newer_generation_than_a_restored_row_knows_of_may_have_been_sent() {
 /// holds.
 #[test]
 fn every_state_against_every_event() {
-    let buts: [fn(View) -> View; 8] = [
+    let buts: [fn(View) -> View; 9] = [
         |view| view,
         But::nulled,
         But::gone,
@@ -111,6 +111,7 @@ fn every_state_against_every_event() {
         |view| view.bound_to(HOST),
         |view| view.nulled().known_deleted(),
         |view| view.nulled().bound_elsewhere(),
+        |view| view.nulled().taken_off(),
         |view| view.aged(hours(800)),
     ];
     let failures = [
@@ -150,6 +151,7 @@ fn every_state_against_every_event() {
         found(&[X]),
         found(&[CID]),
         found(&["cus_old", X, CID]),
+        found(&[]),
         Findings::Foreign(cus(X)),
         Findings::None,
         Findings::OutOfReach,
@@ -173,7 +175,7 @@ fn every_state_against_every_event() {
             }
         }
     }
-    assert_eq!(outcomes, 6 * 8 * 3 * events.len());
+    assert_eq!(outcomes, 6 * 9 * 3 * events.len());
 }
 
 /// The oldest was deleted between its retrieve and the bind. It need not be what this generation's key

@@ -176,3 +176,15 @@ fn a_created_webhook_with_the_key_of_this_generation() {
         row(&event, [no_row, "no bind", bound, bound, then, "surplus cus_x late [surplus]"]);
     }
 }
+
+#[test]
+fn a_created_webhook_of_a_customer_that_an_operator_took_off() {
+    let late = Event::Live {
+        generation: G - 1,
+        customer: cus(X),
+        request: Some(request(G - 1)),
+        how: How::Created,
+    };
+    row_if(But::taken_off, &live(G, X), ["–", "–", "V4 [vacated]", "V4 [vacated]", "–", "–"]);
+    row_if(But::taken_off, &late, ["–"; 6]);
+}

@@ -9,7 +9,7 @@ use tenant_billing_core::{
     audit::EventKind,
     ids::CustomerId,
     provisioning::{Asker, Event, Findings, Outcome, Problem, Site, Step, Stop, after, next},
-    state::{Change, Column, Row, State, View},
+    state::{Candidate, Change, Column, Row, State, View},
 };
 
 use crate::scene::{COLUMNS, EMAIL, OTHER_EMAIL, ours, site, view};
@@ -185,8 +185,10 @@ pub(crate) fn always(name: &str, view: &View, event: &Event, outcome: &Outcome) 
             || view.row.as_ref().is_some_and(|row| row.state == State::Settled(customer.clone()))
             || outcome.problem.is_some()
     };
-    // But one that is gone, or another tenant's, is nobody's to remember.
-    let in_other_hands = view.candidate.deleted || view.candidate.bound_elsewhere;
+    // But one that is gone, or another tenant's, is nobody's to remember; what an operator took off is on
+    // record.
+    let Candidate { deleted, bound_elsewhere, unbound } = view.candidate;
+    let in_other_hands = deleted || bound_elsewhere || unbound;
     match event {
         Event::Live { customer, .. } if !in_other_hands => {
             assert!(remembered(customer), "{name}: {customer} was dropped");

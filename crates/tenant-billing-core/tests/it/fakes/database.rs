@@ -151,6 +151,10 @@ impl Store for Memory {
         if let Some(candidate) = candidate {
             let data = self.data();
             view.candidate.deleted = data.deleted.contains(candidate);
+            view.candidate.bound_elsewhere = data
+                .tenants
+                .values()
+                .any(|it| it.tenant != *tenant && it.bound.as_ref() == Some(candidate));
             view.candidate.unbound = data
                 .surplus
                 .iter()

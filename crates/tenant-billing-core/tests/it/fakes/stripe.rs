@@ -31,6 +31,7 @@ pub(crate) struct Script {
     asked: Mutex<Vec<String>>,
     since: Mutex<Vec<Timestamp>>,
     takes: Mutex<Duration>,
+    panics: Mutex<bool>,
     clock: Option<Arc<Paused>>,
     /// The account that is declared for `Stripe-Account`.
     pub(crate) declared: Option<AccountId>,
@@ -62,6 +63,11 @@ impl Script {
     /// How long every creation takes from now on.
     pub(crate) fn takes(&self, time: Duration) {
         *lock(&self.takes) = time;
+    }
+
+    /// Whether every creation is a fault of the program's from now on.
+    pub(crate) fn panics(&self, panics: bool) {
+        *lock(&self.panics) = panics;
     }
 
     /// Every creation that was sent.
@@ -135,6 +141,7 @@ impl Stripe for Script {
             created.push((request.clone(), begin_by));
             created.len()
         };
+        assert!(!*lock(&self.panics), "the test has ordered a panic");
         // Others get on while this is on its way.
         for _ in 0..10 {
             tokio::task::yield_now().await;
