@@ -61,6 +61,12 @@ impl Deeds {
         deeds.iter().any(|it| matches!(&it.what, What::Call(call) if call.tenant == *tenant))
     }
 
+    /// Whether a Customer was, or may have been, taken off a tenant after this moment.
+    pub(crate) fn unbound_since(&self, at: Option<Timestamp>) -> bool {
+        let over = |deed: &Deed| deed.ended.as_ref().is_some_and(|(end, _)| at > Some(*end));
+        self.all().iter().any(|it| matches!(it.what, What::Unbind) && !over(it))
+    }
+
     /// What each call brought: a Customer's id, an error's code, or nothing where its process died.
     pub(crate) fn returned(&self) -> Vec<String> {
         let deeds = self.all();

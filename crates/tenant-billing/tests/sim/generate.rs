@@ -2,7 +2,7 @@
 //!
 //! Each seed leaves out about half of all kinds of operations, so that those that are in meet each other
 //! more often. What is never generated, and why, is said where it is left out; three restrictions depend
-//! on the moment and stand in `world.rs` (`NOT_EDITED`, `DECIDES`, `unbound_since_backup`).
+//! on the moment and stand in `world.rs` (`NOT_EDITED`, `DECIDES`, `restore`).
 
 use std::time::Duration;
 

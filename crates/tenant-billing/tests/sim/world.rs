@@ -62,7 +62,7 @@ pub(crate) struct World {
     pub(crate) deeds: Arc<Deeds>,
     pub(crate) touched: BTreeMap<TenantId, Touched>,
     pub(crate) restored_at: Option<Timestamp>,
-    unbound_since_backup: bool,
+    backed_up_at: Option<Timestamp>,
     started: u64,
     pub(crate) at_rest: bool,
 }
@@ -81,7 +81,7 @@ impl World {
             deeds: Arc::default(),
             touched: (0..TENANTS).map(|it| (tenant(it), Touched::default())).collect(),
             restored_at: None,
-            unbound_since_backup: false,
+            backed_up_at: None,
             started: 0,
             at_rest: false,
         }
@@ -201,7 +201,7 @@ impl World {
             Op::Unbind { process, tenant: of } => self.unbind(process, of),
             Op::Backup => {
                 self.host.back_up();
-                self.unbound_since_backup = false;
+                self.backed_up_at = Some(self.now());
             }
             Op::Restore => self.restore(),
             Op::LoseRow { tenant: of } => self.lose_row(of),
@@ -333,14 +333,13 @@ impl World {
             return;
         };
         self.touched.entry(of.clone()).or_default().unbound = true;
-        self.unbound_since_backup = true;
         let billing = self.process(process).billing.clone();
         let bound = CustomerId::parse(&bound).expect("an id");
         self.do_it(process, What::Unbind, async move { billing.unbind(&of, &bound).await });
     }
 
     fn restore(&mut self) {
-        if self.unbound_since_backup {
+        if self.deeds.unbound_since(self.backed_up_at) {
             // Known limit: a restored backup forgets which Customers were unbound since.
             return;
         }
