@@ -32,7 +32,15 @@ fn created_by_a_fresh_answer_of_its_own_generation() {
             "surplus cus_x late [surplus]",
         ],
     );
-    check("settled with the same", &view(At::Settled), &live(G, "cus_cid"), &site(), "–");
+    // However the column came to hold another or none: it is on record as what the row settled with.
+    for view in [
+        view(At::Settled),
+        view(At::Settled).nulled(),
+        host_bound(view(At::Settled)),
+        view(At::Settled).gone(),
+    ] {
+        check("settled with the same", &view, &live(G, "cus_cid"), &site(), "–");
+    }
 }
 
 /// A retrieve precedes it. Live: as fresh. Failed: nothing is written. Deleted: this.
