@@ -93,13 +93,8 @@ impl<'a> Driver<'a> {
         loop {
             match next(&self.seen.view, self.asker, &self.site) {
                 Step::Done(customer) => return Ok(Some(self.provisioned(customer))),
-                Step::Stop(Stop::Idle) => {
-                    let ours = self.seen.view.bound.take();
-                    let ours = ours.filter(|_| self.outcome != Outcome::Existing);
-                    return Ok(ours.map(|customer| self.provisioned(customer)));
-                }
                 Step::Stop(Stop::Busy(_)) => self.wait(None).await?,
-                Step::Stop(stop) => return Err(self.stopped(stop)),
+                Step::Stop(stop) => return self.stopped(stop),
                 Step::Commit(change) => self.commit(*change).await?,
                 Step::Send(request) => self.send(request).await?,
                 Step::Look(look) => self.look(look).await?,
@@ -364,9 +359,14 @@ impl<'a> Driver<'a> {
         Error::Later { after, why: why.to_owned(), unsettled: row.is_some() }
     }
 
-    fn stopped(&self, stop: Stop) -> Error {
+    /// What this way comes to where there is nothing left to do.
+    fn stopped(&self, stop: Stop) -> Result<Option<Provisioned>, Error> {
         let view = &self.seen.view;
-        match stop {
+        Err(match stop {
+            Stop::Idle => {
+                let ours = view.bound.clone().filter(|_| self.outcome != Outcome::Existing);
+                return Ok(ours.map(|customer| self.provisioned(customer)));
+            }
             Stop::UnknownTenant if self.begun => later("the tenant is gone since", true),
             Stop::UnknownTenant => Error::UnknownTenant(view.tenant.clone()),
             Stop::Refused(refusal) => Error::Refused(refusal),
@@ -378,8 +378,7 @@ impl<'a> Driver<'a> {
                 let after = at.duration_since(view.now).unsigned_abs();
                 self.not_yet(Some(after))
             }
-            Stop::Idle => self.not_yet(None),
-        }
+        })
     }
 
     fn provisioned(&self, customer: CustomerId) -> Provisioned {

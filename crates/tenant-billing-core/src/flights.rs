@@ -121,10 +121,8 @@ impl Flights {
 impl Place {
     /// The end of the flight.
     pub(crate) async fn landed(mut self) -> Result<Provisioned, Error> {
-        match self.landed.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone().unwrap_or_else(|| Err(cut_off())),
-            Err(_) => Err(cut_off()),
-        }
+        let landed = self.landed.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
+        landed.unwrap_or_else(|| Err(cut_off()))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::{Either, select};
-use tokio::task::JoinSet;
+use futures_util::{
+    future::{Either, select},
+    stream::{FuturesUnordered, StreamExt},
+};
 
 use crate::{
     billing::{Billing, DEFAULT_DEADLINE, Provisioned},
@@ -37,23 +39,21 @@ impl Billing {
     /// What the database says; what Stripe says of a row is in [`Recovery::postponed`].
     pub async fn recover_once(&self) -> Result<Recovery, Error> {
         let (mut settled, mut postponed) = (Vec::new(), Vec::new());
-        let mut work = JoinSet::new();
+        let mut work = FuturesUnordered::new();
         loop {
             // More are claimed as soon as half are done, so that a slow one holds up no other.
             if work.len() <= AT_ONCE / 2 {
                 let free = u32::try_from(AT_ONCE - work.len()).unwrap_or(u32::MAX);
                 for tenant in self.inner.store.claim(None, CLAIM, free).await? {
-                    let billing = self.clone();
-                    work.spawn(async move {
-                        let landed = billing.recover(tenant.clone()).await;
+                    work.push(async move {
+                        let landed = self.recover(tenant.clone()).await;
                         (tenant, landed)
                     });
                 }
             }
-            match work.join_next().await {
-                Some(Ok((_, Ok(provisioned)))) => settled.extend(provisioned),
-                Some(Ok((tenant, Err(error)))) => postponed.push((tenant, error)),
-                Some(Err(panic)) => tracing::error!(%panic, "recovery of a tenant was cut off"),
+            match work.next().await {
+                Some((_, Ok(provisioned))) => settled.extend(provisioned),
+                Some((tenant, Err(error))) => postponed.push((tenant, error)),
                 None => {
                     let backlog = self.inner.store.backlog().await?;
                     return Ok(Recovery { settled, postponed, backlog });

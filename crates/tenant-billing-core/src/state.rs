@@ -151,9 +151,9 @@ pub enum Column {
 }
 
 impl Row {
-    /// Takes the place of a later generation, which was sent, whatever this row knows of it.
+    /// Takes the place of a generation that was sent, unless it is an older one than this row knows of.
     pub(crate) fn take_up(&mut self, generation: u64) {
-        if generation > self.generation {
+        if generation >= self.generation {
             self.generation = generation;
             if let State::Suspect { sent, .. } = &mut self.state {
                 *sent = true;

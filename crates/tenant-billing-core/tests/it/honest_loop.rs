@@ -12,23 +12,9 @@ use tenant_billing_core::{Error, Outcome, Policy, ids::TenantId, state::State};
 
 use crate::{
     answers::{BAD_EMAIL, response},
-    fakes::{Day, World, world},
+    fakes::{DEADLINE, Day, created, world},
     scene::{At, DETAILS, OTHER, X, cus, request, row_in, suspect, tenant, unbound, view},
 };
-
-const DEADLINE: Duration = Duration::from_secs(10);
-
-impl World {
-    async fn call(&self) -> Result<(String, Outcome), Error> {
-        let tenant = tenant();
-        let call = self.billing.get_or_create(&tenant, &DETAILS, DEADLINE);
-        call.await.map(|it| (it.customer.to_string(), it.outcome))
-    }
-}
-
-fn created(id: &str) -> Result<(String, Outcome), Error> {
-    Ok((id.to_owned(), Outcome::Created))
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_new_tenant_costs_one_call_and_two_commits() {
@@ -36,6 +22,8 @@ async fn a_new_tenant_costs_one_call_and_two_commits() {
     assert_eq!(world.call().await, created("cus_new1"));
     assert_eq!(world.call().await, Ok(("cus_new1".into(), Outcome::Existing)));
     assert_eq!(world.stripe.sent().len(), 1);
+    // Once in the life of a process.
+    assert_eq!(world.stripe.asked(), ["account"]);
     let version = world.store.data().tenants[&tenant()].row.as_ref().map(|row| row.version);
     assert_eq!(version, Some(2));
 }
@@ -124,9 +112,7 @@ async fn a_send_that_an_operator_must_mend_does_not_hide_a_customer_bound_meanwh
     world.store.put(unbound(Some(row_in(State::Pending(request(3))))));
     world.stripe.answer([response(401, &[], "{}")]);
     let meanwhile = async {
-        while world.stripe.sent().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        world.sent(1).await;
         let mut settled = view(At::Settled);
         settled.row.iter_mut().for_each(|row| row.version += 1);
         world.store.put(settled);
@@ -189,9 +175,7 @@ async fn a_caller_without_time_for_another_try_is_not_told_somebody_elses_refusa
     let (tenant, a_moment) = (tenant(), Duration::from_nanos(1));
     let theirs = world.billing.get_or_create(&tenant, &DETAILS, DEADLINE);
     let mine = async {
-        while world.stripe.sent().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        world.sent(1).await;
         world.billing.get_or_create(&tenant, &OTHER, a_moment).await
     };
     let (theirs, mine) = tokio::join!(theirs, mine);

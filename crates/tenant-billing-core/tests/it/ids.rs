@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use tenant_billing_core::ids::{
-    AccountId, CustomerId, Email, IdempotencyKey, InstallationId, Invalid, KeyParts, Mode, TenantId,
+use tenant_billing_core::{
+    audit::{EventKind, SurplusReason},
+    ids::{
+        AccountId, CustomerId, Email, IdempotencyKey, InstallationId, Invalid, KeyParts, Mode,
+        TenantId,
+    },
 };
 
 use crate::scene::{EMAIL, INSTALLATION};
@@ -255,4 +259,24 @@ fn a_foreign_key_is_not_taken_for_ours() {
     for text in foreign {
         assert_eq!(IdempotencyKey::parse(text).map(|it| it.parts()), Ok(None), "{text}");
     }
+}
+
+#[test]
+fn every_id_is_parsed_from_text_in_one_way() {
+    assert_eq!("t".parse(), TenantId::parse("t"));
+    assert_eq!("".parse(), TenantId::parse(""));
+    assert_eq!(EMAIL.parse(), Email::parse(EMAIL));
+    assert_eq!("nobody".parse(), Email::parse("nobody"));
+}
+
+#[test]
+fn the_names_in_the_database_are_read_back() {
+    for kind in EventKind::ALL {
+        assert_eq!(EventKind::parse(kind.as_str()), Some(*kind));
+        assert_eq!(format!("{kind:>12}"), format!("{:>12}", kind.as_str()), "a table is aligned");
+    }
+    for reason in SurplusReason::ALL {
+        assert_eq!(SurplusReason::parse(reason.as_str()), Some(*reason));
+    }
+    assert_eq!((EventKind::parse("Opened"), SurplusReason::parse("")), (None, None));
 }

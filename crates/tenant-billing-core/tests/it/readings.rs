@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tenant_billing_core::answer::{
     Answer, Customer, Reading, account_id, created_events, customers, describe, read, request_id,
+    status,
 };
 
 use crate::{
@@ -194,4 +195,10 @@ fn the_request_id_is_kept_for_stripes_support() {
     assert_eq!(request_id(&response(500, &[("request-id", "req_1")], "")), Some("req_1"));
     assert_eq!(request_id(&response(500, &[], "")), None);
     assert_eq!(request_id(&Answer::NoAnswer("reset".into())), None);
+}
+
+#[test]
+fn the_status_is_told_of_an_answer_that_came() {
+    assert_eq!(status(&response(404, &[], HTML)), Some(404));
+    assert_eq!(status(&Answer::NoAnswer("reset".into())), None);
 }

@@ -174,6 +174,7 @@ pub(crate) trait But: Sized {
     fn gone(self) -> Self;
     fn known_deleted(self) -> Self;
     fn bound_elsewhere(self) -> Self;
+    fn taken_off(self) -> Self;
     fn aged(self, age: SignedDuration) -> Self;
 }
 
@@ -199,6 +200,12 @@ impl But for View {
 
     fn bound_elsewhere(mut self) -> Self {
         self.candidate.bound_elsewhere = true;
+        self
+    }
+
+    /// An operator took the Customer that events are about off its tenant.
+    fn taken_off(mut self) -> Self {
+        self.candidate.unbound = true;
         self
     }
 

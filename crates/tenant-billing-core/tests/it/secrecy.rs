@@ -119,4 +119,11 @@ fn debug_output_shows_nobody() {
         assert!(!text.contains("gold") && !text.contains("example"), "{text}");
     }
     assert!(format!("{:?}", request(1)).contains(&key), "a log needs the key");
+    // That something is left out is said.
+    assert_eq!(format!("{:?}", DETAILS.email()), "Email(…)");
+    assert_eq!(format!("{:?}", *DETAILS), "CustomerDetails(…)");
+    assert_eq!(
+        format!("{:?}", customer("cus_1", 7)),
+        "Customer { id: cus_1, created: 7, deleted: false, … }"
+    );
 }

@@ -3,8 +3,9 @@
 
 use tenant_billing_core::{
     answer::Failure,
+    audit::SurplusReason,
     provisioning::{Asker, Event, Findings, How, after, next},
-    state::{Column, State, View},
+    state::{Change, Column, State, View},
 };
 
 use crate::{
@@ -102,7 +103,7 @@ fn a_newer_generation_than_a_restored_row_knows_of_may_have_been_sent() {
 /// holds.
 #[test]
 fn every_state_against_every_event() {
-    let buts: [fn(View) -> View; 8] = [
+    let buts: [fn(View) -> View; 9] = [
         |view| view,
         But::nulled,
         But::gone,
@@ -110,6 +111,7 @@ fn every_state_against_every_event() {
         |view| view.bound_to(HOST),
         |view| view.nulled().known_deleted(),
         |view| view.nulled().bound_elsewhere(),
+        |view| view.nulled().taken_off(),
         |view| view.aged(hours(800)),
     ];
     let failures = [
@@ -149,6 +151,7 @@ fn every_state_against_every_event() {
         found(&[X]),
         found(&[CID]),
         found(&["cus_old", X, CID]),
+        found(&[]),
         Findings::Foreign(cus(X)),
         Findings::None,
         Findings::OutOfReach,
@@ -172,7 +175,7 @@ fn every_state_against_every_event() {
             }
         }
     }
-    assert_eq!(outcomes, 6 * 8 * 3 * events.len());
+    assert_eq!(outcomes, 6 * 9 * 3 * events.len());
 }
 
 /// The oldest was deleted between its retrieve and the bind. It need not be what this generation's key
@@ -187,4 +190,40 @@ fn a_look_whose_find_is_deleted_meanwhile_is_no_certainty() {
         let bound = row.state == State::Settled(cus(X));
         assert!(looks_again || bound, "{found_ids:?}: {row:?}");
     }
+}
+
+#[test]
+fn a_change_is_nothing_only_where_it_writes_nothing() {
+    let nothing = || Change::none(&view(At::Pending));
+    assert!(nothing().is_nothing());
+    let event = after(&view(At::Settled), &live(G, X), &site()).change.events.remove(0);
+    for change in [
+        Change { row: view(At::Vacant).row, ..nothing() },
+        Change { column: Column::Clear(cus(X)), ..nothing() },
+        Change { surplus: vec![(cus(X), SurplusReason::Late)], ..nothing() },
+        Change { events: vec![event], ..nothing() },
+    ] {
+        assert!(!change.is_nothing(), "{change:?}");
+    }
+}
+
+/// The trail is read by people.
+#[test]
+fn the_trail_says_why_a_customer_is_surplus() {
+    for at in [At::Pending, At::Suspect] {
+        let table = [
+            (view(at).gone(), "the tenant is gone"),
+            (view(at).bound_to(HOST), "the host has bound another one"),
+        ];
+        for (view, why) in table {
+            let change = after(&view, &live(G, X), &site()).change;
+            assert_eq!(change.events[0].detail, why);
+        }
+    }
+    let change = after(&view(At::Settled), &live(G, X), &site()).change;
+    assert_eq!(change.events[0].detail, "answered after its generation was given up or lost");
+    let change = after(&view(At::Suspect), &looked(found(&[CID, X])), &site()).change;
+    assert_eq!(change.events[0].detail, "the tenant has an older one");
+    let change = after(&view(At::Settled), &Event::Unbound(cus(CID)), &site()).change;
+    assert_eq!(change.events[1].detail, "unbound by an operator");
 }

@@ -32,7 +32,15 @@ fn created_by_a_fresh_answer_of_its_own_generation() {
             "surplus cus_x late [surplus]",
         ],
     );
-    check("settled with the same", &view(At::Settled), &live(G, "cus_cid"), &site(), "–");
+    // However the column came to hold another or none: it is on record as what the row settled with.
+    for view in [
+        view(At::Settled),
+        view(At::Settled).nulled(),
+        host_bound(view(At::Settled)),
+        view(At::Settled).gone(),
+    ] {
+        check("settled with the same", &view, &live(G, "cus_cid"), &site(), "–");
+    }
 }
 
 /// A retrieve precedes it. Live: as fresh. Failed: nothing is written. Deleted: this.
@@ -175,4 +183,16 @@ fn a_created_webhook_with_the_key_of_this_generation() {
         // one was, and the promise that no Customer is lost comes before the table's "–".
         row(&event, [no_row, "no bind", bound, bound, then, "surplus cus_x late [surplus]"]);
     }
+}
+
+#[test]
+fn a_created_webhook_of_a_customer_that_an_operator_took_off() {
+    let late = Event::Live {
+        generation: G - 1,
+        customer: cus(X),
+        request: Some(request(G - 1)),
+        how: How::Created,
+    };
+    row_if(But::taken_off, &live(G, X), ["–", "–", "V4 [vacated]", "V4 [vacated]", "–", "–"]);
+    row_if(But::taken_off, &late, ["–"; 6]);
 }

@@ -214,3 +214,9 @@ fn an_operator_unbinds_a_customer_that_the_column_has_lost() {
     check("overwritten", &settled.bound_to(HOST), &unbound, &site(), vacated);
     row(&unbound, ["–", "–", "refuse", "refuse", "–", "–"]);
 }
+
+/// A look never says so, and the function is total all the same.
+#[test]
+fn a_look_that_found_nobody_in_particular_changes_nothing() {
+    row(&looked(found(&[])), ["–"; 6]);
+}

@@ -12,8 +12,8 @@ use tenant_billing_core::{
 use crate::{
     scene::{
         At, But, CID, COLUMNS, DETAILS, G, NOW, OTHER, SECOND, X, account, caller, cus, details,
-        found, hours, live, look_first, looked, minutes, now, request, restored, row_in, site,
-        suspect, tenant, unbound, view,
+        found, hours, live, look_first, looked, minutes, now, refusal, request, restored, row_in,
+        site, suspect, tenant, unbound, view,
     },
     summary::{check, step},
 };
@@ -64,6 +64,20 @@ fn a_suspect_row_keeps_its_opening_time_and_is_due_at_once() {
     assert_eq!(row.opened_at, now() - hours(2));
     assert_eq!((row.next_attempt_at, row.attempts), (now(), 0));
     assert_eq!(row.last_error.as_deref(), Some("HTTP 500"));
+}
+
+#[test]
+fn a_row_that_moves_on_forgets_what_went_wrong() {
+    let words = "HTTP 400".to_owned();
+    let refused = Failure::Refused(refusal());
+    let refused = Event::Answered { generation: G, failure: refused, words };
+    let dead = Event::Dead { generation: G, customer: cus(X) };
+    for event in [live(G, X), refused, dead] {
+        let row = after(&view(At::Pending), &event, &site()).change.row.expect("a row");
+        assert_eq!((row.attempts, row.last_error), (0, None), "{event:?}");
+    }
+    let row = after(&view(At::Suspect), &looked(Findings::None), &site()).change.row;
+    assert_eq!(row.map(|row| (row.attempts, row.last_error)), Some((0, None)));
 }
 
 #[test]
@@ -195,6 +209,11 @@ fn a_restore_is_remembered_by_the_rows_that_it_concerns() {
     let row = change.row.expect("a row");
     let State::Suspect { quiet_until, .. } = row.state else { panic!("{row:?}") };
     assert_eq!(quiet_until, at + hours(5));
+    // A row from before it learns of it by the first look that finds none.
+    let none = looked(Findings::None);
+    let row = after(&view(At::Suspect), &none, &restored(at)).change.row.expect("a row");
+    let State::Suspect { quiet_until, .. } = row.state else { panic!("{row:?}") };
+    assert_eq!(quiet_until, at + hours(5));
 }
 
 /// What a backup has lost may have used any generation that counting leads to, up to a row's own.
@@ -324,8 +343,10 @@ fn nothing_is_opened_sent_or_bound_on_another_account() {
             let asked = next(&view, caller(&DETAILS), &site());
             let bound = Step::Done(cus(CID));
             assert_eq!(asked, if at == At::Settled { bound } else { stop }, "{at:?}");
-            for event in [live(G, X), looked(found(&[X]))] {
+            for event in [live(G, X), looked(found(&[X])), looked(found(&["cus_old", X]))] {
                 let outcome = after(&view, &event, &site());
+                let under_way = matches!(at, At::Pending | At::Suspect);
+                assert!(outcome.change.is_nothing() || !under_way, "{at:?}");
                 assert_eq!(outcome.change.column, Column::Keep, "{at:?}");
                 let pending =
                     outcome.change.row.is_some_and(|row| matches!(row.state, State::Pending(_)));

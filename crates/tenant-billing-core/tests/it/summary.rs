@@ -6,9 +6,10 @@
 //! `[kinds]` of audit events, and the problem that a person is told of.
 
 use tenant_billing_core::{
+    audit::EventKind,
     ids::CustomerId,
     provisioning::{Asker, Event, Findings, Outcome, Problem, Site, Step, Stop, after, next},
-    state::{Change, Column, Row, State, View},
+    state::{Candidate, Change, Column, Row, State, View},
 };
 
 use crate::scene::{COLUMNS, EMAIL, OTHER_EMAIL, ours, site, view};
@@ -184,8 +185,10 @@ pub(crate) fn always(name: &str, view: &View, event: &Event, outcome: &Outcome) 
             || view.row.as_ref().is_some_and(|row| row.state == State::Settled(customer.clone()))
             || outcome.problem.is_some()
     };
-    // But one that is gone, or another tenant's, is nobody's to remember.
-    let in_other_hands = view.candidate.deleted || view.candidate.bound_elsewhere;
+    // But one that is gone, or another tenant's, is nobody's to remember; what an operator took off is on
+    // record.
+    let Candidate { deleted, bound_elsewhere, unbound } = view.candidate;
+    let in_other_hands = deleted || bound_elsewhere || unbound;
     match event {
         Event::Live { customer, .. } if !in_other_hands => {
             assert!(remembered(customer), "{name}: {customer} was dropped");
@@ -225,6 +228,26 @@ fn written(view: &View, change: &Change) {
     assert!(change.column == Column::Keep || !change.events.is_empty());
     for event in &change.events {
         nameless(&event.detail);
+        if let Some(expected) = of_a_customer(event.kind) {
+            assert_eq!(event.customer.is_some(), expected, "{event:?}");
+        }
+    }
+    let told = change.events.iter().filter(|event| event.kind == EventKind::Surplus);
+    let told: Vec<_> = told.filter_map(|event| event.customer.as_ref()).collect();
+    assert_eq!(told, change.surplus.iter().map(|(customer, _)| customer).collect::<Vec<_>>());
+}
+
+/// Whether such an event is about a Customer, if that can be told.
+fn of_a_customer(kind: EventKind) -> Option<bool> {
+    use EventKind::{
+        Adopted, Cleared, Created, LookFailed, Opened, Rebound, Rejected, Reopened, SendFailed,
+        Settled, Surplus, Suspected, Vacated,
+    };
+    match kind {
+        Created | Adopted | Rebound | Settled | Cleared | Surplus => Some(true),
+        Opened | Reopened | SendFailed | Rejected | Suspected | LookFailed => Some(false),
+        // A tenant may begin anew because there is certainly none.
+        Vacated => None,
     }
 }
 

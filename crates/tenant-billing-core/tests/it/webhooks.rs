@@ -1,0 +1,173 @@
+//! What a host's webhooks and an operator bring about, and how the process ends.
+
+use std::time::Duration;
+
+use tenant_billing_core::{
+    Advice, Error, Policy,
+    audit::{EventKind, SurplusReason},
+    ids::{Email, IdempotencyKey, KeyParts, Mode},
+    request::CustomerDetails,
+    state::State,
+};
+
+use crate::{
+    answers::{API, response},
+    fakes::{created, world},
+    ids::parts,
+    scene::{At, EMAIL, G, INSTALLATION, TENANT, X, cus, request, view},
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_created_webhook_binds_what_our_key_made() {
+    for at in [At::Pending, At::Suspect] {
+        let world = world(Policy::default());
+        world.store.put(view(at));
+        let key = request(G).key;
+        // Any number of times.
+        for _ in 0..2 {
+            assert_eq!(world.billing.customer_created(key.as_str(), &cus(X)).await, Ok(()));
+            assert_eq!(world.tenant().bound, Some(cus(X)), "{at:?}");
+        }
+        assert!(world.stripe.sent().is_empty());
+    }
+}
+
+/// No row is left, so what the key was sent with is read off the Customer.
+#[tokio::test(start_paused = true)]
+async fn a_created_webhook_whose_row_was_lost_binds_its_customer_too() {
+    let world = world(Policy::default());
+    world.store.put(view(At::NoRow));
+    let key = request(G).key;
+    let shown = format!(
+        r#"{{"id":"{X}","email":"{EMAIL}","name":"Jane Q. Doe","metadata":{{
+            "plan":"gold","empty":"","tenantId":"{TENANT}"}}}}"#
+    );
+    world.stripe.shows("customer cus_x", &shown);
+    assert_eq!(world.billing.customer_created(key.as_str(), &cus(X)).await, Ok(()));
+    assert_eq!(world.tenant().bound, Some(cus(X)));
+    let row = world.tenant().row.expect("a row");
+    assert_eq!((row.generation, row.state), (G, State::Settled(cus(X))));
+    let suspected = world.store.data().written[0].row.clone().expect("a row");
+    assert_eq!(suspected.state.request(), Some(&request(G)));
+}
+
+/// What cannot be asked again as it stands is left out; without an address, nothing can be asked.
+#[tokio::test(start_paused = true)]
+async fn a_created_webhook_makes_do_with_what_the_customer_shows() {
+    let bare = |email: &str| CustomerDetails::new(Email::parse(email).expect("an address"));
+    let long = "x".repeat(257);
+    let table = [
+        (format!(r#""email":"{EMAIL}""#), Some(bare(EMAIL))),
+        (format!(r#""email":"{EMAIL}","name":"{long}""#), Some(bare(EMAIL))),
+        (format!(r#""email":"{EMAIL}","metadata":{{"a[b":"c"}}"#), Some(bare(EMAIL))),
+        (r#""email":"nobody""#.to_owned(), None),
+        (r#""email":null"#.to_owned(), None),
+    ];
+    for (shown, details) in table {
+        let world = world(Policy::default());
+        world.store.put(view(At::NoRow));
+        world.stripe.shows("customer cus_x", &format!(r#"{{"id":"{X}",{shown}}}"#));
+        let told = world.billing.customer_created(request(G).key.as_str(), &cus(X)).await;
+        assert_eq!(told, Ok(()));
+        let written = world.store.data().written[0].row.clone();
+        let asked = written.and_then(|row| row.state.request().cloned());
+        assert_eq!(asked.and_then(|it| it.details().ok()), details, "{shown}");
+        // Without a request there is no row to bind it by, and it is on record.
+        assert_eq!(world.tenant().bound.is_some(), details.is_some(), "{shown}");
+        assert_eq!(world.store.data().surplus.is_empty(), details.is_some(), "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_created_webhook_of_somebody_elses_key_is_nothing_to_us() {
+    let of = |parts: &KeyParts| IdempotencyKey::of(parts).to_string();
+    let keys = [
+        of(&parts("another-installation", Mode::Live, TENANT, G)),
+        of(&parts(INSTALLATION, Mode::Test, TENANT, G)),
+        of(&parts("another-installation", Mode::Test, TENANT, G)),
+        "order-7".to_owned(),
+        String::new(),
+    ];
+    for key in keys {
+        let world = world(Policy::default());
+        world.store.put(view(At::Pending));
+        assert_eq!(world.billing.customer_created(&key, &cus(X)).await, Ok(()), "{key}");
+        assert!(!world.stripe.asked().contains(&"customer cus_x".to_owned()), "{key}");
+        assert!(world.store.data().written.is_empty(), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_created_webhook_that_cannot_be_confirmed_is_to_come_again() {
+    for (status, code) in [(503, "try_again_later"), (403, "operator_must_act")] {
+        let world = world(Policy::default());
+        world.store.put(view(At::Pending));
+        world.stripe.says("customer cus_x", [response(status, &[], API)]);
+        let told = world.billing.customer_created(request(G).key.as_str(), &cus(X)).await;
+        assert_eq!(told.map_err(|error| error.code()), Err(code));
+        assert_eq!(world.tenant().bound, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_webhook_makes_room_for_another_customer() {
+    let world = world(Policy::default());
+    world.store.put(view(At::Settled));
+    assert_eq!(world.billing.customer_deleted(&cus("cus_cid")).await, Ok(()));
+    assert_eq!(world.tenant().bound, None);
+    assert_eq!(world.store.data().deleted, [cus("cus_cid")]);
+    assert_eq!(world.call().await, created("cus_new1"));
+    assert_eq!(world.stripe.sent(), [request(G + 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_takes_a_customer_off_unless_a_creation_is_under_way() {
+    let world = world(Policy::default());
+    let (tenant, ours) = (crate::scene::tenant(), cus("cus_cid"));
+    for at in [At::Pending, At::Suspect] {
+        world.store.put(view(at));
+        let told = world.billing.unbind(&tenant, &ours).await.expect_err("it is under way");
+        assert_eq!(told.advice(), Advice::TryAgain(Duration::from_secs(10)));
+        assert!(told.unsettled() && world.store.data().written.is_empty());
+    }
+    world.store.put(view(At::Settled));
+    // Not another's, and not twice.
+    for (customer, written) in [(X, 0), ("cus_cid", 1), ("cus_cid", 1)] {
+        assert_eq!(world.billing.unbind(&tenant, &cus(customer)).await, Ok(()));
+        assert_eq!(world.store.data().written.len(), written, "{customer}");
+    }
+    let data = world.store.data();
+    let kinds: Vec<_> = data.written[0].events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::Cleared, EventKind::Surplus, EventKind::Vacated]);
+    assert_eq!(data.surplus[0].reason, SurplusReason::Unbound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_shuts_down_takes_no_calls_and_waits_for_what_is_under_way() {
+    let idle = world(Policy::default());
+    assert!(idle.billing.shutdown(Duration::ZERO).await);
+    assert!(idle.stripe.asked().is_empty());
+
+    let world = world(Policy::default());
+    world.stripe.takes(Duration::from_secs(5));
+    let close = async {
+        world.sent(1).await;
+        let early = world.billing.shutdown(Duration::from_secs(1)).await;
+        (early, world.billing.shutdown(Duration::from_secs(100)).await)
+    };
+    let (called, closed) = tokio::join!(world.call(), close);
+    assert_eq!((called, closed), (created("cus_new1"), (false, true)));
+
+    // Who has a Customer is still told of it; nothing new is begun.
+    assert!(world.call().await.is_ok());
+    let mut other = view(At::NoRow);
+    other.tenant = "another".parse().expect("a tenant id");
+    world.store.put(other.clone());
+    let details = &crate::scene::DETAILS;
+    let told = world.billing.get_or_create(&other.tenant, details, Duration::from_secs(1)).await;
+    assert!(matches!(told, Err(Error::Later { unsettled: false, .. })), "{told:?}");
+    let told = world.billing.customer_created(request(G).key.as_str(), &cus(X)).await;
+    assert!(matches!(told, Err(Error::Later { unsettled: false, .. })), "{told:?}");
+    assert_eq!(world.stripe.sent().len(), 1);
+    assert!(world.billing.shutdown(Duration::ZERO).await);
+}
