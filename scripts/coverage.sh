@@ -19,4 +19,4 @@ LLVM_PROFILE_FILE=$profiles/%p.profraw cargo test -p tenant-billing-core --profi
 tests=$(ls -t target-coverage/mutants/deps/it-* | grep -v '\.d$' | head -n 1)
 "$bin/llvm-cov" report "$tests" -instr-profile "$profiles/all" --sources crates/tenant-billing-core/src
 "$bin/llvm-cov" export "$tests" -format lcov -instr-profile "$profiles/all" --sources crates/tenant-billing-core/src |
-    sed -n 's/^SF://p; s/^DA:\([0-9]*\),0$/    line \1 is not reached/p'
+    awk -F '[:,]' '/^SF/ { file = $2 } /^DA/ && $3 == 0 { print file ":" $2 " is not reached" }'
