@@ -41,13 +41,11 @@ bin=$(find_programs) || {
     bin=$(find_programs) || complain 'PostgreSQL was installed, but its programs are not where they usually are'
 }
 
-dir=$(mktemp -d "${TMPDIR:-/tmp}/tenant-billing-postgres.XXXXXX")
 uid='' gid='' as=()
 if [ "$(id -u)" = 0 ]; then
     # Any user but root will do; Debian's own is there for this.
     user=$(id -un postgres 2>/dev/null || echo nobody)
     uid=$(id -u "$user") gid=$(id -g "$user")
-    chown "$uid:$gid" "$dir"
     as=(setpriv --reuid "$uid" --regid "$gid" --clear-groups)
     command -v setpriv >/dev/null || complain 'root needs setpriv (util-linux) to run PostgreSQL as another user'
 fi
@@ -68,9 +66,11 @@ finish() {
     done
     rm -rf "$dir"
 }
+dir=$(mktemp -d "${TMPDIR:-/tmp}/tenant-billing-postgres.XXXXXX")
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+[ -z "$uid" ] || chown "$uid:$gid" "$dir"
 
 # What a crash of the machine would lose is not what is tested, so nothing waits for its disk.
 ${as[@]+"${as[@]}"} "$bin/initdb" -D "$dir/main" -U postgres -E UTF8 --locale=C --no-sync \
