@@ -1,18 +1,21 @@
 //! The audit trail: what happened to a tenant's Customer, in order, forever.
 //!
 //! Every change of a row writes its events in the same transaction, so the trail can neither miss a
-//! step nor tell one that was not taken. Its texts name nobody: ids, codes and counts only.
+//! step nor tell one that was not taken. Its texts hold ids, codes and counts only, and no personal
+//! data.
 
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::ids::{CustomerId, TenantId};
 
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
 
         impl $name {
@@ -43,29 +46,29 @@ named! {
     EventKind {
         /// A request was frozen, and its key may be sent from now on.
         Opened = "opened",
-        /// A look showed that there is certainly none, so the next request was frozen.
+        /// An inquiry proved that there is no Customer, so the next request was frozen.
         Reopened = "reopened",
         /// A send brought no Customer; the same key will be sent again.
         SendFailed = "send_failed",
         /// Stripe refused this request for good.
         Rejected = "rejected",
-        /// The key cannot be relied upon any more; a look must decide.
-        Suspected = "suspected",
-        /// A look could not decide.
-        LookFailed = "look_failed",
+        /// The key can no longer be relied on, so an inquiry must decide.
+        InDoubt = "in_doubt",
+        /// An inquiry decided nothing.
+        InquiryFailed = "inquiry_failed",
         /// The Customer that we created was bound to the tenant.
         Created = "created",
         /// A Customer that was there before was bound to the tenant.
         Adopted = "adopted",
         /// The column had lost the Customer and holds it again.
         Rebound = "rebound",
-        /// The matter is closed without a change to the column.
-        Settled = "settled",
+        /// The row became provisioned without a change to the column.
+        Closed = "closed",
         /// The column was set to null.
         Cleared = "cleared",
-        /// The tenant starts anew with the next generation.
+        /// The row became vacant, at the next generation.
         Vacated = "vacated",
-        /// A Customer exists in Stripe that must not.
+        /// A Customer was put on record as surplus.
         Surplus = "surplus",
     }
 }
@@ -73,7 +76,7 @@ named! {
 named! {
     /// Why a Customer is surplus.
     SurplusReason {
-        /// It was answered after its generation had been given up, or its row lost.
+        /// Stripe answered with it after its generation had been given up or its row lost.
         Late = "late",
         /// The tenant had an older one.
         Duplicate = "duplicate",
@@ -81,13 +84,13 @@ named! {
         TenantGone = "tenant_gone",
         /// The host had bound another one itself.
         HostBoundAnother = "host_bound_another",
-        /// An operator took it off its tenant. Looks pass it over.
+        /// An operator unbound it from its tenant. Inquiries pass it over.
         Unbound = "unbound",
     }
 }
 
 impl SurplusReason {
-    pub(crate) fn words(self) -> &'static str {
+    pub(crate) fn summary(self) -> &'static str {
         match self {
             Self::Late => "answered after its generation was given up or lost",
             Self::Duplicate => "the tenant has an older one",
@@ -99,7 +102,7 @@ impl SurplusReason {
 }
 
 /// An event that is about to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewEvent {
     /// What happened.
     pub kind: EventKind,
@@ -109,22 +112,12 @@ pub struct NewEvent {
     pub customer: Option<CustomerId>,
     /// The `Request-Id` of the Stripe answer that brought it about.
     pub request_id: Option<String>,
-    /// More, in words that name nobody.
+    /// More, without personal data.
     pub detail: String,
 }
 
-impl NewEvent {
-    pub(crate) fn new(kind: EventKind, generation: u64, detail: impl Into<String>) -> Self {
-        Self { kind, generation, customer: None, request_id: None, detail: detail.into() }
-    }
-
-    pub(crate) fn of(self, customer: &CustomerId) -> Self {
-        Self { customer: Some(customer.clone()), ..self }
-    }
-}
-
 /// An event on record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEvent {
     /// When it was written, by the database's clock.
     pub at: Timestamp,
@@ -133,7 +126,7 @@ pub struct AuditEvent {
 }
 
 /// A Customer that exists in Stripe and must not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Surplus {
     /// The Customer.
     pub customer: CustomerId,
@@ -146,7 +139,7 @@ pub struct Surplus {
 }
 
 /// All that is on record of one tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct History {
     /// The tenant, in the database's spelling.
     pub tenant: TenantId,
@@ -154,7 +147,8 @@ pub struct History {
     pub exists: bool,
     /// What `tenant_config.stripe_customer_id` holds now.
     pub bound: Option<CustomerId>,
-    /// The state of its provisioning row and the Customer that it settled with, if there is a row.
+    /// The state of its provisioning row and the Customer that it is provisioned with, if there is
+    /// a row.
     pub state: Option<(&'static str, Option<CustomerId>)>,
     /// What happened, oldest first.
     pub events: Vec<AuditEvent>,
@@ -163,9 +157,10 @@ pub struct History {
 }
 
 impl History {
-    /// The Customer that this software settled with, where the host's column holds another or none.
+    /// The Customer that this software provisioned with, where the host's column holds another or
+    /// none.
     pub fn overridden(&self) -> Option<&CustomerId> {
-        let settled = self.state.as_ref()?.1.as_ref()?;
-        (self.bound.as_ref() != Some(settled)).then_some(settled)
+        let provisioned = self.state.as_ref()?.1.as_ref()?;
+        (self.bound.as_ref() != Some(provisioned)).then_some(provisioned)
     }
 }

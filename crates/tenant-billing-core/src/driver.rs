@@ -1,392 +1,305 @@
 //! The only loop that acts.
 //!
-//! Read the database, ask [`next`] what to do, do it, write what [`after`] makes of the answer, and
-//! round again until there is nothing left to do. Callers, recovery and webhooks all come through
-//! here; a crash anywhere is finished by the next one who does.
+//! [`drive`] reads the database, asks [`next`] what to do, does it, writes what
+//! [`after`](crate::decide::after) decides, and goes round again until there is nothing left to do.
+//! Callers and the recovery worker go through it whole. Webhooks and operators bring an observation
+//! of their own, which is written in the same way.
 
-use std::{sync::Arc, time::Duration};
+mod observe;
+
+use std::time::Duration;
 
 use crate::{
     answer::{self, Failure, Reading, Verdict},
-    billing::{Inner, Outcome, Provisioned},
-    error::{Error, OperatorError, later},
+    deadline::Deadline,
+    decide::next,
+    engine::{Engine, Snapshot},
+    error::{Error, OperatorError, retry_soon},
     ids::CustomerId,
-    ports::{Committed, StoreError},
-    provisioning::{Asker, Event, Findings, How, Look, Site, Step, Stop, after, next},
+    inquiry::inquire,
+    ports::Committed,
+    provisioning::{Asker, Context, Inquiry, Observation, Step},
     request::FrozenRequest,
-    state::{Change, Column, State, View},
+    state::{Change, CustomerFacts, State},
+    tenant_customer::{Outcome, TenantCustomer},
+    timing::{CLAIM_FOR, MAX_SNAPSHOT_AGE, SEND_WINDOW},
 };
 
-/// A body must begin to leave within this long of the reading that permits it.
-const SEND_WINDOW: Duration = Duration::from_secs(30);
-/// A reading older than this is taken again before a send, so that the window is never tight.
-const FRESH: Duration = Duration::from_secs(5);
-/// How long a claimed row is left to its claimant.
-pub(crate) const CLAIM: Duration = Duration::from_secs(20);
-/// A conflict means that somebody else got on. So many in a row mean that something is wrong.
-const CONFLICTS: u32 = 100;
+/// A conflict means that another process made progress. So many in a row mean that something is
+/// wrong.
+const MAX_CONFLICTS: u32 = 100;
 
-/// One tenant's way round the loop.
-pub(crate) struct Driver<'a> {
-    inner: &'a Arc<Inner>,
-    site: Site,
-    asker: Asker<'a>,
-    waiting: Waiting,
-    seen: Seen,
-    /// How the Customer came to be there, as far as this way had a hand in it.
-    outcome: Outcome,
-    tries: u32,
-    conflicts: u32,
-    /// Whether something was begun that goes on without this way.
-    begun: bool,
-}
-
-/// Until when, by [`Clock::uptime`](crate::ports::Clock::uptime), it is worth trying.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Waiting {
-    pub(crate) until: Duration,
-}
-
-/// A view, and the uptime just before it was read.
-pub(crate) struct Seen {
-    pub(crate) view: View,
-    pub(crate) at: Duration,
-}
-
-/// What made a Customer that is at hand.
-pub(crate) struct Made {
+/// A Customer that is at hand, and the request that created it.
+pub(crate) struct Creation {
+    pub(crate) customer: CustomerId,
     pub(crate) generation: u64,
     pub(crate) request: Option<FrozenRequest>,
+    /// The id of Stripe's answer that named it.
     pub(crate) request_id: Option<String>,
 }
 
-impl<'a> Driver<'a> {
-    pub(crate) async fn new(
-        inner: &'a Arc<Inner>,
-        seen: Seen,
-        asker: Asker<'a>,
-        waiting: Waiting,
-    ) -> Result<Self, Error> {
-        let site = inner.site(waiting).await?;
-        let outcome = Outcome::Existing;
-        let begun = seen
-            .view
-            .row
-            .as_ref()
-            .is_some_and(|row| matches!(row.state, State::Pending(_) | State::Suspect { .. }));
-        Ok(Self { inner, site, asker, waiting, seen, outcome, tries: 0, conflicts: 0, begun })
-    }
+/// Goes round until there is a Customer or nothing to do; `None` if the worker bound none.
+pub(crate) async fn drive(
+    engine: &Engine,
+    snapshot: Snapshot,
+    asker: Asker<'_>,
+    deadline: Deadline,
+) -> Result<Option<TenantCustomer>, Error> {
+    let mut tenant = Drive::new(engine, snapshot, asker, deadline).await?;
+    tenant.run().await.map_err(|error| match error {
+        // Once a row is written, or may be, what it began goes on without this caller.
+        Error::Retry { after, why, may_have_created } => {
+            let may_have_created = may_have_created || tenant.may_have_effects;
+            Error::Retry { after, why, may_have_created }
+        }
+        error => error,
+    })
+}
 
-    /// Until there is a Customer, or nothing to do; `None` if the worker bound none.
-    pub(crate) async fn run(mut self) -> Result<Option<Provisioned>, Error> {
-        let landed = self.rounds().await;
-        landed.map_err(|error| match error {
-            // Once a row was written, or may have been, what it began goes on by itself.
-            Error::Later { after, why, unsettled } => {
-                Error::Later { after, why, unsettled: unsettled || self.begun }
-            }
-            error => error,
+/// Takes in a Customer that a webhook says one of our keys has created, once a retrieve confirms
+/// it.
+pub(crate) async fn confirm(
+    engine: &Engine,
+    snapshot: Snapshot,
+    creation: Creation,
+    deadline: Deadline,
+) -> Result<(), Error> {
+    let mut tenant = Drive::new(engine, snapshot, Asker::Worker, deadline).await?;
+    match tenant.confirm(creation).await? {
+        true => Ok(()),
+        false => Err(retry_soon("the Customer could not be retrieved", true)),
+    }
+}
+
+/// Unbinds a Customer from its tenant, for an operator.
+pub(crate) async fn unbind(
+    engine: &Engine,
+    snapshot: Snapshot,
+    customer: CustomerId,
+    deadline: Deadline,
+) -> Result<(), Error> {
+    let mut tenant = Drive::new(engine, snapshot, Asker::Worker, deadline).await?;
+    tenant.observe(&Observation::UnbindRequested(customer), None).await
+}
+
+/// The state of the loop for one tenant.
+struct Drive<'a> {
+    engine: &'a Engine,
+    context: Context,
+    asker: Asker<'a>,
+    deadline: Deadline,
+    snapshot: Snapshot,
+    /// How the Customer came to be bound, as far as this loop bound it.
+    outcome: Outcome,
+    tries: u32,
+    conflicts: u32,
+    /// Whether something was begun that goes on without this loop.
+    may_have_effects: bool,
+}
+
+impl<'a> Drive<'a> {
+    async fn new(
+        engine: &'a Engine,
+        snapshot: Snapshot,
+        asker: Asker<'a>,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
+        let context = engine.context(deadline).await?;
+        let (outcome, tries, conflicts) = (Outcome::Existing, 0, 0);
+        let may_have_effects = matches!(
+            snapshot.view.row.as_ref().map(|row| &row.state),
+            Some(State::Pending(_) | State::InDoubt { .. })
+        );
+        Ok(Self {
+            engine,
+            context,
+            asker,
+            deadline,
+            snapshot,
+            outcome,
+            tries,
+            conflicts,
+            may_have_effects,
         })
     }
 
-    async fn rounds(&mut self) -> Result<Option<Provisioned>, Error> {
+    async fn run(&mut self) -> Result<Option<TenantCustomer>, Error> {
         loop {
-            match next(&self.seen.view, self.asker, &self.site) {
-                Step::Done(customer) => return Ok(Some(self.provisioned(customer))),
-                Step::Stop(Stop::Busy(_)) => self.wait(None).await?,
-                Step::Stop(stop) => return self.stopped(stop),
+            match next(&self.snapshot.view, self.asker, &self.context) {
+                Step::Done(customer) => return Ok(Some(self.has(customer))),
+                Step::Wait => self.wait(None).await?,
                 Step::Commit(change) => self.commit(*change).await?,
                 Step::Send(request) => self.send(request).await?,
-                Step::Look(look) => self.look(look).await?,
+                Step::Inquire(inquiry) => self.inquire(inquiry).await?,
                 Step::Retrieve(customer) => self.retrieve(customer).await?,
+                Step::RetryAt(at) => {
+                    let after = at.duration_since(self.snapshot.view.now).unsigned_abs();
+                    return Err(self.not_yet(Some(after)));
+                }
+                Step::Idle => {
+                    let bound = self.snapshot.view.bound.clone();
+                    let bound = bound.filter(|_| self.outcome != Outcome::Existing);
+                    return Ok(bound.map(|customer| self.has(customer)));
+                }
+                Step::Fail(Error::UnknownTenant(_)) if self.may_have_effects => {
+                    return Err(retry_soon("the tenant no longer exists", true));
+                }
+                Step::Fail(error) => return Err(error),
             }
         }
     }
 
     async fn commit(&mut self, change: Change) -> Result<(), Error> {
-        self.begun = true;
-        match self.inner.store.commit(&change).await? {
-            Committed::Yes => self.replace(|view| view.changed(change)),
+        self.may_have_effects = true;
+        match self.engine.store.commit(&change).await? {
+            Committed::Yes => {
+                self.apply(change);
+                Ok(())
+            }
             Committed::Conflict => {
                 self.conflicts += 1;
-                if self.conflicts > CONFLICTS {
-                    return Err(later("the tenant is contended", true));
+                if self.conflicts > MAX_CONFLICTS {
+                    return Err(contended());
                 }
-                self.reread(None).await?;
+                self.read_again(&[]).await
             }
         }
-        Ok(())
     }
 
     async fn send(&mut self, mut request: FrozenRequest) -> Result<(), Error> {
-        self.begun = true;
-        let slot = self.inner.sends.acquire().await;
-        if self.inner.clock.uptime() > self.seen.at + FRESH {
-            self.reread(None).await?;
-            match next(&self.seen.view, self.asker, &self.site) {
+        self.may_have_effects = true;
+        let slot = self.engine.sends.acquire().await;
+        if self.engine.clock.uptime() > self.snapshot.read_at + MAX_SNAPSHOT_AGE {
+            // The wait for a slot made the reading old. Asking again here keeps the slot.
+            self.read_again(&[]).await?;
+            match next(&self.snapshot.view, self.asker, &self.context) {
                 Step::Send(still) => request = still,
                 _ => return Ok(()),
             }
         }
-        let generation = self.seen.view.row.as_ref().map_or(0, |row| row.generation);
-        let begin_by = self.seen.at + SEND_WINDOW;
-        let answer = self.inner.stripe.create_customer(&request, begin_by).await;
+        let generation = self.snapshot.view.row.as_ref().map_or(0, |row| row.generation);
+        let begin_by = self.snapshot.read_at + SEND_WINDOW;
+        let answer = self.engine.stripe.create_customer(&request, begin_by).await;
         drop(slot);
         let request_id = answer::request_id(&answer).map(str::to_owned);
         match answer::judge(&answer, &request) {
             Verdict::Created { customer, replayed } => {
-                let made = Made { generation, request: Some(request), request_id };
+                let request = Some(request);
+                let creation = Creation { customer, generation, request, request_id };
                 let version = self.version();
                 if !replayed {
-                    self.live(made, &customer).await?;
-                } else if !self.confirm(made, &customer).await? {
+                    let facts = &mut self.snapshot.view.facts;
+                    facts.insert(creation.customer.clone(), CustomerFacts::JUST_CREATED);
+                    self.created_alive(creation).await?;
+                } else if !self.confirm(creation).await? {
                     return self.wait(None).await;
                 }
-                if self.version() == version && self.seen.view.bound.is_none() {
-                    // Whatever left the row as it was, asking again at once does not help.
+                if self.version() == version && self.snapshot.view.bound.is_none() {
+                    // Whatever left the row as it was, sending again at once does not help.
                     return self.wait(None).await;
                 }
                 Ok(())
             }
             Verdict::Failed(failure) => {
-                let patience = match &failure {
-                    Failure::Again(after) => Some(*after),
+                let retry_after = match &failure {
+                    Failure::Retry(after) => Some(*after),
                     Failure::InFlight => Some(None),
-                    Failure::Refused(_)
-                    | Failure::Spent
+                    Failure::Rejected(_)
+                    | Failure::StoredFailure
                     | Failure::Mismatched
                     | Failure::Operator => None,
                 };
-                let words = answer::describe(&answer);
-                // What is written counts from now, not from when the request was sent.
-                self.reread(None).await?;
-                tracing::info!(tenant = %self.seen.view.tenant, %words, "no Customer yet");
-                let event = Event::Answered { generation, failure, words };
-                self.write(&event, request_id.as_deref()).await?;
-                match patience {
-                    Some(patience) => self.wait(patience).await,
+                let summary = answer::summary(&answer);
+                let tenant = &self.snapshot.view.tenant;
+                tracing::info!(%tenant, %summary, "Stripe answered without a Customer");
+                let observation =
+                    Observation::AnsweredWithoutCustomer { generation, failure, summary };
+                self.observe(&observation, request_id.as_deref()).await?;
+                match retry_after {
+                    Some(retry_after) => self.wait(retry_after).await,
                     None => Ok(()),
                 }
             }
         }
     }
 
-    /// Old news of a Customer is believed once a retrieve confirms it; `false` if none could.
-    pub(crate) async fn confirm(
-        &mut self,
-        made: Made,
-        customer: &CustomerId,
-    ) -> Result<bool, Error> {
-        match self.inner.retrieve(customer, self.waiting).await {
-            Reading::Found(it) if it.deleted => {
-                self.inner.store.record_deletion(customer).await?;
-                self.reread(Some(customer)).await?;
-                let event = Event::Dead { generation: made.generation, customer: customer.clone() };
-                self.write(&event, made.request_id.as_deref()).await?;
-                Ok(true)
-            }
-            Reading::Found(it) => {
-                let request = made.request.or_else(|| {
-                    let (origin, tenant) = (&self.site.origin, &self.seen.view.tenant);
-                    let details = it.details()?;
-                    Some(FrozenRequest::freeze(origin, tenant, made.generation, &details))
-                });
-                self.reread(Some(customer)).await?;
-                self.live(Made { request, ..made }, customer).await?;
-                Ok(true)
-            }
-            Reading::Forbidden | Reading::Unauthorized => Err(may_not_retrieve(customer)),
-            Reading::Missing | Reading::Again(_) => Ok(false),
-        }
-    }
-
-    /// Binds a live Customer, or puts it on record as surplus. It is never dropped: while the
-    /// database is away, this waits for it.
-    async fn live(&mut self, made: Made, customer: &CustomerId) -> Result<(), Error> {
-        let Made { generation, request, request_id } = made;
-        let (customer, how) = (customer.clone(), How::Created);
-        let event = Event::Live { generation, customer, request, how };
-        self.write(&event, request_id.as_deref()).await?;
-        // A row that was lost, or had given up this generation, is suspect now: bind at once.
-        let row = self.seen.view.row.as_ref();
-        if row.is_some_and(|row| {
-            row.generation == generation && matches!(row.state, State::Suspect { .. })
-        }) {
-            self.write(&event, request_id.as_deref()).await?;
-        }
-        Ok(())
-    }
-
-    async fn look(&mut self, look: Look) -> Result<(), Error> {
-        let (inner, tenant) = (self.inner, self.seen.view.tenant.clone());
+    async fn inquire(&mut self, inquiry: Inquiry) -> Result<(), Error> {
+        let (engine, tenant) = (self.engine, self.snapshot.view.tenant.clone());
         if let Asker::Caller(..) = self.asker
-            && inner.store.claim(Some(&tenant), CLAIM, 1).await?.is_empty()
+            && engine.store.claim(Some(&tenant), CLAIM_FOR, 1).await?.is_empty()
         {
             return self.wait(None).await;
         }
-        let generation = self.seen.view.row.as_ref().map_or(0, |row| row.generation);
-        let findings = inner.look(&self.site, &tenant, &look, self.waiting).await?;
-        let (candidate, request_id) = match &findings {
-            Findings::Ours(found) => {
-                found.first().map(|it| (it.id.clone(), it.request_id.clone())).unzip()
-            }
-            _ => (None, None),
-        };
-        self.reread(candidate.as_ref()).await?;
-        let event = Event::Looked { generation, look, findings };
-        self.write(&event, request_id.flatten().as_deref()).await?;
-        if matches!(self.asker, Asker::Worker)
-            && matches!(
-                self.seen.view.row.as_ref().map(|row| &row.state),
-                Some(State::Suspect { .. })
-            )
+        let findings = inquire(engine, &self.context, &tenant, &inquiry, self.deadline).await?;
+        let request_id = findings.request_id().map(str::to_owned);
+        let observation = Observation::InquiryEnded { inquiry, findings };
+        self.observe(&observation, request_id.as_deref()).await?;
+        let row = self.snapshot.view.row.as_ref();
+        if let (Asker::Worker, Some(State::InDoubt { .. })) =
+            (self.asker, row.map(|row| &row.state))
         {
-            // The worker has had its look, and the row says when the next one is due.
+            // The worker has made its inquiry, and the row says when the next one is due.
             return Err(self.not_yet(None));
         }
         Ok(())
     }
 
     async fn retrieve(&mut self, customer: CustomerId) -> Result<(), Error> {
-        let found = self.inner.retrieve(&customer, self.waiting).await;
-        match found {
+        match self.engine.retrieve(&customer, self.deadline).await {
             Reading::Found(it) if it.deleted => {
-                self.inner.store.record_deletion(&customer).await?;
-                self.reread(None).await
+                self.engine.store.record_deletion(&customer).await?;
+                self.read_again(&[]).await
             }
             Reading::Found(it) => {
-                self.reread(Some(&customer)).await?;
-                self.write(&Event::StillLive(customer), it.request_id.as_deref()).await
+                let observation = Observation::StillExists(customer);
+                self.observe(&observation, it.request_id.as_deref()).await
             }
             Reading::Missing => Err(OperatorError::UnknownCustomer(customer).into()),
-            Reading::Again(_) => Err(later("Stripe cannot be asked for its Customer now", false)),
             Reading::Forbidden | Reading::Unauthorized => Err(may_not_retrieve(&customer)),
+            Reading::Retry(_) => Err(retry_soon("Stripe is unavailable", false)),
         }
     }
 
-    /// Writes what `event` makes of the tenant, deciding anew as often as somebody else was faster.
-    ///
-    /// # Errors
-    /// The problem that the event leaves behind, once it is written; or what the database says.
-    pub(crate) async fn write(
-        &mut self,
-        event: &Event,
-        request_id: Option<&str>,
-    ) -> Result<(), Error> {
-        let (customer, precious) = match event {
-            Event::Live { customer, .. } => (Some(customer), true),
-            Event::Looked { findings: Findings::Ours(found), .. } => {
-                (found.first().map(|customer| &customer.id), false)
-            }
-            Event::StillLive(customer) => (Some(customer), false),
-            _ => (None, false),
-        };
-        let (mut conflicts, mut tries) = (0, 0);
-        while conflicts < CONFLICTS {
-            match self.try_write(event, request_id, customer).await {
-                Ok(Some(written)) => return written,
-                Ok(None) => conflicts += 1,
-                Err(StoreError::Unavailable(why)) if precious => {
-                    tracing::warn!(tenant = %self.seen.view.tenant, %why, "a Customer waits to be bound");
-                    self.inner.clock.sleep(self.inner.backoff(tries)).await;
-                    tries += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(later("the tenant is contended", true))
-    }
-
-    /// One attempt; `None` if a condition did not hold, and the tenant was read again.
-    async fn try_write(
-        &mut self,
-        event: &Event,
-        request_id: Option<&str>,
-        customer: Option<&CustomerId>,
-    ) -> Result<Option<Result<(), Error>>, StoreError> {
-        let outcome = after(&self.seen.view, event, &self.site);
-        let mut change = outcome.change;
-        if !change.is_nothing() {
-            for event in &mut change.events {
-                event.request_id = request_id.map(str::to_owned);
-            }
-            if self.inner.store.commit(&change).await? == Committed::Conflict {
-                self.seen = self.inner.see(&self.seen.view.tenant, customer).await?;
-                return Ok(None);
-            }
-            if let Column::Bind(customer) = &change.column {
-                self.outcome = match event {
-                    Event::Live { .. } => Outcome::Created,
-                    Event::Looked { .. } => Outcome::Adopted,
-                    _ => Outcome::Existing,
-                };
-                let tenant = &change.tenant;
-                tracing::info!(%tenant, %customer, outcome = self.outcome.as_str(), "bound");
-            }
-        }
-        // Also where nothing is written: what was known of this Customer says nothing of the next.
-        self.replace(|view| view.changed(change));
-        let ours = &self.site.origin.account;
-        Ok(Some(outcome.problem.map_or(Ok(()), |problem| Err(Error::of_problem(problem, ours)))))
-    }
-
-    /// Waits a little and reads again, or says that the asker's patience is over.
-    async fn wait(&mut self, patience: Option<Duration>) -> Result<(), Error> {
-        if !self.inner.pause(self.tries, patience, self.waiting).await {
-            return Err(self.not_yet(patience));
+    /// Waits a little and reads again, or says that the deadline comes first.
+    async fn wait(&mut self, retry_after: Option<Duration>) -> Result<(), Error> {
+        if !self.engine.pause(self.tries, retry_after, self.deadline).await {
+            return Err(self.not_yet(retry_after));
         }
         self.tries += 1;
-        self.reread(None).await
+        self.read_again(&[]).await
     }
 
-    async fn reread(&mut self, candidate: Option<&CustomerId>) -> Result<(), Error> {
-        self.seen = self.inner.see(&self.seen.view.tenant, candidate).await?;
+    async fn read_again(&mut self, customers: &[CustomerId]) -> Result<(), Error> {
+        self.snapshot = self.engine.snapshot(&self.snapshot.view.tenant, customers).await?;
         Ok(())
     }
 
-    fn replace(&mut self, with: impl FnOnce(View) -> View) {
-        self.seen.view = with(self.seen.view.clone());
+    fn apply(&mut self, change: Change) {
+        self.snapshot.view = self.snapshot.view.clone().changed(change);
     }
 
     fn version(&self) -> Option<u64> {
-        self.seen.view.row.as_ref().map(|row| row.version)
+        self.snapshot.view.row.as_ref().map(|row| row.version)
     }
 
-    fn not_yet(&self, patience: Option<Duration>) -> Error {
-        let row = self.seen.view.row.as_ref();
-        let why = row.and_then(|row| row.last_error.as_deref()).unwrap_or("somebody else is at it");
-        let after = patience.unwrap_or_default().max(Duration::from_secs(1));
-        Error::Later { after, why: why.to_owned(), unsettled: row.is_some() }
+    fn not_yet(&self, retry_after: Option<Duration>) -> Error {
+        let row = self.snapshot.view.row.as_ref();
+        let why = row.and_then(|row| row.last_error.as_deref());
+        let why = why.unwrap_or("another process is working on this tenant").to_owned();
+        let after = retry_after.unwrap_or_default().max(Duration::from_secs(1));
+        Error::Retry { after, why, may_have_created: row.is_some() }
     }
 
-    /// What this way comes to where there is nothing left to do.
-    fn stopped(&self, stop: Stop) -> Result<Option<Provisioned>, Error> {
-        let view = &self.seen.view;
-        Err(match stop {
-            Stop::Idle => {
-                let ours = view.bound.clone().filter(|_| self.outcome != Outcome::Existing);
-                return Ok(ours.map(|customer| self.provisioned(customer)));
-            }
-            Stop::UnknownTenant if self.begun => later("the tenant is gone since", true),
-            Stop::UnknownTenant => Error::UnknownTenant(view.tenant.clone()),
-            Stop::Refused(refusal) => Error::Refused(refusal),
-            Stop::WrongAccount(recorded) => {
-                let ours = self.site.origin.account.clone();
-                OperatorError::WrongAccount { recorded, ours }.into()
-            }
-            Stop::Later(at) | Stop::Busy(at) => {
-                let after = at.duration_since(view.now).unsigned_abs();
-                self.not_yet(Some(after))
-            }
-        })
-    }
-
-    fn provisioned(&self, customer: CustomerId) -> Provisioned {
-        let tenant = self.seen.view.tenant.clone();
-        Provisioned { tenant, customer, outcome: self.outcome }
+    fn has(&self, customer: CustomerId) -> TenantCustomer {
+        let tenant = self.snapshot.view.tenant.clone();
+        TenantCustomer { tenant, customer, outcome: self.outcome }
     }
 }
 
 fn may_not_retrieve(customer: &CustomerId) -> Error {
-    OperatorError::Stripe(format!("the key may not retrieve {customer}")).into()
+    OperatorError::NotPermitted(format!("Customer {customer}")).into()
+}
+
+fn contended() -> Error {
+    retry_soon("other processes keep changing this tenant", true)
 }

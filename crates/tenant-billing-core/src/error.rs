@@ -1,41 +1,42 @@
 //! What a caller is told when there is no Customer to return.
 //!
-//! Every error says what its caller should do ([`Error::advice`]) and whether a Customer may come of
-//! the call all the same ([`Error::unsettled`]). None of them repeats an e-mail address or a key.
+//! Every error has a [`code`](Error::code) for programs and says whether a Customer may exist or
+//! come to exist all the same ([`Error::may_have_created`]). None repeats an e-mail address or a
+//! key.
 
 use std::time::Duration;
 
 use crate::{
-    answer::Refusal,
+    answer::Rejection,
     ids::{CustomerId, Invalid, TenantId},
     ports::StoreError,
-    provisioning::Problem,
     request::Account,
 };
 
-/// Why there is no Customer.
+/// Why there is no Customer. The variants differ in what the caller must do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The input is wrong; nothing was written or sent.
+    /// The input is invalid. Nothing was written or sent; the caller must correct the input.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// There is no such tenant; nothing was written or sent.
-    #[error("there is no tenant {0}; register it before it is billed")]
+    /// There is no such tenant. Nothing was written or sent; the caller must register the tenant.
+    #[error("there is no tenant {0}; register it, and commit that, before this call")]
     UnknownTenant(TenantId),
-    /// Stripe refuses this request for good; another one for the same tenant may pass.
+    /// Stripe refuses this request for good. The same request always gets this error; one with
+    /// other details may succeed.
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It did not work out yet.
-    #[error("try again in {} s: {why}", .after.as_secs_f64().ceil())]
-    Later {
-        /// How long to wait.
+    Rejected(#[from] Rejection),
+    /// There is no Customer yet. The caller may make the same call again.
+    #[error("there is no Customer yet, retry in {} s: {why}", .after.as_secs_f64().ceil())]
+    Retry {
+        /// How long to wait before the same call.
         after: Duration,
-        /// What stood in the way, in words that name nobody.
+        /// What stood in the way, without personal data.
         why: String,
-        /// Whether a creation is under way, which goes on by itself.
-        unsettled: bool,
+        /// Whether a creation is under way, which goes on without the caller.
+        may_have_created: bool,
     },
-    /// Nobody but an operator can help.
+    /// An operator must act. Until then, the same call gets this error.
     #[error("an operator must act: {0}")]
     Operator(#[from] OperatorError),
 }
@@ -44,15 +45,21 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OperatorError {
     /// Stripe does not accept the secret key.
-    #[error("Stripe does not accept the secret key ({0}); check STRIPE_SECRET_KEY")]
+    #[error("Stripe does not accept the secret key ({0}); check which key is in use")]
     BadKey(String),
     /// The key may not read its own account.
-    #[error("the key may not read its account ({0}); declare the account in STRIPE_ACCOUNT")]
+    #[error(
+        "the secret key may not read its own account ({0}); declare the account's id, or give the \
+         key that permission"
+    )]
     AccountUnreadable(String),
+    /// The key acts on another account than was declared.
+    #[error("the secret key acts on account {0}, which is not the declared one")]
+    NotDeclared(String),
     /// The key acts on another account, or in another mode, than this database belongs to.
     #[error(
-        "this database belongs to {recorded}, but the key acts on {ours}; \
-         was the database copied from another environment?"
+        "this database belongs to {recorded}, but the key acts on {ours}; check whether the \
+         database was copied from another environment"
     )]
     WrongAccount {
         /// What the database says.
@@ -60,131 +67,110 @@ pub enum OperatorError {
         /// What the key opens.
         ours: Account,
     },
-    /// Stripe refuses something that no caller has a hand in.
-    #[error("Stripe does not do what it must ({0})")]
-    Stripe(String),
-    /// The Customer made for this tenant is bound to another tenant.
-    #[error("Customer {0} names this tenant but is bound to another one")]
+    /// Stripe answered in a way that no caller can change.
+    #[error("unexpected answer from Stripe ({0}); check the base URL and the key's permissions")]
+    UnexpectedAnswer(String),
+    /// The key lacks a permission.
+    #[error("the secret key may not read {0}; give it that permission in Stripe's dashboard")]
+    NotPermitted(String),
+    /// A Customer of this tenant is bound to another tenant.
+    #[error("Customer {0} belongs to this tenant but is bound to another one; correct the column")]
     BoundElsewhere(CustomerId),
-    /// Another installation has made a live-mode Customer for this tenant.
+    /// In live mode, another installation has created a Customer for this tenant.
     #[error(
-        "Customer {0} was made for this tenant by another installation on the same live account; \
-         which of the two bills it?"
+        "another installation on the same live account has created Customer {0} for this tenant; \
+         decide which installation should bill it"
     )]
     ForeignCustomer(CustomerId),
-    /// Nothing can show any more whether a Customer was made.
+    /// Nothing can show any more whether a Customer was created.
     #[error(
-        "it began more than 30 days ago, Stripe's events do not reach back that far, and this \
-         account has no search: look in the dashboard for a Customer with this tenantId"
+        "the first attempt was more than 30 days ago, Stripe's events do not reach back that far, and \
+         this account has no search; look in the dashboard for a Customer with this tenantId"
     )]
     OutOfReach,
-    /// The Customer that this tenant settled with is unknown to this account.
-    #[error("Customer {0} of this tenant is unknown to this Stripe account and mode")]
+    /// Stripe does not know a Customer of this tenant, and does not say that it is deleted.
+    #[error(
+        "Stripe does not know Customer {0} under this account and mode, and does not say that it is \
+         deleted; check that the key is for the right account and mode"
+    )]
     UnknownCustomer(CustomerId),
-    /// The database's tables are missing, too old, too new, or wrong.
+    /// The database's tables are missing, too old, too new, or do not meet our requirements.
     #[error(transparent)]
     Store(StoreError),
 }
 
-/// What to do about an [`Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Advice {
-    /// Correct the input.
-    CorrectInput,
-    /// Register the tenant first.
-    RegisterTenant,
-    /// Do not try this again; ask for other details.
-    GiveUp,
-    /// The same call again, after this long.
-    TryAgain(Duration),
-    /// Tell an operator; the same call again once they have acted.
-    CallOperator,
-}
-
 impl Error {
-    /// What its caller should do.
-    pub fn advice(&self) -> Advice {
+    /// Whether a Customer may exist, or come to exist, from what was begun. It is then bound
+    /// without another call.
+    pub fn may_have_created(&self) -> bool {
         match self {
-            Self::Invalid(_) => Advice::CorrectInput,
-            Self::UnknownTenant(_) => Advice::RegisterTenant,
-            Self::Refused(_) => Advice::GiveUp,
-            Self::Later { after, .. } => Advice::TryAgain(*after),
-            Self::Operator(_) => Advice::CallOperator,
-        }
-    }
-
-    /// Whether a Customer may exist, or come to exist, from what was begun. It is then bound without
-    /// another call.
-    pub fn unsettled(&self) -> bool {
-        match self {
-            Self::Invalid(_) | Self::UnknownTenant(_) | Self::Refused(_) => false,
-            Self::Later { unsettled, .. } => *unsettled,
+            Self::Invalid(_) | Self::UnknownTenant(_) | Self::Rejected(_) => false,
+            Self::Retry { may_have_created, .. } => *may_have_created,
             Self::Operator(error) => match error {
-                OperatorError::Stripe(_)
+                OperatorError::UnexpectedAnswer(_)
+                | OperatorError::NotPermitted(_)
                 | OperatorError::BoundElsewhere(_)
                 | OperatorError::ForeignCustomer(_)
+                | OperatorError::UnknownCustomer(_)
                 | OperatorError::OutOfReach => true,
                 OperatorError::BadKey(_)
-                | OperatorError::UnknownCustomer(_)
                 | OperatorError::AccountUnreadable(_)
+                | OperatorError::NotDeclared(_)
                 | OperatorError::WrongAccount { .. }
                 | OperatorError::Store(_) => false,
             },
         }
     }
 
-    /// A name for programs: `invalid_input`, `unknown_tenant`, `refused_by_stripe`,
-    /// `try_again_later`, `operator_must_act`.
+    /// How long to wait before the same call, if trying again is what helps.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Retry { after, .. } => Some(*after),
+            Self::Invalid(_) | Self::UnknownTenant(_) | Self::Rejected(_) | Self::Operator(_) => {
+                None
+            }
+        }
+    }
+
+    /// A name for programs: `invalid_input`, `unknown_tenant`, `rejected_by_stripe`, `retry_later`
+    /// or `operator_must_act`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid_input",
             Self::UnknownTenant(_) => "unknown_tenant",
-            Self::Refused(_) => "refused_by_stripe",
-            Self::Later { .. } => "try_again_later",
+            Self::Rejected(_) => "rejected_by_stripe",
+            Self::Retry { .. } => "retry_later",
             Self::Operator(_) => "operator_must_act",
         }
     }
 
-    pub(crate) fn of_problem(problem: Problem, ours: &Account) -> Self {
-        let operator = match problem {
-            Problem::Stripe(words) => OperatorError::Stripe(words),
-            Problem::BoundElsewhere(customer) => OperatorError::BoundElsewhere(customer),
-            Problem::Foreign(customer) => OperatorError::ForeignCustomer(customer),
-            Problem::OutOfReach => OperatorError::OutOfReach,
-            Problem::WrongAccount(recorded) => {
-                OperatorError::WrongAccount { recorded, ours: ours.clone() }
-            }
-            Problem::UnderWay => {
-                return Self::Later {
-                    after: Duration::from_secs(10),
-                    why: "a creation is under way".into(),
-                    unsettled: true,
-                };
-            }
-        };
-        Self::Operator(operator)
+    /// The HTTP status with which a service would pass this error on: 400, 404, 422, 503 or 500.
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::Invalid(_) => 400,
+            Self::UnknownTenant(_) => 404,
+            Self::Rejected(_) => 422,
+            Self::Retry { .. } => 503,
+            Self::Operator(_) => 500,
+        }
     }
 }
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Later {
-                after: Duration::from_secs(1),
-                why: error.to_string(),
-                unsettled: false,
-            },
+            StoreError::Unavailable(_) => retry_soon(&error.to_string(), false),
             StoreError::Invalid(invalid) => Self::Invalid(invalid),
             StoreError::SchemaMissing
             | StoreError::SchemaTooOld
             | StoreError::SchemaTooNew
-            | StoreError::Unfit(_)
+            | StoreError::SchemaMismatch(_)
             | StoreError::Corrupt(_) => Self::Operator(OperatorError::Store(error)),
         }
     }
 }
 
-/// Try again in a second, or later; `unsettled` if a creation is under way.
-pub(crate) fn later(why: &str, unsettled: bool) -> Error {
-    Error::Later { after: Duration::from_secs(1), why: why.to_owned(), unsettled }
+/// Retry in a second; `may_have_created` if a creation is under way.
+pub(crate) fn retry_soon(why: &str, may_have_created: bool) -> Error {
+    Error::Retry { after: Duration::from_secs(1), why: why.to_owned(), may_have_created }
 }

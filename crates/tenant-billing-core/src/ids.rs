@@ -1,12 +1,15 @@
-//! The names that everything else is about, parsed once at the edge.
+//! The identifiers of the protocol, parsed once where they come in.
 //!
-//! Each is a string that was checked when it came in, so that no later code has to ask again. What a
-//! person might be known by (an e-mail address, a name) has a `Debug` that does not show it: these
-//! types end up in logs, and their contents must not.
+//! Each is a string that was checked on its way in, so that no later code has to check it again.
+//! Personal data (an e-mail address) has a `Debug` that does not show it, since these types end up
+//! in logs.
 
 use std::{fmt, sync::Arc};
 
-/// Input that was refused: which field, and why. The value itself is never repeated.
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Invalid input: which field, and why. The value itself is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct Invalid {
@@ -17,7 +20,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// A refusal of `field`; `reason` must not repeat the value.
+    /// Invalid input in `field`. The reason must not repeat the value.
     pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { field: field.into(), reason: reason.into() }
     }
@@ -26,8 +29,14 @@ impl Invalid {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         pub struct $name(Arc<str>);
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
 
         impl $name {
             /// The id as text.
@@ -53,14 +62,14 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// A tenant, as the host application names it: 1 to 128 visible ASCII characters.
+    /// A tenant of the host application: 1 to 128 visible ASCII characters.
     ///
-    /// A store may ask for more (SQLite, and tables that we make, take UUIDs), and its own spelling
-    /// is the one that enters rows, keys and metadata.
+    /// A store may ask for more (SQLite, and tables that we create, take UUIDs), and the database's
+    /// own spelling is the one that enters rows, keys and metadata.
     TenantId
 }
 text_id! {
-    /// A Stripe Customer (`cus_…`).
+    /// A Stripe Customer, usually `cus_…`.
     CustomerId
 }
 text_id! {
@@ -68,11 +77,11 @@ text_id! {
     AccountId
 }
 text_id! {
-    /// The random id that a database was given by its first migration.
+    /// A database: the random id that its first migration gave it.
     InstallationId
 }
 text_id! {
-    /// The key under which Stripe remembers one creation, and so the lock of this protocol:
+    /// The key under which Stripe remembers one creation. It is the lock of this protocol:
     /// `tenant-billing/{installation}/{mode}/{tenant}/{generation}`, at most 255 characters.
     IdempotencyKey
 }
@@ -90,11 +99,31 @@ fn visible(field: &str, text: &str, longest: usize) -> Result<Arc<str>, Invalid>
     Ok(text.into())
 }
 
+/// Checks a text of a person's own: not empty, not too long, and without control characters.
+pub(crate) fn plain_text(field: &str, text: &str, longest: usize) -> Result<(), Invalid> {
+    if text.is_empty() {
+        return Err(Invalid::new(field, "is empty"));
+    }
+    if text.chars().count() > longest {
+        return Err(Invalid::new(field, format!("is longer than {longest} characters")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid::new(field, "has a control character"));
+    }
+    Ok(())
+}
+
 impl TenantId {
     /// # Errors
     /// [`Invalid`] for field `tenant_id` unless it is 1 to 128 visible ASCII characters.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         visible("tenant_id", text, 128).map(Self)
+    }
+}
+
+impl From<Uuid> for TenantId {
+    fn from(id: Uuid) -> Self {
+        Self(id.to_string().into())
     }
 }
 
@@ -142,7 +171,7 @@ impl InstallationId {
     }
 }
 
-/// Which half of a Stripe account a key opens. The two share nothing.
+/// The mode of a Stripe key. Test mode and live mode of an account share no data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// No money moves.
@@ -177,16 +206,16 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What an [`IdempotencyKey`] of ours says.
+/// The parts of an [`IdempotencyKey`] of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyParts {
-    /// The database that made it.
+    /// The database that wrote it.
     pub installation: InstallationId,
-    /// The mode it was made for.
+    /// The mode it is for.
     pub mode: Mode,
-    /// The tenant whose Customer it makes.
+    /// The tenant whose Customer it creates.
     pub tenant: TenantId,
-    /// Which attempt at a Customer for that tenant.
+    /// Counts that tenant's attempts at a Customer.
     pub generation: u64,
 }
 
@@ -205,7 +234,7 @@ impl IdempotencyKey {
         visible("idempotency_key", text, 255).map(Self)
     }
 
-    /// What the key says, if it is one of ours. (A tenant id may hold slashes.)
+    /// Its parts, if the key is one of ours. (A tenant id may hold slashes.)
     pub fn parts(&self) -> Option<KeyParts> {
         let rest = self.0.strip_prefix(KEY_PREFIX)?.strip_prefix('/')?;
         let (installation, rest) = rest.split_once('/')?;
@@ -217,32 +246,24 @@ impl IdempotencyKey {
             tenant: TenantId::parse(tenant).ok()?,
             generation: generation.parse().ok()?,
         };
-        // Only the one spelling that we write is ours: `+1` or `01` is somebody else's.
+        // Only the spelling that we write is ours: `+1` or `01` is somebody else's.
         (Self::of(&parts) == *self).then_some(parts)
     }
 }
 
-/// An e-mail address that Stripe may yet refuse. Its `Debug` does not show it.
+/// An e-mail address, which Stripe may still refuse. Its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(Arc<str>);
 
 impl Email {
-    /// Lenient on purpose, since Stripe's own grammar is not published and it is the judge.
+    /// Parses leniently, since Stripe does not publish its own grammar and has the last word.
     ///
     /// # Errors
     /// [`Invalid`] for field `email` unless it has exactly one `@` with something on both sides, at
     /// most 512 characters, no control character, and no space around it.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let wrong = |reason: &str| Err(Invalid::new("email", reason));
-        if text.is_empty() {
-            return wrong("is empty");
-        }
-        if text.chars().count() > 512 {
-            return wrong("is longer than 512 characters");
-        }
-        if text.chars().any(char::is_control) {
-            return wrong("has a control character");
-        }
+        plain_text("email", text, 512)?;
         if text.trim() != text {
             return wrong("has space around it");
         }

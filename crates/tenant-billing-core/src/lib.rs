@@ -1,24 +1,32 @@
 //! Exactly one Stripe Customer per tenant: the protocol, without any driver.
 //!
-//! Read `ids` and `provisioning`, and you have read the product; `billing` is the loop that acts.
-//! Embed it through the crate `tenant-billing`, which brings the stores and the Stripe client.
+//! Read `ids`, `timing` and `provisioning`, and you know the protocol. `decide` holds its rules,
+//! and `driver` is the loop that acts on them. Hosts embed it through the crate `tenant-billing`,
+//! which brings the stores and the Stripe client.
 
 mod billing;
+mod deadline;
 mod driver;
+mod engine;
 mod error;
-mod flights;
-mod look;
+mod inquiry;
 mod recovery;
-mod world;
+mod singleflight;
+mod tenant_customer;
 
 pub mod answer;
 pub mod audit;
+pub mod decide;
 pub mod ids;
 pub mod ports;
 pub mod provisioning;
 pub mod request;
 pub mod state;
+pub mod timing;
 
-pub use billing::{Billing, DEFAULT_DEADLINE, Outcome, Policy, Provisioned};
-pub use error::{Advice, Error, OperatorError};
+pub use billing::Billing;
+pub use engine::Policy;
+pub use error::{Error, OperatorError};
 pub use recovery::Recovery;
+pub use tenant_customer::{Outcome, TenantCustomer};
+pub use timing::DEFAULT_DEADLINE;

@@ -1,12 +1,14 @@
-//! What the protocol needs of the world: a database, Stripe, and time with chance.
+//! What the protocol needs of the world: a database, Stripe, and a clock with a source of chance.
 //!
-//! Small object-safe traits, so that no generic parameter crosses a crate and a host may bring its
-//! own. A new store implements [`Store`] and runs the conformance suite of `tenant-billing`.
+//! The ports are small object-safe traits, so that no generic parameter crosses a crate and a host
+//! may bring its own. A new store implements [`Store`] and runs the conformance suite of
+//! `tenant-billing`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::{
     answer::Answer,
@@ -16,56 +18,31 @@ use crate::{
     state::{Change, View},
 };
 
-/// The database.
+/// The database. Every method may fail with a [`StoreError`], and then nothing is changed, except
+/// where a method says otherwise.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes the tables, or brings them up to date; any number of processes may do so at once.
-    ///
-    /// # Errors
-    /// [`StoreError`], and nothing is changed.
-    async fn migrate(&self) -> Result<(), StoreError>;
-
-    /// The one read on the way of a tenant that has its Customer.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The Customer that is bound to a tenant: the one read of a call that finds one.
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError>;
 
-    /// Everything about a tenant in one statement, by the database's clock on the primary; with what
-    /// is known of `candidate`, if one is given.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn view(
-        &self,
-        tenant: &TenantId,
-        candidate: Option<&CustomerId>,
-    ) -> Result<View, StoreError>;
+    /// Everything about a tenant, and the facts of these Customers, in one statement, by the
+    /// database's clock on the primary.
+    async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError>;
 
-    /// Writes `change` in one transaction if all its conditions hold, else nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] also where the commit's own outcome is unknown.
+    /// Writes `change` in one transaction if all its conditions hold, and otherwise nothing. On
+    /// [`StoreError::Unavailable`] the outcome of the commit may be unknown.
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError>;
 
-    /// Records that a Customer was deleted in Stripe and, in the same transaction, writes what
-    /// [`after`](crate::provisioning::after) makes of that for every tenant that holds or held it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Records that a Customer was deleted in Stripe and writes, in the same transaction, what
+    /// [`deletion`](crate::decide::deletion) says for every tenant that holds or held it.
     async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError>;
 
-    /// The database's own id, and the account that it belongs to: `account` if none was recorded yet.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// The database's own id, and the account that it belongs to: `account` if none was recorded
+    /// yet.
     async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError>;
 
-    /// Moves `next_attempt_at` of due rows `hold` ahead and returns whose they are: all that are due
-    /// up to `limit`, or `only` that of one tenant.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Moves `next_attempt_at` of due rows to `hold` from now and returns their tenants: up to
+    /// `limit` of all tenants, or `only` one of them.
     async fn claim(
         &self,
         only: Option<&TenantId>,
@@ -74,51 +51,28 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<TenantId>, StoreError>;
 
     /// What recovery has left to do.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn backlog(&self) -> Result<Backlog, StoreError>;
 
     /// All that is on record of a tenant.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn history(&self, tenant: &TenantId) -> Result<History, StoreError>;
 
     /// The surplus Customers on record of a tenant.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError>;
-
-    /// Registers tenants in the tenants table, all or none; how many were not there yet.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError>;
-
-    /// Registers a tenant in the tenants table; `false` if it was there.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn add_tenant(&self, tenant: &TenantId) -> Result<bool, StoreError> {
-        Ok(self.add_tenants(std::slice::from_ref(tenant)).await? == 1)
-    }
 }
 
-/// What became of a [`Change`].
+/// Whether a [`Change`] was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
     /// It is written.
     Yes,
-    /// A condition did not hold; nothing is written. Read again, and decide again.
+    /// A condition did not hold, so nothing is written. The caller reads again and decides again.
     Conflict,
 }
 
-/// How many rows are pending or suspect, and when the first of them is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What recovery has left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Backlog {
-    /// Rows that are neither settled nor at rest.
+    /// How many rows are pending or in doubt.
     pub rows: u64,
     /// When the first of them is due.
     pub next_due: Option<Timestamp>,
@@ -129,25 +83,25 @@ pub struct Backlog {
 /// Why the database could not serve.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, is busy, is full, or a commit's outcome is unknown.
+    /// It cannot be reached, is busy or full, or the outcome of a commit is unknown.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// Our tables are not there.
-    #[error("the tables of tenant-billing are missing; run `tenant-billing migrate`")]
+    /// Our tables do not exist.
+    #[error("the tables of tenant-billing are missing; run its migrations")]
     SchemaMissing,
-    /// Our tables are of an older program.
-    #[error("the database's schema is older than this program; run `tenant-billing migrate`")]
+    /// Our tables were made by an older program.
+    #[error("the database's schema is older than this program; run its migrations")]
     SchemaTooOld,
-    /// Our tables are of a program that this one is too old for.
+    /// Our tables were made by a program that this one is too old for.
     #[error("the database's schema is of a newer tenant-billing; upgrade this program")]
     SchemaTooNew,
-    /// The database, or the host's tables in it, are not what they must be.
-    #[error("the database is not fit: {0}")]
-    Unfit(String),
-    /// A row says what no version of this program writes.
-    #[error("the database holds what it must not: {0}")]
+    /// The database, or the host's tables in it, do not meet our requirements.
+    #[error("the database does not meet the requirements: {0}")]
+    SchemaMismatch(String),
+    /// A row holds what no version of this program writes.
+    #[error("the database holds a row that no version of tenant-billing writes: {0}")]
     Corrupt(String),
-    /// The store does not take a tenant id of this form.
+    /// The store does not accept a tenant id of this form.
     #[error(transparent)]
     Invalid(#[from] Invalid),
 }
@@ -155,6 +109,10 @@ pub enum StoreError {
 /// Stripe's API, one request a call. Nothing here retries or follows a redirect.
 #[async_trait]
 pub trait Stripe: Send + Sync + 'static {
+    /// The clock that `begin_by` of [`Stripe::create_customer`] is measured on. The whole of
+    /// [`Billing`](crate::Billing) uses it.
+    fn clock(&self) -> Arc<dyn Clock>;
+
     /// The mode of the key in use.
     fn mode(&self) -> Mode;
 
@@ -164,8 +122,8 @@ pub trait Stripe: Send + Sync + 'static {
     /// `GET /v1/account`.
     async fn account(&self) -> Answer;
 
-    /// `POST /v1/customers`, exactly as frozen. Fails without an answer if its body has not begun to
-    /// leave when [`Clock::uptime`] passes `begin_by`.
+    /// `POST /v1/customers`, exactly as frozen. Fails without an answer if its body has not begun
+    /// to leave when [`Clock::uptime`] passes `begin_by`.
     async fn create_customer(&self, request: &FrozenRequest, begin_by: Duration) -> Answer;
 
     /// `GET /v1/customers/{id}`.
@@ -190,7 +148,7 @@ pub trait Clock: Send + Sync + 'static {
     /// Time since some fixed moment, never set back, counting on while the machine is suspended.
     fn uptime(&self) -> Duration;
 
-    /// A number that nobody foresees.
+    /// A random number.
     fn random(&self) -> u64;
 
     /// Waits.

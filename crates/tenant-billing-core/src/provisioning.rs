@@ -1,80 +1,124 @@
-//! One tenant's way to its one Stripe Customer: the states, and two total functions without I/O.
+//! The protocol: how a tenant comes to its one Stripe Customer, and the types that say so.
 //!
-//! [`next`] says what to do for a tenant as the database shows it now; [`after`] says what an event
-//! (an answer, a look, a deletion) makes of it. Both only read their arguments. The loop in
-//! `billing.rs` acts on what they return, and so does everything that checks this protocol.
+//! # What is promised
 //!
-//! ```text
-//! no row, vacant --open--> pending --bind--> settled --deleted, unbound--> vacant (generation + 1)
-//!    look-first: suspect   pending --definite refusal--> rejected --open, other request--> pending (+ 1)
-//!                          pending --spent, mismatched or aged key; tenant gone; host bound--> suspect
-//!                          suspect --found--> settled
-//!                          suspect --certainly none--> pending (+ 1; its own if it never sent)
-//! ```
+//! At most one Customer is created for a tenant, whatever the number of callers and processes, and
+//! wherever any of them stops; and no Customer that was created is lost. That holds as long as the
+//! assumptions at the top of [`timing`](crate::timing) hold and the database keeps what it
+//! committed.
 //!
-//! The idempotency key is the lock. All callers of one generation send the same key with the same
-//! frozen body, so Stripe itself makes them one, for as long as it surely remembers the key.
-//! **Pending** means that this may be relied upon; **suspect** that it may not any more: from then
-//! on nothing is created until a look at Stripe has shown that there is certainly nothing.
-
-mod after;
-mod looked;
-mod next;
-mod rows;
+//! # The idea
+//!
+//! A tenant's Customer is *bound* when the host application's column
+//! `tenant_config.stripe_customer_id` holds its id. That column alone is the truth: a caller of a
+//! bound tenant gets the id in it. For every tenant that ever had no Customer, our own table has
+//! one *row*, which says how far the tenant has got.
+//!
+//! The idempotency key is the lock, and nobody is locked out by it. Before anything is sent to
+//! Stripe, one commit writes the row with the whole request, body and key, frozen; of two processes
+//! that do so at once, the database lets one win, and the other reads the winner's row. Then
+//! *every* caller and process sends that same request under that same key, so Stripe executes it
+//! once and repeats its answer to all of them. A row's *generation* numbers its keys: Stripe
+//! repeats an answer under one key for as long as it remembers it, so another attempt needs another
+//! key.
+//!
+//! Three pure functions decide everything. [`next`](crate::decide::next) says what to do for a
+//! tenant as the database shows it now. [`after`](crate::decide::after) says what to write once
+//! something was observed: Stripe has answered, an inquiry has ended, or an operator unbinds a
+//! Customer. [`deletion`](crate::decide::deletion) says what to write once a Customer is known to
+//! be deleted. The loop in `driver.rs` acts on them, for callers, for the recovery worker (which
+//! takes up what was left unfinished) and for webhooks alike. Every change is conditional on the
+//! row's *version*, so what was decided from an old view is never written.
+//!
+//! # The states of a row
+//!
+//! - **Vacant**: nothing is under way, as without a row. The row only keeps its generation, so that
+//!   no key is used twice. The next caller freezes a request, and the row is pending.
+//! - **Pending**: the request may be sent any number of times until its key is 20 h old. That
+//!   includes a request whose outcome is unknown. From 20 h to 23 h nothing is sent, and callers
+//!   are told to retry later; whoever looks after 23 h moves the row in doubt. A crash leaves the
+//!   row pending: the next caller, or recovery, sends the same request, and Stripe repeats its
+//!   answer. (A repeated answer is old, so its Customer is retrieved before it is bound.)
+//! - **In doubt**: nothing is sent any more, since the key can no longer be relied on. Callers and
+//!   recovery, one at a time, make an *inquiry*: they ask Stripe for any Customer of this tenant
+//!   that is ours. A found one is bound. Finding nothing proves that there is none only if the
+//!   inquiry *began* at or after the row's `conclusive_from`; then the row is pending again, at the
+//!   next generation. A crash leaves the row in doubt, and the next inquiry starts over.
+//! - **Rejected**: Stripe refused this request for good, for example its e-mail address. The same
+//!   request gets the same error. A caller with other details opens the next generation.
+//! - **Provisioned**: the row has led to this Customer. If the host sets its column to null, the
+//!   next caller retrieves the Customer: if it exists, it is bound again, and if it is deleted, the
+//!   row is vacant at the next generation. A crash in any of the last two states, or in vacant,
+//!   leaves nothing to finish.
+//!
+//! A row becomes in doubt for these reasons, each with its own `conclusive_from`:
+//!
+//! | why | `conclusive_from` |
+//! |---|---|
+//! | the key is 23 h old | opened_at + [`CONCLUSIVE_AGE`](crate::timing::CONCLUSIVE_AGE), 25 h |
+//! | the tenant is gone, the host has bound a Customer itself, the row is older than a restored backup, a Customer of another generation turned up, or our Customer is in another tenant's column | now + [`CONCLUSIVE_AFTER_GIVING_UP`](crate::timing::CONCLUSIVE_AFTER_GIVING_UP), 5 h |
+//! | Stripe repeats a stored failure | now + [`CONCLUSIVE_AFTER_STORED_FAILURE`](crate::timing::CONCLUSIVE_AFTER_STORED_FAILURE), 10 min |
+//! | Stripe says that the key was used with another request | now + [`CONCLUSIVE_AFTER_MISMATCH`](crate::timing::CONCLUSIVE_AFTER_MISMATCH), 70 min |
+//! | the policy is to inquire first, and nothing was sent yet | now |
+//!
+//! And it leaves that state in these ways: a Customer is found, or a late answer brings one
+//! (provisioned); there is certainly none (pending); there is none and the tenant is gone (vacant);
+//! there is none and the host has bound its own (provisioned with that one); what was created turns
+//! out to be deleted already (vacant). `docs/states.md` lists every state against everything that
+//! can happen.
+//!
+//! # Whose a Customer is
+//!
+//! A Customer is *ours* if one of our keys created it, or if its metadata names this tenant, and
+//! names this installation or none. An e-mail address never decides that. A live Customer that was
+//! created for a tenant and cannot be bound to it is *surplus*: it is put on record for a person to
+//! delete, for example the younger ones of several that an inquiry found. A Customer that any
+//! tenant's column holds is never surplus. (*Alive* means: not deleted.)
+//!
+//! # When a Customer is deleted in Stripe
+//!
+//! A bound id is returned without asking Stripe. So without Stripe's webhook `customer.deleted`, a
+//! deletion is not noticed, and callers keep getting the deleted Customer's id. The webhook, or a
+//! retrieve that says `deleted: true`, has one transaction record the deletion, set the column to
+//! null if it holds that Customer, and make the row vacant at the next generation if it is
+//! provisioned with it; the next caller gets a new Customer. If the row is still pending or in
+//! doubt, the deletion is only recorded: Stripe's answer to the next send names the Customer, a
+//! retrieve says that it is deleted, and the row becomes vacant. `resource_missing` is no proof of
+//! a deletion: an operator must look at account and mode.
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::{
-    after::{after, deletion},
-    next::next,
-};
 use crate::{
-    answer::{Customer, Failure, Refusal},
+    answer::{Customer, Failure},
+    error::Error,
     ids::CustomerId,
-    request::{Account, CustomerDetails, FrozenRequest, Origin},
-    state::{Change, View},
+    request::{CustomerDetails, FrozenRequest, Identity},
+    state::Change,
 };
 
-/// A key may be sent while it is younger than this. Stripe remembers it for 24 h at least.
-pub const SEND_UNTIL: SignedDuration = SignedDuration::from_hours(20);
-/// From reading a key's age to Stripe's executing the request at most 3 h pass; so at this age the
-/// last permitted send is over, and the row is suspect.
-pub const SUSPECT_FROM: SignedDuration = SignedDuration::from_hours(23);
-/// Events and search are at most an hour behind, and an hour is to spare: what an aged key has made
-/// shows by this age.
-pub const AGED_QUIET: SignedDuration = SignedDuration::from_hours(25);
-/// The same 3 + 1 + 1 hours for a key that is given up now, whatever its age.
-pub const GIVEN_UP_QUIET: SignedDuration = SignedDuration::from_hours(5);
-/// A failure that Stripe stored shows what it left behind within 10 minutes.
-pub const SPENT_QUIET: SignedDuration = SignedDuration::from_mins(10);
-/// An earlier use of the key, of which we know nothing, shows in the events within 70 minutes.
-pub const MISMATCH_QUIET: SignedDuration = SignedDuration::from_mins(70);
-/// How long Stripe lists events.
-pub const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How far before `opened_at` a look reads events: an older generation may still have been sending.
-pub const EVENTS_BEFORE: SignedDuration = SignedDuration::from_hours(24);
-
-/// How long after a caller's own deadline recovery takes over what it opened.
-const TAKE_OVER: SignedDuration = SignedDuration::from_secs(5);
-
-/// Who asks.
+/// Who asks what to do next.
 #[derive(Debug, Clone, Copy)]
 pub enum Asker<'a> {
-    /// Somebody who wants the Customer, with these details, and waits this long at most.
+    /// A caller who wants the Customer, with these details, and waits at most this long.
     Caller(&'a CustomerDetails, SignedDuration),
-    /// The recovery worker, which has claimed the row: it finishes what was begun, and begins nothing.
+    /// The recovery worker, which has claimed the row. It finishes what was begun and begins
+    /// nothing.
     Worker,
 }
 
-/// What the protocol is told of the world beside one tenant.
+/// What a decision must know beside the tenant: who we are, and our policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site {
-    /// Where requests come from and go to.
-    pub origin: Origin,
-    /// Look at Stripe before every first creation: for accounts with a past.
-    pub look_first: bool,
-    /// When a backup was last restored. From then on everything looks first, no look begun within 5 h of
-    /// it shows that there is none, and no generation is used that the lost history may have used.
+pub struct Context {
+    /// This database, and the Stripe account that it belongs to.
+    pub identity: Identity,
+    /// Make an inquiry before every first creation, for an account that may already contain
+    /// Customers for our tenants.
+    pub inquire_first: bool,
+    /// When a backup was last restored, if this process was told so. The lost history may have sent
+    /// any key. So every tenant without a Customer begins in doubt, as with `inquire_first`;
+    /// generations begin above any that the lost history can have used; and an inquiry that began
+    /// less than [`CONCLUSIVE_AFTER_GIVING_UP`](crate::timing::CONCLUSIVE_AFTER_GIVING_UP) after
+    /// the restore proves nothing by finding nothing.
     pub restored_at: Option<Timestamp>,
 }
 
@@ -83,163 +127,152 @@ pub struct Site {
 pub enum Step {
     /// Return this Customer.
     Done(CustomerId),
-    /// Write this, then go on with what it makes.
+    /// Write this change, then ask again.
     Commit(Box<Change>),
-    /// Send this request, if the reading that this follows from is fresh enough.
+    /// Send this request, if the view that permits it is still fresh enough. Where Stripe repeats
+    /// an earlier answer, the Customer in it is retrieved before it is believed.
     Send(FrozenRequest),
-    /// Look for Customers of this tenant in Stripe.
-    Look(Look),
-    /// Retrieve the Customer that the row settled with, since the column has lost it.
+    /// Make this inquiry.
+    Inquire(Inquiry),
+    /// Retrieve this Customer, with which the row is provisioned although the column is null.
     Retrieve(CustomerId),
-    /// Nothing to do, for this asker, now.
-    Stop(Stop),
-}
-
-/// Why there is nothing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
-    /// Nothing is under way, or ever will be without a caller.
+    /// Another process is making an inquiry: wait a little, read again, and ask again.
+    Wait,
+    /// Nothing can be done before this moment.
+    RetryAt(Timestamp),
+    /// Nothing is under way, and nothing will be until a caller asks.
     Idle,
-    /// There is no such tenant.
-    UnknownTenant,
-    /// Stripe has refused exactly this request.
-    Refused(Refusal),
-    /// Not before this moment.
-    Later(Timestamp),
-    /// Somebody else is looking, and may be done at any moment; this one's turn is here.
-    Busy(Timestamp),
-    /// The key acts on one account, the database belongs to another.
-    WrongAccount(Account),
+    /// Tell the caller, or the operator, why there is no Customer.
+    Fail(Error),
 }
 
-/// A search for what a suspect row may have made.
+/// What to ask Stripe about a tenant in doubt: is there a Customer of ours?
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    /// The version that "certainly none" is conditional on.
+pub struct Inquiry {
+    /// The row's generation when the inquiry began.
+    pub generation: u64,
+    /// The row's version then. If the row has changed since, finding nothing proves nothing.
     pub version: u64,
-    /// The database's clock before the first request of the look.
+    /// The database's clock before the inquiry's first request.
     pub began: Timestamp,
-    /// Read events from here on.
+    /// Read Stripe's events from this moment on.
     pub events_since: Timestamp,
-    /// Events do not reach back far enough: only search can show that there is none.
+    /// Whether Stripe's events do not reach back far enough, so that only its search can prove that
+    /// there is no Customer.
     pub needs_search: bool,
-    /// The request that may have made it.
+    /// The row's frozen request. It may have created a Customer, or may never have been sent.
     pub request: FrozenRequest,
 }
 
-/// What a look brought.
+/// The end of an inquiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Findings {
-    /// Live Customers of this tenant that are ours, oldest first; never empty.
-    Ours(Vec<Customer>),
-    /// None of ours, but in live mode one that another installation made for this tenant.
-    Foreign(CustomerId),
-    /// Every page of every source was read, and there is none.
-    None,
-    /// Every page was read, but events do not reach back far enough and there is no search.
-    OutOfReach,
-    /// Something could not be read now.
-    Failed(String),
-    /// This key may not read what must be read.
-    Forbidden(String),
+    /// There are live Customers of this tenant that are ours.
+    Found {
+        /// The one that was created first (by `created`, then by id).
+        oldest: Customer,
+        /// The rest.
+        others: Vec<Customer>,
+    },
+    /// Every page of every source was read, and none shows a Customer of ours. Whether that proves
+    /// that there is none depends on when the inquiry began.
+    Nothing,
+    /// "I could not look" is never taken for "there is none".
+    Inconclusive(Inconclusive),
 }
 
-/// Something that happened to a tenant.
+impl Findings {
+    /// The id of the Stripe answer that showed the oldest Customer.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Found { oldest, .. } => oldest.request_id.as_deref(),
+            Self::Nothing | Self::Inconclusive(_) => None,
+        }
+    }
+}
+
+/// Why an inquiry could not look everywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A send of `request`, made at this generation, was answered, but not with a Customer.
-    Answered {
-        /// Of the request that was sent.
+pub enum Inconclusive {
+    /// Something could not be read now.
+    Unavailable(String),
+    /// Our Stripe API key lacks a permission to read what must be read.
+    NotPermitted(String),
+    /// Stripe answers `resource_missing` for this Customer, which Stripe or our records named
+    /// before.
+    UnknownCustomer(CustomerId),
+    /// In live mode, another installation has created this Customer for a tenant of the same id.
+    Foreign(CustomerId),
+    /// Stripe's events do not reach back far enough, and this account has no search.
+    OutOfReach,
+}
+
+/// Something that was observed about a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// Stripe answered a send, but not with a Customer.
+    AnsweredWithoutCustomer {
+        /// The generation of the request that was sent.
         generation: u64,
         /// What the answer means.
         failure: Failure,
-        /// The answer in words that name nobody.
-        words: String,
+        /// The answer in a few words, without personal data.
+        summary: String,
     },
-    /// A live Customer that this generation made is at hand.
-    Live {
-        /// Of the request that made it.
+    /// The Customer that this generation's request created is alive. Where the row was lost, or has
+    /// gone on to another generation, this moves the row in doubt at the Customer's generation, and
+    /// the loop applies the same observation again, which binds the Customer.
+    CreatedAlive {
+        /// The generation of the request that created it.
         generation: u64,
         /// The Customer.
         customer: CustomerId,
-        /// What made it, as far as it is known.
+        /// That request, if it is known or can be told from the Customer.
         request: Option<FrozenRequest>,
-        /// How it came to us.
-        how: How,
     },
-    /// The Customer that a send of this generation was answered with is known to be deleted.
-    Dead {
-        /// Of the request that was sent.
+    /// The Customer that this generation's request created is deleted in Stripe.
+    CreatedButDeleted {
+        /// The generation of the request that created it.
         generation: u64,
         /// The Customer.
         customer: CustomerId,
     },
-    /// A look at this generation is over.
-    Looked {
-        /// Of the row when the look began.
-        generation: u64,
-        /// What was asked.
-        look: Look,
-        /// What it brought.
+    /// An inquiry has ended.
+    InquiryEnded {
+        /// The inquiry.
+        inquiry: Inquiry,
+        /// Its result.
         findings: Findings,
     },
-    /// A retrieve showed that the Customer which the row settled with is alive.
-    StillLive(CustomerId),
-    /// A Customer is known to be deleted in Stripe.
-    Deleted(CustomerId),
-    /// An operator took the Customer off this tenant.
-    Unbound(CustomerId),
+    /// A retrieve showed that this Customer, with which the row is provisioned, is alive.
+    StillExists(CustomerId),
+    /// An operator unbinds this Customer from the tenant.
+    UnbindRequested(CustomerId),
 }
 
-/// How a live Customer came to us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
-    /// Stripe answered our creation with it.
-    Created,
-    /// It was there before we asked.
-    Adopted,
+impl Observation {
+    /// The Customers of which `after` must know what is on record.
+    pub fn customers(&self) -> Vec<CustomerId> {
+        match self {
+            Self::CreatedAlive { customer, .. } | Self::StillExists(customer) => {
+                vec![customer.clone()]
+            }
+            Self::InquiryEnded { findings: Findings::Found { oldest, others }, .. } => {
+                std::iter::once(oldest).chain(others).map(|it| it.id.clone()).collect()
+            }
+            Self::InquiryEnded { .. }
+            | Self::AnsweredWithoutCustomer { .. }
+            | Self::CreatedButDeleted { .. }
+            | Self::UnbindRequested(_) => Vec::new(),
+        }
+    }
 }
 
-/// What an event makes of a tenant.
+/// What to write after an observation, and what to tell whoever waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// What to write.
+pub struct Decision {
+    /// The change to write.
     pub change: Change,
-    /// What keeps this from going on by itself.
-    pub problem: Option<Problem>,
-}
-
-/// Why a person has to act, or a caller to wait, whatever is retried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
-    /// Stripe refuses the key, or something that no caller has a hand in; in words.
-    Stripe(String),
-    /// The Customer that was made for this tenant is bound to another one.
-    BoundElsewhere(CustomerId),
-    /// In live mode another installation has made a Customer for this tenant.
-    Foreign(CustomerId),
-    /// Events do not reach back far enough, and this account has no search.
-    OutOfReach,
-    /// The key acts on one account, the database belongs to this one.
-    WrongAccount(Account),
-    /// A creation is under way, so the Customer cannot be taken off now.
-    UnderWay,
-}
-
-/// When a look must begin for its finding nothing to count.
-fn counts_from(quiet_until: Timestamp, site: &Site) -> Timestamp {
-    let restored = site.restored_at.map(|at| at + GIVEN_UP_QUIET);
-    restored.map_or(quiet_until, |restored| restored.max(quiet_until))
-}
-
-/// This generation, or after a restore the first that is certainly new, if that is later: one that no
-/// counting from 1 reaches by then. A key that the lost history used may have a failure or a deleted
-/// Customer behind it, which no look shows, and be forgotten by Stripe at any moment.
-fn unused(generation: u64, site: &Site) -> u64 {
-    let restored = site.restored_at.map_or(0, Timestamp::as_millisecond);
-    generation.max(restored.try_into().unwrap_or(0))
-}
-
-fn wrong_account(view: &View, site: &Site) -> Option<Account> {
-    view.account.clone().filter(|recorded| *recorded != site.origin.account)
+    /// Why the tenant has no Customer yet. Set only where an immediate retry is useless.
+    pub problem: Option<Error>,
 }

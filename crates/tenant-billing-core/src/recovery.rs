@@ -1,6 +1,7 @@
-//! The worker that finishes what was begun: the same loop, over the rows that are due.
+//! The recovery worker: it runs the same loop over the rows that are due, and so finishes what was
+//! begun.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc};
 
 use futures_util::{
     future::{Either, select},
@@ -8,27 +9,27 @@ use futures_util::{
 };
 
 use crate::{
-    billing::{Billing, DEFAULT_DEADLINE, Provisioned},
-    driver::{CLAIM, Driver},
+    billing::Billing,
+    driver,
     error::Error,
     ids::TenantId,
     ports::Backlog,
     provisioning::Asker,
+    tenant_customer::TenantCustomer,
+    timing::{CLAIM_FOR, DEFAULT_DEADLINE, POLL_INTERVAL},
 };
 
 /// How many rows are worked on at once.
-const AT_ONCE: usize = 20;
-/// The worker looks at the database at least this often.
-const IDLE: Duration = Duration::from_secs(5);
+const RECOVERY_CONCURRENCY: usize = 20;
 
-/// What one run over the due rows came to.
+/// The result of one run over the due rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
-    /// Tenants that have their Customer now.
-    pub settled: Vec<Provisioned>,
-    /// Tenants that need more, and why.
+    /// Tenants whose Customer this run has bound.
+    pub provisioned: Vec<TenantCustomer>,
+    /// Tenants that are not done yet, and why.
     pub postponed: Vec<(TenantId, Error)>,
-    /// What is left in the database, whoever works on it.
+    /// What is left to do, for all processes together.
     pub backlog: Backlog,
 }
 
@@ -38,25 +39,25 @@ impl Billing {
     /// # Errors
     /// What the database says; what Stripe says of a row is in [`Recovery::postponed`].
     pub async fn recover_once(&self) -> Result<Recovery, Error> {
-        let (mut settled, mut postponed) = (Vec::new(), Vec::new());
+        let (mut provisioned, mut postponed) = (Vec::new(), Vec::new());
         let mut work = FuturesUnordered::new();
         loop {
             // More are claimed as soon as half are done, so that a slow one holds up no other.
-            if work.len() <= AT_ONCE / 2 {
-                let free = u32::try_from(AT_ONCE - work.len()).unwrap_or(u32::MAX);
-                for tenant in self.inner.store.claim(None, CLAIM, free).await? {
+            if work.len() <= RECOVERY_CONCURRENCY / 2 {
+                let free = u32::try_from(RECOVERY_CONCURRENCY - work.len()).unwrap_or(u32::MAX);
+                for tenant in self.engine.store.claim(None, CLAIM_FOR, free).await? {
                     work.push(async move {
-                        let landed = self.recover(tenant.clone()).await;
-                        (tenant, landed)
+                        let result = self.recover(tenant.clone()).await;
+                        (tenant, result)
                     });
                 }
             }
             match work.next().await {
-                Some((_, Ok(provisioned))) => settled.extend(provisioned),
+                Some((_, Ok(bound))) => provisioned.extend(bound),
                 Some((tenant, Err(error))) => postponed.push((tenant, error)),
                 None => {
-                    let backlog = self.inner.store.backlog().await?;
-                    return Ok(Recovery { settled, postponed, backlog });
+                    let backlog = self.engine.store.backlog().await?;
+                    return Ok(Recovery { provisioned, postponed, backlog });
                 }
             }
         }
@@ -70,7 +71,7 @@ impl Billing {
                 if let Err(error) = self.recover_once().await {
                     tracing::warn!(%error, "recovery could not read the database");
                 }
-                self.inner.clock.sleep(IDLE).await;
+                self.engine.clock.sleep(POLL_INTERVAL).await;
             };
             if let Either::Left(_) = select(shutdown.as_mut(), pin!(round)).await {
                 return;
@@ -79,14 +80,13 @@ impl Billing {
     }
 
     /// Detached, so that dropping the worker does not drop a Customer that was just answered.
-    async fn recover(&self, tenant: TenantId) -> Result<Option<Provisioned>, Error> {
-        let inner = Arc::clone(&self.inner);
-        self.inner
-            .flights
+    async fn recover(&self, tenant: TenantId) -> Result<Option<TenantCustomer>, Error> {
+        let engine = Arc::clone(&self.engine);
+        self.in_flight
             .detach(async move {
-                let seen = inner.see(&tenant, None).await?;
-                let waiting = inner.waiting(DEFAULT_DEADLINE);
-                Driver::new(&inner, seen, Asker::Worker, waiting).await?.run().await
+                let snapshot = engine.snapshot(&tenant, &[]).await?;
+                let deadline = engine.deadline(DEFAULT_DEADLINE);
+                driver::drive(&engine, snapshot, Asker::Worker, deadline).await
             })
             .await
     }

@@ -1,13 +1,13 @@
-//! What is asked of Stripe, and how it is frozen.
+//! The request that creates a Customer, and how it is frozen.
 //!
 //! Every send of one idempotency key must carry the same bytes, or Stripe answers with an error
-//! instead of the Customer. So the first writer's request is written down whole, the encoded body
-//! included, and a later version of this program sends it as it stands.
+//! instead of the Customer. So the first writer's request is stored whole, the encoded body
+//! included, and a later version of this program sends it unchanged.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::ids::{
-    AccountId, Email, IdempotencyKey, InstallationId, Invalid, KeyParts, Mode, TenantId,
+    AccountId, Email, IdempotencyKey, InstallationId, Invalid, KeyParts, Mode, TenantId, plain_text,
 };
 
 /// The `Stripe-Version` that new requests are frozen with. It must not change between two sends of
@@ -16,7 +16,7 @@ pub const STRIPE_VERSION: &str = "2026-10-28.endive";
 
 /// The metadata key that names the tenant on its Customer.
 pub const TENANT_KEY: &str = "tenantId";
-/// The metadata key that names the database that made the Customer.
+/// The metadata key that names the database that created the Customer.
 pub const INSTALLATION_KEY: &str = "tenantBillingInstallation";
 
 /// Stripe's limit of 50 metadata keys, less our own two.
@@ -25,7 +25,7 @@ const METADATA_KEY_CHARS: usize = 40;
 const METADATA_VALUE_CHARS: usize = 500;
 const NAME_CHARS: usize = 256;
 
-/// What the caller wants on the Customer. Its `Debug` shows none of it.
+/// The Customer's fields that a caller gives. Their `Debug` shows none of them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CustomerDetails {
     email: Email,
@@ -44,16 +44,7 @@ impl CustomerDetails {
     /// # Errors
     /// [`Invalid`] for field `name` unless it has 1 to 256 characters, none of them a control one.
     pub fn with_name(mut self, name: &str) -> Result<Self, Invalid> {
-        let wrong = |reason: String| Err(Invalid::new("name", reason));
-        if name.is_empty() {
-            return wrong("is empty".into());
-        }
-        if name.chars().count() > NAME_CHARS {
-            return wrong(format!("is longer than {NAME_CHARS} characters"));
-        }
-        if name.chars().any(char::is_control) {
-            return wrong("has a control character".into());
-        }
+        plain_text("name", name, NAME_CHARS)?;
         self.name = Some(name.to_owned());
         Ok(self)
     }
@@ -61,8 +52,9 @@ impl CustomerDetails {
     /// Adds one metadata entry beside our own.
     ///
     /// # Errors
-    /// [`Invalid`] for field `metadata` or `metadata[key]`, by Stripe's limits: 40 characters of key
-    /// without `[` and `]`, 500 of value, 50 keys with our two; a key that is ours or given twice.
+    /// [`Invalid`] for field `metadata` or `metadata[key]`, by Stripe's limits: 40 characters of
+    /// key without `[` and `]`, 500 of value, 50 keys with our two; a key that is ours or given
+    /// twice.
     pub fn with_metadata(mut self, key: &str, value: &str) -> Result<Self, Invalid> {
         let wrong_key = |reason: String| Err(Invalid::new("metadata", reason));
         if key.is_empty() {
@@ -98,7 +90,7 @@ impl CustomerDetails {
         &self.email
     }
 
-    /// What a person might be known by, for scrubbing texts that may repeat it.
+    /// The personal data, for removing it from texts that may repeat it.
     pub(crate) fn personal(&self) -> impl Iterator<Item = &str> {
         [self.email.as_str()].into_iter().chain(self.name.as_deref())
     }
@@ -129,9 +121,9 @@ impl fmt::Debug for CustomerDetails {
     }
 }
 
-/// Where requests are sent from and to: this database, on that Stripe account, in that mode.
+/// Who sends requests to whom: this database, to that Stripe account, in that mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct Identity {
     /// The database.
     pub installation: InstallationId,
     /// The account that the secret key acts on.
@@ -173,7 +165,7 @@ pub struct FrozenRequest {
 impl FrozenRequest {
     /// Freezes `details` for one generation of one tenant.
     pub fn freeze(
-        origin: &Origin,
+        identity: &Identity,
         tenant: &TenantId,
         generation: u64,
         details: &CustomerDetails,
@@ -187,14 +179,14 @@ impl FrozenRequest {
             body.append_pair(&format!("metadata[{key}]"), value);
         }
         body.append_pair(&format!("metadata[{TENANT_KEY}]"), tenant.as_str());
-        body.append_pair(&format!("metadata[{INSTALLATION_KEY}]"), origin.installation.as_str());
+        body.append_pair(&format!("metadata[{INSTALLATION_KEY}]"), identity.installation.as_str());
         Self {
-            account: origin.account.clone(),
-            stripe_account: origin.stripe_account.clone(),
+            account: identity.account.clone(),
+            stripe_account: identity.stripe_account.clone(),
             stripe_version: STRIPE_VERSION.to_owned(),
             key: IdempotencyKey::of(&KeyParts {
-                installation: origin.installation.clone(),
-                mode: origin.account.mode,
+                installation: identity.installation.clone(),
+                mode: identity.account.mode,
                 tenant: tenant.clone(),
                 generation,
             }),
@@ -202,7 +194,7 @@ impl FrozenRequest {
         }
     }
 
-    /// What was asked for, read back from the body: the one place where it is written down.
+    /// The details, read back from the body: the one place where they are stored.
     ///
     /// # Errors
     /// [`Invalid`] if the body is not one that [`FrozenRequest::freeze`] could have written.

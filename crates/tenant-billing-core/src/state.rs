@@ -1,59 +1,66 @@
-//! What the database holds of one tenant, and what may be written of it.
+//! A tenant's stored state, and the changes that may be written to it.
 //!
-//! A store reads a [`View`] in one statement and writes a [`Change`] in one transaction, on condition
-//! that nothing it was decided from has moved. It decides nothing itself.
+//! A store reads a [`View`] in one statement. It writes a [`Change`] in one transaction, if all of
+//! the change's conditions hold, and otherwise writes nothing. It decides nothing itself.
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 
 use crate::{
-    answer::Refusal,
+    answer::Rejection,
     audit::{NewEvent, SurplusReason},
     ids::{CustomerId, TenantId},
-    provisioning::{EVENTS_BEFORE, EVENTS_KEPT},
     request::{Account, FrozenRequest},
 };
 
-/// Where a tenant is on its way, with what is known there.
+/// The state of a tenant's row, with what is known in that state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// No Customer, and nothing under way: this generation has sent nothing yet.
+    /// There is no Customer, nothing is under way, and this generation has sent nothing. The next
+    /// caller moves the row to pending.
     Vacant,
-    /// The request may be sent, again and again, under its one key.
+    /// The request may be sent any number of times under its key. Callers and the recovery worker
+    /// do that until Stripe answers with a Customer; a crash leaves the row pending.
     Pending(FrozenRequest),
-    /// Look, and do not create.
-    Suspect {
-        /// The request that may have made a Customer, or will make one if it was never sent.
+    /// Nothing may be sent, since the key can no longer be relied on. Callers and the recovery
+    /// worker make inquiries until one finds a Customer or proves that there is none; a crash
+    /// leaves the row in doubt.
+    InDoubt {
+        /// The request that may have created a Customer, or that will be sent if none ever was.
         request: FrozenRequest,
-        /// Only a look that began at or after this moment can show that there is none.
-        quiet_until: Timestamp,
-        /// Whether this generation may have been sent. A look-first row was not.
+        /// An inquiry that finds nothing proves that there is none only if it began at this moment
+        /// or later.
+        conclusive_from: Timestamp,
+        /// Whether this generation may have been sent. One that was opened with an inquiry first
+        /// was not.
         sent: bool,
     },
-    /// Stripe refused this request for good; another request may be tried.
-    Rejected(FrozenRequest, Refusal),
-    /// The Customer that it last settled with. The host's column says whether it is bound.
-    Settled(CustomerId),
+    /// Stripe refused this request for good. A caller with other details opens the next generation.
+    Rejected(FrozenRequest, Rejection),
+    /// The row has led to this Customer. Whether it is bound is for the host's column to say.
+    Provisioned(CustomerId),
 }
 
 impl State {
     /// The request that this state is about, if any.
     pub fn request(&self) -> Option<&FrozenRequest> {
         match self {
-            Self::Pending(request) | Self::Suspect { request, .. } | Self::Rejected(request, _) => {
+            Self::Pending(request) | Self::InDoubt { request, .. } | Self::Rejected(request, _) => {
                 Some(request)
             }
-            Self::Vacant | Self::Settled(_) => None,
+            Self::Vacant | Self::Provisioned(_) => None,
         }
     }
 
-    /// Its name in the database and in what people read.
+    /// The state's name in the database and in what people read.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Vacant => "vacant",
             Self::Pending(_) => "pending",
-            Self::Suspect { .. } => "suspect",
+            Self::InDoubt { .. } => "in_doubt",
             Self::Rejected(..) => "rejected",
-            Self::Settled(_) => "settled",
+            Self::Provisioned(_) => "provisioned",
         }
     }
 }
@@ -61,19 +68,19 @@ impl State {
 /// One tenant's row of `customer_provisioning`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Counts the attempts at a Customer; each has its own idempotency key.
+    /// Counts the attempts at a Customer, each with its own idempotency key.
     pub generation: u64,
-    /// Bumped by every change, and what each change is conditional on.
+    /// Counts the row's changes. Every change is conditional on it.
     pub version: u64,
-    /// Where it is.
+    /// The state.
     pub state: State,
     /// When this generation was opened, by the database's clock.
     pub opened_at: Timestamp,
-    /// Failed attempts since then.
+    /// How many attempts have failed since the row came into this state.
     pub attempts: u32,
-    /// When recovery is due, and a caller of a suspect row may look again.
+    /// When recovery takes the row up, and when a caller may make the next inquiry.
     pub next_attempt_at: Timestamp,
-    /// What went wrong last, in words that name nobody.
+    /// What went wrong last, without personal data.
     pub last_error: Option<String>,
 }
 
@@ -82,112 +89,97 @@ pub struct Row {
 pub struct View {
     /// The tenant, in the database's spelling.
     pub tenant: TenantId,
-    /// The database's clock when it looked.
+    /// The database's clock during the statement.
     pub now: Timestamp,
     /// Whether the tenant exists.
     pub exists: bool,
     /// `tenant_config.stripe_customer_id`.
     pub bound: Option<CustomerId>,
-    /// Its provisioning row.
+    /// The tenant's provisioning row.
     pub row: Option<Row>,
-    /// Where there is no row: the newest generation that the audit trail tells of, or 0. Rows are never
-    /// deleted, so anything but 0 means that one was lost.
+    /// If there is no row: the newest generation in the audit trail, or 0 if it has none. Rows are
+    /// never deleted, so any other number than 0 means that a row was lost.
     pub lost_generation: u64,
-    /// Which account this database belongs to, once recorded.
+    /// The account that this database belongs to, once it is recorded.
     pub account: Option<Account>,
-    /// What is on record of the Customer that the reader asked about.
-    pub candidate: Candidate,
+    /// What is on record of each Customer that the reader asked about.
+    pub facts: BTreeMap<CustomerId, CustomerFacts>,
 }
 
-/// What the database knows of a Customer that is about to be bound.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Candidate {
+/// What the database knows of a Customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CustomerFacts {
     /// It was deleted in Stripe.
     pub deleted: bool,
     /// Another tenant's column holds it.
     pub bound_elsewhere: bool,
-    /// An operator took it off its tenant.
-    pub unbound: bool,
+    /// An operator has unbound it from its tenant.
+    pub unbound_by_operator: bool,
 }
 
-/// A process that was paused for longer between deciding and writing decides anew. (Quiet times count
-/// from the view, and another process may have sent since.)
-pub const DECISION_LASTS: SignedDuration = SignedDuration::from_mins(1);
+impl CustomerFacts {
+    /// The facts of a Customer that Stripe's answer has brought just now. Nobody else can know its
+    /// id yet; should that be wrong, the conditions under which a store binds turn the change down.
+    pub const JUST_CREATED: Self =
+        Self { deleted: false, bound_elsewhere: false, unbound_by_operator: false };
+}
 
-/// What to write, in one transaction, only where the row still has version `was`.
+/// What to write in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
-    /// When the view was read that it was decided from. The times in it count from there, so it must be
-    /// written within [`DECISION_LASTS`] of it, by the database's clock.
-    pub decided_at: Timestamp,
-    /// The version that the row must still have; `None`: there must be no row.
-    pub was: Option<u64>,
-    /// The row afterwards; its version is one above `was`. `None` leaves it alone.
+    /// What must hold, or nothing is written.
+    pub only_if: Conditions,
+    /// The row afterwards, with a version one above `only_if.version`; `None` leaves it alone.
     pub row: Option<Row>,
-    /// What becomes of `tenant_config.stripe_customer_id`.
+    /// What happens to `tenant_config.stripe_customer_id`.
     pub column: Column,
-    /// Write only if the tenant exists, its column is null, and the database is this account's.
-    pub unbound_on: Option<Account>,
-    /// Customers that exist in Stripe and must not.
+    /// Customers to put on record as surplus.
     pub surplus: Vec<(CustomerId, SurplusReason)>,
     /// What to add to the audit trail.
     pub events: Vec<NewEvent>,
 }
 
-/// What becomes of the host's column.
+/// What must hold for a [`Change`] to be written. Its [`Column`] may add conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conditions {
+    /// The row still has this version; `None`: there is still no row.
+    pub version: Option<u64>,
+    /// The view that the change was decided from was read at this time. By the database's clock
+    /// that is at most [`MAX_DECISION_AGE`](crate::timing::MAX_DECISION_AGE) ago.
+    pub decided_at: Timestamp,
+    /// If an account is given: the tenant exists, its column is null, and the database belongs to
+    /// that account.
+    pub needs_customer_in: Option<Account>,
+}
+
+/// What happens to the host's column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Column {
     /// Nothing.
     Keep,
-    /// It holds this Customer, which must be neither known deleted nor bound elsewhere; before, it was
-    /// null. A surplus record of it is resolved.
+    /// It is set to this Customer, if it is null and the Customer is neither known to be deleted
+    /// nor in another tenant's column. A surplus record of the Customer is resolved.
     Bind(CustomerId),
-    /// It holds this Customer already, and must. A surplus record of it is resolved.
+    /// It must hold this Customer already. A surplus record of the Customer is resolved.
     Holds(CustomerId),
-    /// It is null where it holds this Customer.
+    /// It is set to null if it holds this Customer.
     Clear(CustomerId),
 }
 
-impl Row {
-    /// Takes the place of a generation that was sent, unless it is an older one than this row knows of.
-    pub(crate) fn take_up(&mut self, generation: u64) {
-        if generation >= self.generation {
-            self.generation = generation;
-            if let State::Suspect { sent, .. } = &mut self.state {
-                *sent = true;
-            }
-        }
-    }
-
-    /// Stands in for a row that was lost. Whatever it was, its generation may have been sent, as long
-    /// ago as events reach back: less a day, so that a look after the quiet time still reads it all.
-    pub(crate) fn lost(view: &View) -> Self {
-        let now = view.now;
-        let opened_at = now - (EVENTS_KEPT - EVENTS_BEFORE * 2);
-        Self {
-            generation: view.lost_generation,
-            version: 0,
-            state: State::Vacant,
-            opened_at,
-            attempts: 0,
-            next_attempt_at: now,
-            last_error: None,
-        }
-    }
-}
-
 impl Change {
-    /// A change of nothing, decided from `view`, to start from.
+    /// A change that writes nothing, decided from `view`.
     pub fn none(view: &View) -> Self {
         Self {
             tenant: view.tenant.clone(),
-            decided_at: view.now,
-            was: view.row.as_ref().map(|row| row.version),
+            only_if: Conditions {
+                version: view.row.as_ref().map(|row| row.version),
+                decided_at: view.now,
+                needs_customer_in: None,
+            },
             row: None,
             column: Column::Keep,
-            unbound_on: None,
             surplus: Vec::new(),
             events: Vec::new(),
         }
@@ -203,7 +195,8 @@ impl Change {
 }
 
 impl View {
-    /// The view after `change` was written, as far as it can be told without reading again.
+    /// The view once `change` is written, as far as that can be told without reading again. What
+    /// was known of Customers is no longer known.
     #[must_use]
     pub fn changed(mut self, change: Change) -> Self {
         if change.row.is_some() {
@@ -214,7 +207,7 @@ impl View {
             Column::Bind(customer) => self.bound = Some(customer),
             Column::Clear(customer) => self.bound = self.bound.filter(|bound| *bound != customer),
         }
-        self.candidate = Candidate::default();
+        self.facts.clear();
         self
     }
 }

@@ -1,7 +1,7 @@
-//! From process start to printed id: `cargo bench -p tenant-billing-server`.
+//! Measures the time from process start to printed id: `cargo bench -p tenant-billing-server`.
 //!
-//! Beside it runs the least that does the same, `sqlite3 FILE 'SELECT …'`, where that tool is
-//! installed. Medians of many runs in turns; what counts is the difference and the ratio.
+//! If the tool `sqlite3` is installed, it runs the same query for comparison, in turns with our
+//! program. The figures are medians of many runs; the difference and the ratio are what counts.
 
 use std::{
     path::Path,
@@ -44,7 +44,7 @@ fn main() {
     run(ours(&file, &["tenant", "add", TENANT]));
     let call = ["--sandbox", "get-or-create", TENANT, "a@example.com"];
     let (_, first) = run(ours(&file, &call));
-    assert!(first.status.success(), "the tenant gets its Customer");
+    assert!(first.status.success(), "the tenant has no Customer");
 
     let (mut theirs, mut existing, mut lookup) = (Vec::new(), Vec::new(), Vec::new());
     let beside = Command::new("sqlite3").arg("--version").output().is_ok();
@@ -65,7 +65,7 @@ fn main() {
     let beside = beside.then(|| median(theirs));
     match beside {
         Some(took) => println!("  sqlite3 FILE 'SELECT …'           {took:>9.2?}"),
-        None => println!("  (sqlite3 is not installed, so there is nothing beside it)"),
+        None => println!("  (sqlite3 is not installed, so there is no comparison)"),
     }
     for (name, times) in [("get-or-create, existing tenant", existing), ("lookup", lookup)] {
         let took = median(times);

@@ -1,8 +1,8 @@
-//! What can be typed: the commands, their flags, and the help that explains them.
+//! The command line: the commands, their flags, and the help that explains them.
 //!
-//! A flag wins over its environment variable, and an empty variable counts as none, because that is
-//! what a compose file makes of an unset one. The secret key has no flag at all: whatever is typed
-//! can be read by every process of the machine, and stays in the shell's history.
+//! A flag wins over its environment variable, and an empty variable counts as unset, because a
+//! compose file passes an unset variable on as an empty one. The secret key has no flag: every
+//! process of the machine can read a command line, and the shell's history keeps it.
 
 use std::ffi::OsString;
 
@@ -12,29 +12,29 @@ use clap::{
 };
 use jiff::Timestamp;
 
-/// The exit codes, as `--help` explains them. The codes themselves are in `exit.rs`.
-const EXIT_CODES: &str = "\
+/// What `--help` ends with. The exit codes themselves are in `exit.rs`.
+const AFTER_HELP: &str = "\
 Exit codes:
   0  done
-  1  no Customer yet (lookup)
-  2  invalid input: correct what the message names
-  3  unknown tenant: register it first
-  4  refused by Stripe for good: other details may pass
-  5  try again later: the same command again is always safe
-  6  an operator must act: key, account, mode or database
+  1  the tenant has no Customer yet (only `lookup`)
+  2  the input is invalid: correct what the message names
+  3  the tenant is unknown: register it first
+  4  Stripe rejected the request for good: use other details
+  5  retry later: running the same command again is always safe
+  6  an operator must act: the message says what is wrong, and the hint what to do
 
-Environment:
-  STRIPE_SECRET_KEY  the secret key, sk_… or rk_…; only from here, never a flag
-  RUST_LOG           log level on standard error, such as `debug` (default: warn)
+Environment variables without a flag:
+  STRIPE_SECRET_KEY  the secret key, sk_… or rk_…
+  RUST_LOG           the level of the log on standard error, such as `debug` (default: warn)
 
-See it work with nothing set up: tenant-billing demo";
+To see it work without any setup, run: tenant-billing demo";
 
-/// Exactly one Stripe Customer per tenant
+/// Gives each tenant exactly one Stripe Customer
 ///
 /// Any number of processes may ask for the same tenant at the same time, and any of them may be
-/// killed at any moment: Stripe ends up with one Customer, and the database knows which.
+/// killed at any moment: Stripe ends up with one Customer, and the database holds its id.
 #[derive(Debug, Parser)]
-#[command(name = "tenant-billing", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "tenant-billing", version, after_help = AFTER_HELP, max_term_width = 100)]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Flags of every command.
@@ -49,22 +49,22 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connections (every command)")]
 pub(crate) struct Options {
-    /// The database: `postgres://USER@HOST/NAME`, or `sqlite:FILE`, made on first use
+    /// The database: `postgres://USER@HOST/NAME`, or `sqlite:FILE`, which is created on first use
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = DEFAULT_DATABASE)]
     pub(crate) database_url: String,
-    /// Where a pooler is in the way, the PostgreSQL server itself, for `migrate`
+    /// The PostgreSQL server itself, for `migrate`, if a pooler is in front of it
     #[arg(long, global = true, env = "DATABASE_DIRECT_URL", hide_env_values = true)]
     #[arg(value_name = "URL")]
     pub(crate) database_direct_url: Option<String>,
-    /// How many connections to PostgreSQL at the most [default: 4]
+    /// Maximum number of PostgreSQL connections [default: 4]
     #[arg(long, global = true, env = "DATABASE_POOL_SIZE", hide_env_values = true)]
     #[arg(value_name = "N")]
     pub(crate) database_pool_size: Option<String>,
-    /// The PostgreSQL table that holds your tenants, or `none` [default: tenants]
+    /// The PostgreSQL table of your tenants, or `none` to accept any tenant id [default: tenants]
     #[arg(long, global = true, env = "TENANTS_TABLE", hide_env_values = true, value_name = "NAME")]
     pub(crate) tenants_table: Option<String>,
-    /// Another base URL than Stripe's own, such as a stripe-sandbox
+    /// Override Stripe's base URL, for example with that of a stripe-sandbox
     #[arg(
         long,
         global = true,
@@ -73,16 +73,23 @@ pub(crate) struct Options {
         value_name = "URL"
     )]
     pub(crate) stripe_api_base: Option<String>,
-    /// Act for this connected account (`acct_…`)
+    /// The Stripe account to act on (`acct_…`): a connected account, or the key's own
     #[arg(long, global = true, env = "STRIPE_ACCOUNT", hide_env_values = true, value_name = "ID")]
     pub(crate) stripe_account: Option<String>,
-    /// Instead of Stripe, use the built-in sandbox, kept in a file beside the SQLite file, or here
+    /// Use a simulated Stripe instead of the real one; it needs no key and no account
+    ///
+    /// Its state is kept in a file beside the SQLite file; with PostgreSQL, in the current
+    /// directory.
     #[arg(long, global = true)]
     pub(crate) sandbox: bool,
-    /// Look at Stripe before every first creation: for accounts with a past
+    /// Ask Stripe whether the tenant already has a Customer before creating the first one
+    ///
+    /// Use it for a Stripe account that may already contain Customers for your tenants.
     #[arg(long, global = true)]
-    pub(crate) look_first: bool,
-    /// When a backup of the database was last restored (RFC 3339); implies --look-first
+    pub(crate) inquire_first: bool,
+    /// When a backup of the database was last restored (RFC 3339); implies --inquire-first
+    ///
+    /// Leave it set until every tenant has been asked for once.
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) restored_at: Option<Timestamp>,
 }
@@ -92,40 +99,46 @@ const DEFAULT_DATABASE: &str = "sqlite:tenant-billing.db";
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make the tables, or bring them up to date
+    /// Create the tables, or bring them up to date
     ///
-    /// On SQLite every command does this on first use; on PostgreSQL this one alone. What is there
-    /// already, your own tables and their rows, is left as it is.
+    /// On SQLite, every command does this by itself; on PostgreSQL, only this command does. It
+    /// does not change the tables and rows that you already have.
     Migrate(Migrate),
     /// Register tenants
     #[command(subcommand)]
     Tenant(Tenant),
-    /// Print a tenant's Stripe Customer, which is created if there is none
+    /// Print a tenant's Stripe Customer, and create it if there is none
     ///
-    /// Prints the id alone. Safe to run again, at any time and from anywhere, whatever became of
-    /// the run before.
+    /// The output is the Customer's id. It is always safe to run the command again, at any time and
+    /// on any machine, no matter how the last run ended.
     GetOrCreate(GetOrCreate),
     /// Print a tenant's Stripe Customer if there is one; never creates, never calls Stripe
     Lookup(OneTenant),
-    /// Print all that is on record of a tenant; never calls Stripe
+    /// Print a tenant's audit trail; never calls Stripe
+    ///
+    /// The trail lists every step with its Stripe request id, oldest first. Below it stand the
+    /// tenant's state, the Customer that is bound to it, and its surplus Customers. A surplus
+    /// Customer is one that was created for the tenant and could not be bound; delete it in Stripe
+    /// after checking.
     History(OneTenant),
-    /// Finish what was begun and cut off: goes once over what is due
+    /// Complete interrupted work: process once whatever is due
     ///
-    /// Prints what it settled, what remains and when that is due. Exits with 5 if anything remains.
+    /// The output names each tenant that got its Customer, how many remain, and when the next of
+    /// those is due. The exit code is 5 if any remain.
     Recover(Recover),
-    /// Show what goes wrong with Stripe Customers, and that it does not go wrong here
+    /// Show how Customers get duplicated and lost, and that tenant-billing prevents it
     ///
-    /// Runs three programs side by side over the same faults, in the built-in sandbox and temporary
-    /// databases. Needs nothing, and leaves nothing behind.
+    /// The demo runs three programs through the same faults, with a simulated Stripe and temporary
+    /// databases. It needs no setup, and deletes its files when it ends.
     Demo(Demo),
 }
 
-/// What to do about tenants.
+/// The commands about the list of tenants.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tenant {
-    /// Register tenants, so that they can be billed
+    /// Register tenants, so that they can have a Customer
     Add {
-        /// Tenant ids, or `-` to read one per line from standard input
+        /// Tenant ids, or `-` to read them from standard input, one per line
         #[arg(required = true, value_name = "TENANT_ID")]
         tenant_ids: Vec<String>,
     },
@@ -134,7 +147,7 @@ pub(crate) enum Tenant {
 /// Arguments of `migrate`.
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
-    /// Migrate nothing; print the GRANTs that a PostgreSQL role needs which does all the rest
+    /// Print the GRANTs for a PostgreSQL role that runs all other commands, and migrate nothing
     #[arg(long, value_name = "ROLE", num_args = 0..=1, default_missing_value = "tenant_billing_app")]
     pub(crate) print_grants: Option<String>,
 }
@@ -142,21 +155,21 @@ pub(crate) struct Migrate {
 /// Arguments of `get-or-create`.
 #[derive(Debug, Args)]
 pub(crate) struct GetOrCreate {
-    /// The tenant's id: a UUID, or what else your tenants' key is
+    /// The tenant's id: a UUID, or whatever the key of your tenants table is
     pub(crate) tenant_id: String,
-    /// The e-mail address of a Customer that is created; an existing one keeps its own
+    /// The e-mail address for a new Customer; an existing Customer keeps its own
     pub(crate) email: String,
-    /// The name of a Customer that is created
+    /// The name for a new Customer
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Metadata of a Customer that is created; may be given several times
+    /// Metadata for a new Customer; the flag may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) metadata: Vec<(String, String)>,
-    /// How long to wait; what was begun goes on after that, and `recover` finishes it
+    /// How long to wait; `recover` completes whatever is still under way then
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     #[arg(value_parser = RangedU64ValueParser::<u64>::new().range(1..=3600))]
     pub(crate) deadline: u64,
-    /// Print JSON, errors too
+    /// Print JSON, also for errors
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -164,9 +177,9 @@ pub(crate) struct GetOrCreate {
 /// Arguments of commands about one tenant.
 #[derive(Debug, Args)]
 pub(crate) struct OneTenant {
-    /// The tenant's id: a UUID, or what else your tenants' key is
+    /// The tenant's id: a UUID, or whatever the key of your tenants table is
     pub(crate) tenant_id: String,
-    /// Print JSON, errors too
+    /// Print JSON, also for errors
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -174,7 +187,7 @@ pub(crate) struct OneTenant {
 /// Arguments of `recover`.
 #[derive(Debug, Args)]
 pub(crate) struct Recover {
-    /// Go on until nothing remains, or Ctrl-C
+    /// Continue until nothing remains; Ctrl-C stops it
     #[arg(long)]
     pub(crate) wait: bool,
 }
@@ -182,14 +195,14 @@ pub(crate) struct Recover {
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Which faults strike, and where
+    /// The seed, which decides when and where faults occur
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// How many tenants
+    /// The number of tenants
     #[arg(long, value_name = "N", default_value_t = 100)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub(crate) tenants: usize,
-    /// How many callers each tenant has at once
+    /// The number of users of each tenant who ask at the same moment
     #[arg(long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=100))]
     pub(crate) callers: usize,
@@ -199,26 +212,26 @@ impl Cli {
     /// Reads the command line.
     ///
     /// # Errors
-    /// What clap says, with exit code 2; help and version, with exit code 0.
+    /// Clap's message, with exit code 2; also help and version, with exit code 0.
     pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(arguments)?;
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        cli.options.forget_what_is_empty();
-        // A flag against a flag is a mistake; against a variable from somewhere it simply wins.
-        let base_typed = typed(&matches, "stripe_api_base");
-        if cli.options.sandbox && base_typed {
-            let words = "--sandbox and --stripe-api-base exclude each other: \
-                         the one is instead of Stripe, the other says where Stripe is";
-            return Err(command.error(ErrorKind::ArgumentConflict, words));
+        cli.options.unset_empty();
+        // Two flags that exclude each other are a mistake. A flag just wins over a variable.
+        if cli.options.sandbox && typed(&matches, "stripe_api_base") {
+            let message = "--sandbox and --stripe-api-base exclude each other: \
+                           --sandbox replaces Stripe, and --stripe-api-base says where Stripe is";
+            return Err(command.error(ErrorKind::ArgumentConflict, message));
         }
         Ok(cli)
     }
 }
 
 impl Options {
-    fn forget_what_is_empty(&mut self) {
+    /// Treats empty settings as unset.
+    fn unset_empty(&mut self) {
         if self.database_url.is_empty() {
             self.database_url = DEFAULT_DATABASE.to_owned();
         }
@@ -241,148 +254,9 @@ fn typed(matches: &ArgMatches, id: &str) -> bool {
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("it is not of the form KEY=VALUE")?;
+    let (key, value) = text.split_once('=').ok_or("it must have the form KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clap_finds_no_contradiction() {
-        Cli::command().debug_assert();
-    }
-
-    /// Command lines, their words kept apart by a character that is in none.
-    const APART: char = '\u{1f}';
-
-    #[test]
-    fn any_command_line() {
-        use parser_inputs::{check, texts};
-        use proptest::{prelude::Strategy, sample::select};
-
-        const WORDS: &[&str] = &[
-            "\u{1f}",
-            "\u{1f}--",
-            "--json",
-            "=",
-            "-",
-            "t",
-            "a@b.example",
-            "--metadata\u{1f}a=b",
-            "--deadline=5",
-            "\u{1f}--sandbox",
-            "--stripe-api-base\u{1f}http://h",
-            "--help",
-            "demo",
-            "recover",
-            "--restored-at",
-        ];
-        let good = [
-            "migrate",
-            "migrate\u{1f}--print-grants\u{1f}app",
-            "tenant\u{1f}add\u{1f}t1\u{1f}t2",
-            "get-or-create\u{1f}t\u{1f}a@b.example\u{1f}--name\u{1f}Jane\u{1f}--metadata\u{1f}plan=pro",
-            "get-or-create\u{1f}t\u{1f}a@b.example\u{1f}--deadline\u{1f}30\u{1f}--json",
-            "lookup\u{1f}t\u{1f}--database-url\u{1f}sqlite:a.db",
-            "--sandbox\u{1f}recover\u{1f}--wait",
-            "history\u{1f}t\u{1f}--json\u{1f}--restored-at\u{1f}2026-11-25T10:00:00Z",
-            "demo\u{1f}--seed\u{1f}7\u{1f}--tenants\u{1f}10\u{1f}--callers\u{1f}3",
-            "--version",
-        ];
-        check(
-            "command line",
-            texts(select(good.to_vec()).prop_map(str::to_owned), WORDS),
-            |text| {
-                let words =
-                    ["tenant-billing"].into_iter().chain(text.split(APART)).map(OsString::from);
-                match Cli::read(words) {
-                    Ok(cli) => {
-                        let options = cli.options;
-                        assert!(!options.database_url.is_empty());
-                        assert!(!options.sandbox || !text.contains("--stripe-api-base=http"));
-                        for set in
-                            [options.tenants_table, options.stripe_api_base, options.stripe_account]
-                        {
-                            assert_ne!(set.as_deref(), Some(""));
-                        }
-                        match cli.command {
-                            Command::GetOrCreate(it) => assert!((1..=3600).contains(&it.deadline)),
-                            Command::Demo(it) => {
-                                assert!(
-                                    (1..=1000).contains(&it.tenants)
-                                        && (1..=100).contains(&it.callers)
-                                );
-                            }
-                            _ => {}
-                        }
-                        true
-                    }
-                    Err(words) => {
-                        let asked = matches!(
-                            words.kind(),
-                            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-                        );
-                        assert_eq!(words.exit_code(), if asked { 0 } else { 2 });
-                        false
-                    }
-                }
-            },
-        );
-    }
-
-    #[test]
-    fn any_metadata() {
-        use parser_inputs::{assert_silent, check, letters, texts};
-
-        check("KEY=VALUE", texts(letters("ab=", 2..=12), &["=", "plan", "==", "é"]), |text| {
-            match key_value(&text) {
-                Ok((key, value)) => {
-                    assert_eq!(format!("{key}={value}"), text);
-                    assert!(!key.contains('='));
-                    true
-                }
-                Err(why) => {
-                    assert!(!text.contains('='));
-                    assert_silent(&why, &text);
-                    false
-                }
-            }
-        });
-    }
-
-    /// A time that is read is the one that is printed.
-    #[test]
-    fn any_time() {
-        use parser_inputs::{check, texts};
-        use proptest::prelude::{Strategy, any};
-
-        const WORDS: &[&str] = &[
-            "2026",
-            "-11",
-            "-25",
-            "T",
-            "10:00",
-            ":00",
-            "Z",
-            "+01:00",
-            "[Europe/Berlin]",
-            ".5",
-            " ",
-        ];
-        let good =
-            any::<u32>().prop_map(|it| Timestamp::from_second(i64::from(it)).unwrap().to_string());
-        check("--restored-at", texts(good, WORDS), |text| {
-            let time = text.parse::<Timestamp>().ok();
-            assert!(
-                time.is_none_or(|time| time
-                    .to_string()
-                    .parse::<Timestamp>()
-                    .is_ok_and(|again| again == time)),
-                "{text:?}"
-            );
-            time.is_some()
-        });
-    }
-}
+mod tests;

@@ -1,59 +1,55 @@
-//! Which database `DATABASE_URL` names, and the settings beside it.
+//! Opens the database that `DATABASE_URL` names, with the other settings for it.
 //!
-//! The URL itself is never repeated in a message: it may hold a password.
+//! No message repeats the URL, because it may hold a password.
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use tenant_billing::{
-    PostgresStore, SqliteStore,
-    ids::Invalid,
-    ports::{Clock, Store},
-};
+use tenant_billing::{Database, PostgresStore, SqliteStore, ids::Invalid};
 
 use crate::{cli::Options, exit::Failure};
 
-/// What messages call it.
+/// The name of the setting in messages.
 pub(crate) const FIELD: &str = "DATABASE_URL";
 
 /// An open database.
-pub(crate) enum Database {
+pub(crate) enum Opened {
     /// A file.
     Sqlite(SqliteStore, PathBuf),
     /// A server.
     Postgres(PostgresStore),
 }
 
-impl Database {
-    /// Opens what the settings name. A server is not called yet.
+impl Opened {
+    /// Opens the database that the settings name. A server is not called yet.
     ///
     /// # Errors
-    /// If a setting is not what it must be, or a file cannot be opened.
-    pub(crate) fn open(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+    /// If a setting is invalid, or a file cannot be opened.
+    pub(crate) fn open(options: &Options) -> Result<Self, Failure> {
         let url = &options.database_url;
         let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
         if matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {
-            return server(options, clock).map(Self::Postgres);
+            return server(options).map(Self::Postgres);
         }
         if options.tenants_table.is_some() {
-            let why = "is for PostgreSQL; in SQLite, tenants live in the table tenants";
+            let why = "is for PostgreSQL only; a SQLite file always uses the table tenants";
             return Err(Invalid::new("TENANTS_TABLE", why).into());
         }
         let file = file(url)?;
-        Ok(Self::Sqlite(SqliteStore::open(&file, clock)?, file))
+        Ok(Self::Sqlite(SqliteStore::open(&file)?, file))
     }
 
-    /// The database as the protocol knows it.
-    pub(crate) fn store(self) -> Arc<dyn Store> {
+    /// The database behind its trait.
+    pub(crate) fn into_store(self) -> Arc<dyn Database> {
         match self {
             Self::Sqlite(store, _) => Arc::new(store),
             Self::Postgres(store) => Arc::new(store),
         }
     }
 
-    /// The file beside which the built-in sandbox keeps its own.
+    /// The path from which the sandbox's state file gets its name.
     pub(crate) fn beside(&self) -> &Path {
         match self {
             Self::Sqlite(_, file) => file,
@@ -62,8 +58,8 @@ impl Database {
     }
 }
 
-fn server(options: &Options, clock: Arc<dyn Clock>) -> Result<PostgresStore, Failure> {
-    let mut store = PostgresStore::open(&options.database_url, clock)?;
+fn server(options: &Options) -> Result<PostgresStore, Failure> {
+    let mut store = PostgresStore::open(&options.database_url)?;
     if let Some(url) = &options.database_direct_url {
         store = store.with_direct_url(url)?;
     }
@@ -81,39 +77,42 @@ fn server(options: &Options, clock: Arc<dyn Clock>) -> Result<PostgresStore, Fai
 /// The SQLite file that the URL names.
 ///
 /// # Errors
-/// If it names another kind of database, none that lasts, or a directory that is not there.
+/// If it names another kind of database, one in memory, or a directory that does not exist.
 fn file(url: &str) -> Result<PathBuf, Failure> {
     let wrong = |reason: &str| Err(Invalid::new(FIELD, reason).into());
     let rest = match url.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("sqlite") => rest,
-        _ => return wrong("is of neither form, postgres://USER@HOST/NAME or sqlite:FILE"),
+        _ => return wrong("must be postgres://USER@HOST/NAME or sqlite:FILE"),
     };
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path == ":memory:" {
         return wrong(
-            "names no file: a database in memory forgets which Customer is whose when the command \
-             ends, so that the next one would make another",
+            "must name a file: a database in memory is lost when the command ends, so the next \
+             command would create another Customer",
         );
     }
     if path.is_empty() || path.ends_with('/') {
-        return wrong("names no file");
+        return wrong("must name a file");
     }
     if path.contains('?') {
-        return wrong("has parameters after a `?`, and there are none");
+        return wrong("has parameters after a `?`, but a SQLite URL has none");
     }
     let path = PathBuf::from(path);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if parent.is_some_and(|parent| !parent.is_dir()) {
-        return Err(unusable("the directory of the database file does not exist"));
+        return Err(unusable(
+            "the directory of the database file does not exist",
+            "create the directory, or name another file in DATABASE_URL",
+        ));
     }
     if path.is_dir() {
-        return Err(unusable("the database file is a directory"));
+        return Err(unusable("the database file is a directory", "name a file in DATABASE_URL"));
     }
     Ok(path)
 }
 
-fn unusable(words: &str) -> Failure {
-    Failure::operator(words, "make it, or name another file in DATABASE_URL").about(FIELD)
+fn unusable(message: &str, hint: &str) -> Failure {
+    Failure::operator(message, hint).about(FIELD)
 }
 
 #[cfg(test)]
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file() {
+    fn urls_that_name_no_usable_file() {
         for (url, exit) in [
             ("a.db", Exit::InvalidInput),
             ("", Exit::InvalidInput),

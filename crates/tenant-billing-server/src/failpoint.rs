@@ -1,8 +1,9 @@
-//! In a build for tests only (feature `failpoints`): the process is killed, or stopped, at a named step.
+//! Kills or stops the process at a named step, in a build for tests (feature `failpoints`).
 //!
-//! A step is a call of a port, before or after it was done, and which of its kind: `before commit 2`. With
-//! `TEST_STEPS=FILE` each one that is reached is written down, a line each; with `TEST_FAILPOINT=kill
-//! after create_customer 1`, or `stop …`, this process sends itself SIGKILL, or SIGSTOP, there.
+//! A step is the moment before or after the nth call of a method of a port: `before commit 2`. With
+//! `TEST_STEPS=FILE`, each step that is reached is written to that file, one per line. With
+//! `TEST_FAILPOINT=kill after create_customer 1`, or `stop …`, the process sends itself SIGKILL, or
+//! SIGSTOP, at that step.
 
 use std::{
     collections::HashMap,
@@ -16,27 +17,28 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing::{
+    Database,
     answer::Answer,
     audit::{History, Surplus},
     ids::{AccountId, CustomerId, InstallationId, Mode, TenantId},
-    ports::{Backlog, Committed, Store, StoreError, Stripe},
+    ports::{Backlog, Clock, Committed, Store, StoreError, Stripe},
     request::{Account, FrozenRequest},
     state::{Change, View},
 };
 
-/// The same port, with steps.
-pub(crate) fn store(inner: Arc<dyn Store>) -> Arc<dyn Store> {
+/// The same database, with a step before and after each call.
+pub(crate) fn store(inner: Arc<dyn Database>) -> Arc<dyn Database> {
     Arc::new(Stepped(inner))
 }
 
-/// The same port, with steps.
+/// The same Stripe, with a step before and after each call.
 pub(crate) fn stripe(inner: Arc<dyn Stripe>) -> Arc<dyn Stripe> {
     Arc::new(Stepped(inner))
 }
 
 struct Stepped<P: ?Sized>(Arc<P>);
 
-/// How often each step was reached.
+/// Counts a step, writes it down, and sends the signal if it is the step for it.
 fn reach(when: &str, call: &str) {
     static REACHED: OnceLock<Mutex<HashMap<String, u32>>> = OnceLock::new();
     let name = format!("{when} {call}");
@@ -50,19 +52,20 @@ fn reach(when: &str, call: &str) {
     let step = format!("{name} {count}");
     if let Some(file) = std::env::var_os("TEST_STEPS") {
         let file = OpenOptions::new().create(true).append(true).open(file);
-        file.and_then(|mut file| writeln!(file, "{step}")).expect("steps can be written down");
+        file.and_then(|mut file| writeln!(file, "{step}"))
+            .expect("the file for steps can be written to");
     }
     let wanted = std::env::var("TEST_FAILPOINT").unwrap_or_default();
     for (how, signal) in [("kill", "-KILL"), ("stop", "-STOP")] {
         if wanted == format!("{how} {step}") {
-            let me = std::process::id().to_string();
-            let sent = Command::new("kill").args([signal, &me]).status();
-            assert!(sent.is_ok_and(|it| it.success()), "a signal can be sent");
+            let id = std::process::id().to_string();
+            let sent = Command::new("kill").args([signal, &id]).status();
+            assert!(sent.is_ok_and(|it| it.success()), "the signal was sent");
         }
     }
 }
 
-/// Does a call of a port between its two steps.
+/// Calls a method of the port between its two steps.
 macro_rules! step {
     ($self:ident.$call:ident($($argument:expr),*)) => {{
         reach("before", stringify!($call));
@@ -73,21 +76,24 @@ macro_rules! step {
 }
 
 #[async_trait]
-impl Store for Stepped<dyn Store> {
+impl Database for Stepped<dyn Database> {
     async fn migrate(&self) -> Result<(), StoreError> {
         step!(self.migrate())
     }
 
+    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
+        step!(self.add_tenants(tenants))
+    }
+}
+
+#[async_trait]
+impl Store for Stepped<dyn Database> {
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
         step!(self.bound(tenant))
     }
 
-    async fn view(
-        &self,
-        tenant: &TenantId,
-        candidate: Option<&CustomerId>,
-    ) -> Result<View, StoreError> {
-        step!(self.view(tenant, candidate))
+    async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
+        step!(self.view(tenant, customers))
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
@@ -122,14 +128,14 @@ impl Store for Stepped<dyn Store> {
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         step!(self.surplus(tenant))
     }
-
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        step!(self.add_tenants(tenants))
-    }
 }
 
 #[async_trait]
 impl Stripe for Stepped<dyn Stripe> {
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.0.clock()
+    }
+
     fn mode(&self) -> Mode {
         self.0.mode()
     }

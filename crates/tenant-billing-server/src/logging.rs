@@ -1,7 +1,7 @@
-//! Logs on standard error, of our own making only.
+//! The log on standard error, from our own crates only.
 //!
-//! A library below us may log a URL, and a URL of Stripe's may hold an e-mail address. So whatever
-//! `RUST_LOG` says, nothing but our own targets gets through, and those write no such thing.
+//! A library below us may log a URL, and a URL of Stripe's may contain an e-mail address. So
+//! whatever `RUST_LOG` says, only our own crates can log, and they log no personal data.
 
 use std::io;
 
@@ -17,21 +17,23 @@ pub(crate) use tracing_subscriber::filter::LevelFilter;
 
 use crate::output;
 
-/// Our own crates; those whose names begin like ours are ours too.
+/// How the names of our own crates begin.
 const OURS: [&str; 2] = ["tenant_billing", "stripe_sandbox"];
 
-/// Starts logging as `RUST_LOG` says, or from this level on without it.
+/// Starts the log with the levels in `RUST_LOG`, or with this level if it is not set.
 pub(crate) fn start(level: LevelFilter) {
     let wanted = match std::env::var("RUST_LOG") {
         Err(_) => Targets::new().with_default(level),
         Ok(text) => text.parse().unwrap_or_else(|_| {
-            output::say("warning: RUST_LOG is not understood, and ignored");
+            output::say(
+                "warning: RUST_LOG is not valid and is ignored; set it to a level such as `debug`",
+            );
             Targets::new().with_default(level)
         }),
     };
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
     let lines = lines.with_filter(wanted).with_filter(filter_fn(is_ours));
-    // Fails only where a logger is in place already, which then does the logging.
+    // This fails only if there is a logger already, which then writes the log.
     let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 

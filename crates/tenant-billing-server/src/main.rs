@@ -1,7 +1,8 @@
-//! `tenant-billing`: exactly one Stripe Customer per tenant, from the command line.
+//! The program `tenant-billing`, which gives each tenant exactly one Stripe Customer.
 //!
-//! Read `cli.rs` for what can be typed, `commands` for what it does, and `demo` for why. All that
-//! decides is in `tenant-billing-core`; here is only what reads arguments and prints results.
+//! `cli.rs` defines the command line, `commands` has a file for each command, and `demo` shows why
+//! the software exists. This crate only reads arguments and prints results; every decision is made
+//! in `tenant-billing-core`.
 
 mod cli;
 mod commands;
@@ -10,6 +11,7 @@ mod demo;
 mod exit;
 #[cfg(feature = "failpoints")]
 mod failpoint;
+mod history_text;
 mod logging;
 mod output;
 mod session;
@@ -23,15 +25,15 @@ use self::logging::LevelFilter;
 fn main() -> ExitCode {
     match cli::Cli::read(std::env::args_os()) {
         Ok(cli) => {
-            // In the demo things go wrong on purpose.
+            // In the demo, requests fail on purpose.
             let quiet = matches!(cli.command, cli::Command::Demo(_));
             logging::start(if quiet { LevelFilter::OFF } else { LevelFilter::WARN });
             commands::run(cli).into()
         }
-        Err(words) => {
-            // Help that nobody reads to its end is no failure.
-            let _ = words.print();
-            ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(2))
+        Err(message) => {
+            // It is no failure if the reader of the help closes the pipe early.
+            let _ = message.print();
+            ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2))
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What is printed: results on standard output, all else on standard error.
+//! Prints results on standard output, and everything else on standard error.
 //!
-//! Whoever reads may go away first (`… | head -1`). That is no failure of the command, so a broken
-//! pipe is passed over; a full disk is a failure, and is one here.
+//! A reader may close the pipe early (`… | head -1`). That is no failure of the command, so a
+//! broken pipe is ignored. Any other error, such as a full disk, is a failure.
 
 use std::io::{self, Write};
 
@@ -12,14 +12,14 @@ use crate::exit::Failure;
 /// Prints lines on standard output.
 ///
 /// # Errors
-/// If it cannot be written to, unless nobody reads it any more.
+/// If it cannot be written to, unless its reader has closed it.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::operator(
-            format!("standard output cannot be written: {error}"),
-            "run the same command again with its output going somewhere else",
+            format!("standard output cannot be written to: {error}"),
+            "send the output somewhere else, and run the same command again",
         )),
         _ => Ok(()),
     }
@@ -28,27 +28,27 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// Prints one JSON object on standard output.
 ///
 /// # Errors
-/// As [`print()`].
+/// See [`print()`].
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value);
-    print(&text.expect("structs of texts, numbers and truths are always JSON"))
+    print(&text.expect("structs of strings, numbers and booleans are always JSON"))
 }
 
-/// Says something on standard error.
+/// Prints a line on standard error.
 pub(crate) fn say(text: &str) {
-    // There is nowhere left to complain to if this fails.
+    // If this fails, there is nowhere left to report it.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Tells of a failure: for people on standard error, for programs as JSON on standard output.
-pub(crate) fn tell(failure: &Failure, in_json: bool) {
+/// Reports a failure: to people on standard error, to programs as JSON on standard output.
+pub(crate) fn report(failure: &Failure, in_json: bool) {
     if in_json && print_json(&as_json(failure)).is_ok() {
         return;
     }
     say(&format!("error: {}\nhint: {}", failure.message, failure.hint));
 }
 
-/// What `--json` prints of a failure.
+/// The object that `--json` prints for a failure.
 #[derive(Serialize)]
 struct PrintedFailure<'a> {
     error: PrintedError<'a>,

@@ -1,15 +1,15 @@
-//! What commands work with: the database, and billing over it once Stripe is needed.
+//! What a command works with: the open database, and billing on it as soon as Stripe is needed.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
-    Billing, Policy, SystemClock,
+    Billing, Database, Policy, SystemClock,
     ids::Invalid,
-    ports::{Clock, Store, Stripe},
+    ports::{Clock, Stripe},
 };
 
-use crate::{cli::Options, database::Database, exit::Failure, stripe::Target};
+use crate::{cli::Options, database::Opened, exit::Failure, stripe::Target};
 
 /// How long a command that is done waits for work that it began and nobody waits for any more.
 const LINGER: Duration = Duration::from_secs(3);
@@ -17,13 +17,14 @@ const LINGER: Duration = Duration::from_secs(3);
 /// An open database.
 pub(crate) struct Session {
     /// The database.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Database>,
     /// The machine's clock.
     pub(crate) clock: Arc<dyn Clock>,
+    /// The path from which the sandbox's state file gets its name.
     beside: PathBuf,
 }
 
-/// Billing over a database and a Stripe.
+/// Billing on a database and a Stripe.
 pub(crate) struct Running {
     /// Billing.
     pub(crate) billing: Billing,
@@ -31,35 +32,34 @@ pub(crate) struct Running {
 }
 
 impl Session {
-    /// Opens the database. In a SQLite file, the tables are made if they are not there.
+    /// Opens the database. In a SQLite file, it creates the tables if they do not exist.
     ///
     /// # Errors
-    /// If the URL or the database is not fit.
+    /// If the URL is invalid, or the database cannot be used.
     pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
-        let clock = SystemClock::shared();
-        let database = Database::open(options, Arc::clone(&clock))?;
-        if let Database::Sqlite(store, _) = &database {
+        let opened = Opened::open(options)?;
+        if let Opened::Sqlite(store, _) = &opened {
             store.migrate().await?;
         }
-        let beside = database.beside().to_owned();
-        let store = database.store();
+        let beside = opened.beside().to_owned();
+        let store = opened.into_store();
         #[cfg(feature = "failpoints")]
         let store = crate::failpoint::store(store);
-        Ok(Self { store, clock, beside })
+        Ok(Self { store, clock: SystemClock::shared(), beside })
     }
 
-    /// Where Stripe is, as far as settings say; calls nothing.
+    /// Which Stripe the settings name. Calls nothing.
     ///
     /// # Errors
-    /// As [`Target::of`].
+    /// See [`Target::read`].
     pub(crate) fn target(&self, options: &Options) -> Result<Target, Failure> {
-        Target::of(options, &self.beside, &self.clock)
+        Target::read(options, &self.beside)
     }
 
-    /// Billing over this database and that Stripe.
+    /// Billing on this database and that Stripe.
     ///
     /// # Errors
-    /// As [`Target::connect`]; or if the restore is said to come yet.
+    /// See [`Target::connect`]; also if `--restored-at` is in the future.
     pub(crate) async fn connect(
         &self,
         target: Target,
@@ -70,23 +70,23 @@ impl Session {
         }
         let connection = target.connect(&*self.clock).await?;
         let policy = Policy {
-            look_first: options.look_first,
+            inquire_first: options.inquire_first,
             restored_at: options.restored_at,
             ..Policy::default()
         };
-        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let store = Arc::clone(&self.store);
         let stripe: Arc<dyn Stripe> = Arc::new(connection.client);
         #[cfg(feature = "failpoints")]
         let stripe = crate::failpoint::stripe(stripe);
-        let billing = Billing::with_policy(store, stripe, clock, policy);
+        let billing = Billing::shared(store, stripe, policy);
         Ok(Running { billing, sandbox: connection.sandbox })
     }
 }
 
 impl Running {
-    /// Waits, not for long, until nothing is under way, and stops the sandbox.
+    /// Waits a short time until nothing is under way, and stops the sandbox.
     pub(crate) async fn close(self) {
-        // What is not done by then is on record, and for `recover`.
+        // What is not done by then is recorded, and `recover` completes it.
         let _ = self.billing.shutdown(LINGER).await;
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;

@@ -1,7 +1,7 @@
-//! When the user, or the machine, wants this process to end.
+//! Waits for a signal that asks this process to end.
 
-/// Completes at Ctrl-C (SIGINT) or SIGTERM. Where neither can be listened to, never: then they end the
-/// process by themselves.
+/// Completes at Ctrl-C (SIGINT) or SIGTERM. Where this process cannot listen for them, it never
+/// completes, and the signals end the process by themselves.
 pub(crate) async fn told_to_stop() {
     tokio::select! {
         Ok(()) = tokio::signal::ctrl_c() => {}

@@ -1,14 +1,13 @@
-//! Which Stripe a command talks to: the real one, one at another base URL, or the built-in sandbox.
+//! Decides which Stripe a command calls: the real one, one at another base URL, or the sandbox.
 //!
-//! Settings are judged at once, so that a missing key is told before anything is asked of it. The
-//! sandbox is started only when Stripe is really needed: a tenant that has its Customer needs no
-//! Stripe, and must not wait for another command to let go of the sandbox's file.
+//! The settings are checked before anything else, so that a missing key is reported at once. The
+//! sandbox is started only when Stripe is needed: a tenant that has its Customer needs no Stripe,
+//! and its command must not wait until another command has released the sandbox's file.
 
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -22,38 +21,34 @@ use tenant_billing::{
 use crate::{cli::Options, exit::Failure, output};
 
 const KEY: &str = "STRIPE_SECRET_KEY";
-/// The sandbox takes any key; this one shows whose it is.
+/// The key for the sandbox, which accepts any key.
 const SANDBOX_KEY: &str = "sk_test_sandbox";
-/// A wait for the sandbox's file that is longer than this is worth a word.
+/// After so long, the user is told that the command waits for the sandbox's file.
 const SILENT_WAIT: Duration = Duration::from_secs(2);
 
-/// Where Stripe is, as far as settings say.
+/// The Stripe that the settings name, before it is connected.
 pub(crate) struct Target {
     client: StripeClient,
-    /// The built-in sandbox's state file, if that is what is called.
+    /// The sandbox's state file, if the sandbox is used.
     sandbox: Option<PathBuf>,
 }
 
-/// A Stripe that can be called.
+/// A Stripe that is ready to be called.
 pub(crate) struct Connection {
     /// The client.
     pub(crate) client: StripeClient,
-    /// The sandbox behind it, alive as long as this is.
+    /// The sandbox that the client calls. It stops when this is dropped.
     pub(crate) sandbox: Option<Sandbox>,
 }
 
 impl Target {
-    /// What the settings say, with the sandbox's state beside `database`.
+    /// Reads the settings. The sandbox's state file lies beside `database`.
     ///
     /// # Errors
-    /// If the key is missing or malformed, or another setting is.
-    pub(crate) fn of(
-        options: &Options,
-        database: &Path,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Self, Failure> {
+    /// If the key is missing, or a setting is malformed.
+    pub(crate) fn read(options: &Options, database: &Path) -> Result<Self, Failure> {
         let key = if options.sandbox { key(SANDBOX_KEY)? } else { key_from_environment()? };
-        let mut client = StripeClient::new(key, Arc::clone(clock));
+        let mut client = StripeClient::new(key);
         if let Some(account) = &options.stripe_account {
             client = client.with_account(parse_account(account)?);
         }
@@ -68,7 +63,7 @@ impl Target {
         Ok(Self { client, sandbox: None })
     }
 
-    /// Starts the sandbox, if that is what is called.
+    /// Starts the sandbox, if it is used.
     ///
     /// # Errors
     /// If the sandbox does not start.
@@ -84,22 +79,22 @@ impl Target {
 
 fn key_from_environment() -> Result<SecretKey, Failure> {
     match std::env::var_os(KEY).filter(|value| !value.is_empty()) {
-        // A character that is no text is none that a key has, whatever it is replaced with.
+        // The replacement of an invalid character is in no key, so such a key is refused.
         Some(set) => key(&set.to_string_lossy()),
         None => {
-            let words = format!("{KEY} is not set, so Stripe cannot be called");
+            let message = format!("{KEY} is not set, so Stripe cannot be called");
             let hint = format!(
-                "set {KEY} to a secret key (sk_test_… to begin with), or use --sandbox, \
-                 which needs none"
+                "set {KEY} to a secret key (to try it out, one that begins with sk_test_), or \
+                 use --sandbox, which needs no key"
             );
-            Err(Failure::operator(words, hint).about(KEY))
+            Err(Failure::operator(message, hint).about(KEY))
         }
     }
 }
 
 fn key(text: &str) -> Result<SecretKey, Failure> {
     SecretKey::parse(text).map_err(|invalid| {
-        let hint = "copy a secret key (sk_…) or a restricted one (rk_…) from Stripe's dashboard";
+        let hint = "copy a secret key (sk_…) or a restricted key (rk_…) from Stripe's dashboard";
         Failure::operator(format!("{KEY}: {}", invalid.reason), hint).about(KEY)
     })
 }
@@ -108,7 +103,7 @@ fn parse_account(text: &str) -> Result<AccountId, Invalid> {
     AccountId::parse(text).map_err(|invalid| Invalid::new("STRIPE_ACCOUNT", invalid.reason))
 }
 
-/// Starts the sandbox; while another command has its file, waits for that one to end.
+/// Starts the sandbox. If another command is using its state file, this waits until that one ends.
 async fn start(state: PathBuf, clock: &dyn Clock) -> Result<Sandbox, Failure> {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let starting = Sandbox::start_with(Config { listen, state: Some(state), ..Config::default() });
@@ -117,13 +112,13 @@ async fn start(state: PathBuf, clock: &dyn Clock) -> Result<Sandbox, Failure> {
         biased;
         started = &mut starting => started,
         () = clock.sleep(SILENT_WAIT) => {
-            output::say("waiting for another command that has the sandbox");
+            output::say("waiting for another command, which is using the sandbox");
             starting.await
         }
     };
     started.map_err(|error| {
-        let hint = "if its file is beyond repair, delete it together with the database";
-        Failure::operator(format!("the sandbox does not start: {error}"), hint)
+        let hint = "if its state file is damaged, delete that file together with the database";
+        Failure::operator(format!("the sandbox cannot start: {error}"), hint)
     })
 }
 

@@ -1,19 +1,15 @@
 //! How fast new tenants are: `cargo bench -p tenant-billing --features sqlite --bench cold`.
 //!
 //! All tenants are new and ask at the same moment. Beside it runs the least that anybody can do who
-//! makes a Customer and remembers it: one commit to SQLite for each, and no call to Stripe at all.
+//! creates a Customer and remembers it: one commit to SQLite for each, and no call to Stripe at all.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
-    Billing, SecretKey, SqliteStore, StripeClient, SystemClock,
+    Billing, Database, SecretKey, SqliteStore, StripeClient,
     ids::{Email, TenantId},
-    ports::Store,
     request::CustomerDetails,
 };
 use tokio::task::JoinSet;
@@ -45,8 +41,7 @@ fn main() {
 
 async fn ours() -> (Duration, u32) {
     let dir = tempfile::tempdir().expect("a directory");
-    let clock = SystemClock::shared();
-    let store = SqliteStore::open(dir.path().join("cold.db"), clock.clone()).expect("a database");
+    let store = SqliteStore::open(dir.path().join("cold.db")).expect("a database");
     store.migrate().await.expect("tables");
     let mut tenants = Vec::new();
     for number in 0..TENANTS {
@@ -57,8 +52,8 @@ async fn ours() -> (Duration, u32) {
     }
     let sandbox = Sandbox::start().await.expect("a sandbox");
     let key = SecretKey::parse("sk_test_1").expect("a key");
-    let stripe = StripeClient::new(key, clock.clone()).with_base(&sandbox.url()).expect("a URL");
-    let billing = Billing::new(Arc::new(store), Arc::new(stripe), clock);
+    let stripe = StripeClient::new(key).with_base(&sandbox.url()).expect("a URL");
+    let billing = Billing::new(store, stripe);
     let details = CustomerDetails::new(Email::parse("a@example.com").expect("an e-mail"));
 
     let began = now();

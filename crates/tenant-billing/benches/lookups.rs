@@ -1,20 +1,15 @@
 //! How fast a bound tenant is: `cargo bench -p tenant-billing --features sqlite`.
 //!
 //! Each contender runs beside the one it is compared with, in turns, over the same file of 100,000
-//! tenants; what is printed is the ratio, since absolute figures say more of the machine.
+//! tenants; what is printed is the ratio, since absolute figures depend on the machine.
 
 use std::{
     hint::black_box,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OptionalExtension};
-use tenant_billing::{
-    Billing, FakeStripe, SqliteStore, SystemClock,
-    ids::TenantId,
-    ports::{Clock, Store},
-};
+use tenant_billing::{Billing, FakeStripe, SqliteStore, ids::TenantId};
 
 const TENANTS: u64 = 100_000;
 const ROUNDS: usize = 20;
@@ -36,16 +31,14 @@ fn tenant(number: u64) -> String {
 fn main() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("bench.db");
-    let clock: Arc<dyn Clock> = SystemClock::shared();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let store = SqliteStore::open(&path, clock.clone()).expect("a database");
+    let store = SqliteStore::open(&path).expect("a database");
     runtime.block_on(store.migrate()).expect("tables");
     let ids: Vec<String> = (0..TENANTS).map(tenant).collect();
     fill(&path, &ids);
 
-    let stripe = Arc::new(FakeStripe::new());
-    let billing = Billing::new(Arc::new(store), stripe, clock);
+    let billing = Billing::new(store, FakeStripe::new());
     let direct = Connection::open(&path).expect("a connection");
     let order: Vec<&str> = (0..CALLS).map(|n| &*ids[(n * 7919 % TENANTS) as usize]).collect();
 

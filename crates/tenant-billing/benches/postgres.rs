@@ -14,9 +14,8 @@ use std::{
 
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
-    Billing, FakeStripe, PostgresStore, SecretKey, StripeClient, SystemClock,
+    Billing, Database, FakeStripe, PostgresStore, SecretKey, StripeClient,
     ids::{Email, TenantId},
-    ports::Store,
     request::CustomerDetails,
     tokio_postgres::{self, Client, NoTls},
 };
@@ -27,7 +26,7 @@ const NEW_TENANTS: usize = 2_000;
 const ROUNDS: u32 = 3;
 const ROUND: Duration = Duration::from_secs(4);
 
-/// The same key, scattered over the index, in the words of PostgreSQL and in ours.
+/// The keys, scattered over the index; and the script that looks one of them up.
 const KEY_SQL: &str = "SELECT md5(n::text)::uuid FROM generate_series(1, 100000) AS n";
 const SCRIPT: &str = "\\set n random(1, 100000)\n\
     SELECT stripe_customer_id FROM tenant_config WHERE tenant_id = md5(:n::text)::uuid;\n";
@@ -51,7 +50,7 @@ async fn main() {
     }
     let url = url.replace("/postgres?", "/bench?");
     let client = connect(&url).await;
-    let store = PostgresStore::open(&url, SystemClock::shared()).expect("a database");
+    let store = PostgresStore::open(&url).expect("a database");
     store.migrate().await.expect("tables");
     let fill = format!(
         "INSERT INTO tenants (id) {KEY_SQL};
@@ -76,11 +75,9 @@ async fn warm(url: &str, client: &Client) {
     let ids = client.query(KEY_SQL, &[]).await.expect("keys");
     let ids: Arc<Vec<String>> =
         Arc::new(ids.iter().map(|row| row.get::<_, uuid::Uuid>(0).to_string()).collect());
-    let clock = SystemClock::shared();
     let billing = |parameter: &str| {
-        let store = PostgresStore::open(&format!("{url}{parameter}"), clock.clone());
-        let store = Arc::new(store.expect("a database"));
-        Billing::new(store, Arc::new(FakeStripe::new()), clock.clone())
+        let store = PostgresStore::open(&format!("{url}{parameter}")).expect("a database");
+        Billing::new(store, FakeStripe::new())
     };
     let plain = billing("");
     let prepared = billing("&prepared_statements=true");
@@ -144,11 +141,10 @@ async fn cold(url: &str, client: &Client, store: &PostgresStore) {
     let tenants: Vec<_> = (0..NEW_TENANTS).map(|it| id(it).expect("an id")).collect();
     store.add_tenants(&tenants).await.expect("adds");
     let sandbox = Sandbox::start().await.expect("a sandbox");
-    let clock = SystemClock::shared();
     let key = SecretKey::parse("sk_test_1").expect("a key");
-    let stripe = StripeClient::new(key, clock.clone()).with_base(&sandbox.url()).expect("a URL");
-    let store = PostgresStore::open(url, clock.clone()).expect("a database");
-    let billing = Billing::new(Arc::new(store), Arc::new(stripe), clock);
+    let stripe = StripeClient::new(key).with_base(&sandbox.url()).expect("a URL");
+    let store = PostgresStore::open(url).expect("a database");
+    let billing = Billing::new(store, stripe);
     let details = CustomerDetails::new(Email::parse("a@example.com").expect("an e-mail"));
 
     let least = least(client).await;
@@ -182,7 +178,7 @@ async fn written(client: &Client) -> f64 {
     row.get::<_, &str>(0).parse().expect("a number")
 }
 
-/// The least that anybody can do who writes down an intention and its result.
+/// The least that anybody can do who records an intention and its result.
 async fn least(client: &Client) -> Duration {
     let sql = "CREATE TABLE least (tenant bigint PRIMARY KEY, customer text)";
     client.batch_execute(sql).await.expect(sql);

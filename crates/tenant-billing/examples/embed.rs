@@ -1,30 +1,25 @@
 //! The README's lines as a program: `cargo run -p tenant-billing --features sqlite --example embed`.
 //!
-//! It wants STRIPE_SECRET_KEY, and STRIPE_API_BASE where Stripe is a sandbox.
+//! It needs STRIPE_SECRET_KEY, and STRIPE_API_BASE if Stripe is a sandbox.
 
-use std::{env, sync::Arc};
+use std::env;
 
-use tenant_billing::{
-    Billing, SecretKey, SqliteStore, StripeClient, SystemClock, ids::TenantId, ports::Store,
-};
+use tenant_billing::{Billing, Database, SecretKey, SqliteStore, StripeClient, ids::TenantId};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let clock = SystemClock::shared();
-    let store = Arc::new(SqliteStore::open("embed.db", clock.clone())?);
+    let store = SqliteStore::open("embed.db")?;
     store.migrate().await?;
-    let mut stripe =
-        StripeClient::new(SecretKey::parse(&env::var("STRIPE_SECRET_KEY")?)?, clock.clone());
+    // In your application the sign-up registers the tenant, and has committed that by now.
+    let tenant = TenantId::parse("7c9e6679-7425-40de-944b-e07fc1f90ae7")?;
+    store.add_tenant(&tenant).await?;
+
+    let mut stripe = StripeClient::new(SecretKey::parse(&env::var("STRIPE_SECRET_KEY")?)?);
     if let Ok(base) = env::var("STRIPE_API_BASE") {
         stripe = stripe.with_base(&base)?;
     }
-    let billing = Billing::new(store.clone(), Arc::new(stripe), clock);
-
-    // In your application the tenant is registered by its sign-up, whose transaction has committed.
-    let tenant = TenantId::parse("7c9e6679-7425-40de-944b-e07fc1f90ae7")?;
-    store.add_tenant(&tenant).await?;
-    let customer =
-        billing.get_or_create_stripe_customer(tenant.as_str(), "owner@example.com").await?;
-    println!("{customer}");
+    let billing = Billing::new(store, stripe);
+    let email = "owner@example.com";
+    println!("{}", billing.get_or_create_stripe_customer(tenant.as_str(), email).await?);
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! What every store must do, as a suite that a new store's own tests run.
 //!
 //! Implement [`Bench`] for your database and call [`run`]; each check is given a fresh database. The
-//! checks know the port alone, so what passes here is what the protocol relies upon.
+//! checks know the port and [`Database`] alone, so what passes here is what the protocol relies upon.
 
 mod changes;
 mod deletions;
+mod facts;
 mod recovery;
 
 use std::{
@@ -17,26 +18,28 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
-    answer::Refusal,
+    answer::Rejection,
     audit::{EventKind, NewEvent},
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
     ports::{Clock, Committed, Store},
-    request::{Account, CustomerDetails, FrozenRequest, Origin},
+    request::{Account, CustomerDetails, FrozenRequest, Identity},
     state::{Change, Column, Row, State, View},
 };
+
+use crate::Database;
 
 /// One fresh database under test, and the host application's hand in it.
 #[async_trait]
 pub trait Bench: Send + Sync {
     /// A store over this database, as another process would open it: not yet migrated by it.
-    async fn open(&self) -> Arc<dyn Store>;
+    async fn open(&self) -> Arc<dyn Database>;
     /// A tenant id of the database's own spelling, another for each number.
     fn tenant(&self, number: u32) -> TenantId;
     /// Another spelling of the same tenant, if the database knows one.
     fn respelled(&self, tenant: &TenantId) -> Option<TenantId>;
     /// The host deletes a tenant.
     async fn remove_tenant(&self, tenant: &TenantId);
-    /// The host writes its own column, making the row of `tenant_config` if there is none.
+    /// The host writes its own column, and inserts the row of `tenant_config` if there is none.
     async fn set_column(&self, tenant: &TenantId, customer: Option<&CustomerId>);
     /// A botched restore deletes a tenant's row of `customer_provisioning`.
     async fn lose_row(&self, tenant: &TenantId);
@@ -53,7 +56,7 @@ pub struct SteppedClock {
 }
 
 impl SteppedClock {
-    /// Begins at this moment.
+    /// A clock that stands at this moment.
     pub fn at(now: Timestamp) -> Arc<Self> {
         Arc::new(Self { now: Mutex::new(now), random: Mutex::new(0) })
     }
@@ -92,7 +95,8 @@ type Check = for<'a> fn(&'a dyn Bench) -> Pin<Box<dyn Future<Output = ()> + Send
 /// # Panics
 /// With the name of the first check that fails, and why.
 pub async fn run<B: Bench, F: Future<Output = B>>(fresh: impl Fn() -> F) {
-    let suites: [&[(&str, Check)]; 3] = [changes::CHECKS, deletions::CHECKS, recovery::CHECKS];
+    let suites: [&[(&str, Check)]; 4] =
+        [changes::CHECKS, deletions::CHECKS, facts::CHECKS, recovery::CHECKS];
     for (name, check) in suites.into_iter().flatten() {
         let bench = fresh().await;
         eprintln!("conformance: {name}");
@@ -101,7 +105,7 @@ pub async fn run<B: Bench, F: Future<Output = B>>(fresh: impl Fn() -> F) {
 }
 
 /// A store that is migrated, belongs to an account, and knows tenant 1.
-async fn ready(bench: &dyn Bench) -> (Arc<dyn Store>, TenantId) {
+async fn ready(bench: &dyn Bench) -> (Arc<dyn Database>, TenantId) {
     let store = bench.open().await;
     store.migrate().await.expect("migrates");
     store.identify(&account()).await.expect("identifies");
@@ -120,18 +124,18 @@ fn customer(name: &str) -> CustomerId {
 
 /// A request that holds `someone@example.com`.
 fn request(tenant: &TenantId, generation: u64) -> FrozenRequest {
-    let origin = Origin {
+    let identity = Identity {
         installation: InstallationId::parse("11111111-aaaa").expect("an id"),
         account: account(),
         stripe_account: Some(AccountId::parse("acct_connected").expect("an id")),
     };
     let details = CustomerDetails::new(Email::parse("someone@example.com").expect("an e-mail"));
-    FrozenRequest::freeze(&origin, tenant, generation, &details)
+    FrozenRequest::freeze(&identity, tenant, generation, &details)
 }
 
-fn refusal() -> Refusal {
+fn rejection() -> Rejection {
     let (code, param) = (Some("email_invalid".into()), Some("email".into()));
-    Refusal { code, param, message: "Invalid e-mail address".into() }
+    Rejection { code, param, message: "Invalid e-mail address".into() }
 }
 
 /// A change of the row to `state`, decided from `view`.
@@ -139,7 +143,7 @@ fn to(view: &View, state: State) -> Change {
     let mut change = Change::none(view);
     change.row = Some(Row {
         generation: view.row.as_ref().map_or(1, |row| row.generation),
-        version: change.was.unwrap_or(0) + 1,
+        version: change.only_if.version.unwrap_or(0) + 1,
         state,
         opened_at: view.now,
         attempts: 0,
@@ -151,15 +155,15 @@ fn to(view: &View, state: State) -> Change {
 
 fn open(view: &View) -> Change {
     let mut change = to(view, State::Pending(request(&view.tenant, 1)));
-    change.unbound_on = Some(account());
+    change.only_if.needs_customer_in = Some(account());
     change.events.push(event(EventKind::Opened, None));
     change
 }
 
 fn bind(view: &View, customer: &CustomerId) -> Change {
-    let mut change = to(view, State::Settled(customer.clone()));
+    let mut change = to(view, State::Provisioned(customer.clone()));
     change.column = Column::Bind(customer.clone());
-    change.unbound_on = Some(account());
+    change.only_if.needs_customer_in = Some(account());
     change.events.push(event(EventKind::Created, Some(customer)));
     change
 }
@@ -177,13 +181,17 @@ async fn written(store: &dyn Store, change: &Change) {
     assert_eq!(commit(store, change).await, Committed::Yes, "{change:?}");
 }
 
-/// A condition does not hold, so nothing at all is written.
-async fn refused(bench: &dyn Bench, store: &dyn Store, change: &Change) {
+/// Asserts that a condition does not hold, and that nothing at all is written.
+async fn conflicts(bench: &dyn Bench, store: &dyn Store, change: &Change) {
     let before = bench.dump().await;
     assert_eq!(commit(store, change).await, Committed::Conflict, "{change:?}");
-    assert_eq!(bench.dump().await, before, "a refused change left something: {change:?}");
+    assert_eq!(
+        bench.dump().await,
+        before,
+        "a change that was not written left something: {change:?}"
+    );
 }
 
 async fn view(store: &dyn Store, tenant: &TenantId) -> View {
-    store.view(tenant, None).await.expect("the database answers")
+    store.view(tenant, &[]).await.expect("the database answers")
 }

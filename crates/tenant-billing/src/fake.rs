@@ -1,13 +1,13 @@
 //! A Stripe without HTTP, for a host's own unit tests.
 //!
-//! It answers the port as Stripe would, from memory: Customers, idempotency keys with their replays and
-//! mismatches, deletions, the list, the search and the events. It has no clock and no chance, so a test
-//! that passed once passes again. It has no bad days either, but for those ordered with
-//! [`FakeStripe::fail_next`]; lost answers, resets and lags are the business of `stripe-sandbox`.
+//! It answers the port as Stripe would, from memory: Customers, idempotency keys with replays and
+//! mismatches, deletions, the list, the search and the events. Its answers depend neither on time
+//! nor on chance, so a test that passed once passes again. It fails only where
+//! [`FakeStripe::fail_next`] says so; `stripe-sandbox` offers lost answers, resets and delays.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -17,57 +17,77 @@ use serde_json::{Value, json};
 use tenant_billing_core::{
     answer::Answer,
     ids::{AccountId, CustomerId, Mode},
-    ports::Stripe,
+    ports::{Clock, Stripe},
     request::FrozenRequest,
 };
 
-/// Customers are created a second apart, from here on.
-const EPOCH: usize = 1_700_000_000;
-const PAGE: usize = 100;
+use crate::system::SystemClock;
+
+/// When the first Customer is created, in seconds since 1970. Each further one is created a second
+/// after the one before it.
+const FIRST_CREATED: usize = 1_700_000_000;
+/// The largest page, as at Stripe.
+const PAGE_LIMIT: usize = 100;
 
 /// Stripe in memory, in test mode, as account `acct_fake`.
-#[derive(Default)]
 pub struct FakeStripe {
     state: Mutex<State>,
+    clock: Arc<dyn Clock>,
 }
 
-/// A Customer of [`FakeStripe`], in the order of their creation.
+impl Default for FakeStripe {
+    fn default() -> Self {
+        Self { state: Mutex::default(), clock: SystemClock::shared() }
+    }
+}
+
+/// A Customer of [`FakeStripe`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeCustomer {
-    /// Its id.
+    /// The Customer's id.
     pub id: CustomerId,
-    /// Its e-mail address.
+    /// The e-mail address.
     pub email: Option<String>,
-    /// Its name.
+    /// The name.
     pub name: Option<String>,
-    /// Its metadata.
+    /// The metadata.
     pub metadata: BTreeMap<String, String>,
-    /// Whether it was deleted.
+    /// Whether the Customer was deleted.
     pub deleted: bool,
 }
 
 #[derive(Default)]
 struct State {
+    /// Each Customer with the request that created it, oldest first.
     customers: Vec<(FakeCustomer, FrozenRequest)>,
     /// By idempotency key: the request, the `Request-Id` and the answer.
     saved: HashMap<String, (FrozenRequest, String, Value)>,
+    /// The answers that [`FakeStripe::fail_next`] has ordered.
     failures: VecDeque<Answer>,
+    /// How many requests there were.
     requests: usize,
 }
 
 impl FakeStripe {
-    /// An empty one.
+    /// A Stripe account without any Customer.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Every Customer that was ever made, the deleted ones included.
+    /// Hands this clock to [`Billing`](crate::Billing), instead of the system's.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Every Customer that was ever created, oldest first, including the deleted ones.
     pub fn customers(&self) -> Vec<FakeCustomer> {
         let state = self.state();
         state.customers.iter().map(|(it, _)| it.clone()).collect()
     }
 
-    /// Deletes a Customer as somebody in the dashboard would; `false` if there is no live one.
+    /// Deletes a Customer, as from Stripe's dashboard; `false` if it does not exist or is already
+    /// deleted.
     pub fn delete(&self, id: &CustomerId) -> bool {
         let mut state = self.state();
         let mut customers = state.customers.iter_mut().map(|(it, _)| it);
@@ -75,7 +95,8 @@ impl FakeStripe {
         found.map(|it| it.deleted = true).is_some()
     }
 
-    /// The next call, whichever it is, does nothing and gets this answer. Called again, the one after.
+    /// Makes the next call, whichever it is, do nothing and return this answer. If this is called
+    /// several times, each answer is for one further call.
     pub fn fail_next(&self, answer: Answer) {
         self.state().failures.push_back(answer);
     }
@@ -94,6 +115,10 @@ impl FakeStripe {
 
 #[async_trait]
 impl Stripe for FakeStripe {
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     fn mode(&self) -> Mode {
         Mode::Test
     }
@@ -106,7 +131,7 @@ impl Stripe for FakeStripe {
         self.answer(|state| state.ok(&json!({"id": "acct_fake", "object": "account"})))
     }
 
-    /// `begin_by` is not looked at: nothing here takes time.
+    /// Creates a Customer. `begin_by` is ignored, since nothing here takes time.
     async fn create_customer(&self, request: &FrozenRequest, _begin_by: Duration) -> Answer {
         self.answer(|state| state.create(request))
     }
@@ -128,7 +153,7 @@ impl Stripe for FakeStripe {
         })
     }
 
-    /// Takes the one form of query that the protocol asks: `metadata['key']:'value'`.
+    /// Understands the one form of query that the protocol uses: `metadata['key']:'value'`.
     async fn search_customers(&self, query: &str, page: Option<&str>) -> Answer {
         self.answer(|state| {
             let quoted = query.strip_prefix("metadata['");
@@ -142,13 +167,13 @@ impl Stripe for FakeStripe {
         })
     }
 
-    /// All events, whatever `since`: with no clock there is no past.
+    /// Returns all events. `since` is ignored, since the events' times are not real.
     async fn list_created_events(&self, _since: Timestamp, after: Option<&str>) -> Answer {
         self.answer(|state| {
             let event = |at: usize| {
                 json!({
                     "id": format!("evt_fake_{:06}", at + 1), "object": "event",
-                    "type": "customer.created", "created": EPOCH + at, "livemode": false,
+                    "type": "customer.created", "created": FIRST_CREATED + at, "livemode": false,
                     "data": {"object": state.created(at)},
                     "request": {"idempotency_key": state.customers[at].1.key.as_str()},
                 })
@@ -164,8 +189,9 @@ impl State {
         let key = request.key.as_str();
         if let Some((first, id, body)) = self.saved.get(key) {
             if first != request {
-                let body = json!({"error": {"type": "idempotency_error",
-                    "message": "Keys can only be used with the parameters they were first used with."}});
+                let message =
+                    "Keys can only be used with the parameters they were first used with.";
+                let body = json!({"error": {"type": "idempotency_error", "message": message}});
                 return self.response(400, &[], &body);
             }
             let replayed = [("Idempotent-Replayed", "true"), ("Original-Request", id)];
@@ -173,7 +199,7 @@ impl State {
         }
         let mut customer = FakeCustomer {
             id: CustomerId::parse(&format!("cus_fake_{:06}", self.customers.len() + 1))
-                .expect("an id of our own making"),
+                .expect("an id without special characters"),
             email: None,
             name: None,
             metadata: BTreeMap::new(),
@@ -200,39 +226,42 @@ impl State {
         answer
     }
 
-    /// As it was made.
+    /// The JSON of a Customer as it was created.
     fn created(&self, at: usize) -> Value {
         let (it, _) = &self.customers[at];
         json!({
-            "id": it.id.as_str(), "object": "customer", "created": EPOCH + at, "livemode": false,
-            "email": it.email, "name": it.name, "metadata": it.metadata,
+            "id": it.id.as_str(), "object": "customer", "created": FIRST_CREATED + at,
+            "livemode": false, "email": it.email, "name": it.name, "metadata": it.metadata,
         })
     }
 
-    /// As it is now.
+    /// The JSON of a Customer as it is now.
     fn customer(&self, at: usize) -> Value {
         let (it, _) = &self.customers[at];
-        match it.deleted {
-            true => json!({"id": it.id.as_str(), "object": "customer", "deleted": true}),
-            false => self.created(at),
+        if it.deleted {
+            json!({"id": it.id.as_str(), "object": "customer", "deleted": true})
+        } else {
+            self.created(at)
         }
     }
 
-    /// The live ones that match, newest first.
+    /// The JSON of the Customers that match and are not deleted, newest first.
     fn live(&self, matches: impl Fn(&FakeCustomer) -> bool) -> Vec<Value> {
         let all = self.customers.iter().enumerate().rev();
         let live = all.filter(|(_, (it, _))| !it.deleted && matches(it));
         live.map(|(at, _)| self.created(at)).collect()
     }
 
-    /// The page after the entry of this id. (A search's cursor is opaque, so an id is as good as any.)
+    /// The page that follows the entry with the id `after`. (A search's cursor may be any text, so
+    /// we use an id.)
     fn page(&self, newest_first: Vec<Value>, after: Option<&str>) -> Answer {
         let id = |entry: &Value| entry["id"].as_str().unwrap_or_default().to_owned();
-        // Ids count up, so "after" is "smaller", also where the entry itself was deleted meanwhile.
+        // Ids count up, so newer entries have larger ids. This holds even if the entry `after` was
+        // deleted meanwhile.
         let mut rest: Vec<_> = newest_first;
         rest.retain(|entry| after.is_none_or(|after| *id(entry) < *after));
-        let has_more = rest.len() > PAGE;
-        rest.truncate(PAGE);
+        let has_more = rest.len() > PAGE_LIMIT;
+        rest.truncate(PAGE_LIMIT);
         let next = rest.last().filter(|_| has_more).map(id);
         self.ok(&json!({"object": "list", "data": rest, "has_more": has_more, "next_page": next}))
     }

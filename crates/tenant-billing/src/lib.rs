@@ -1,31 +1,33 @@
-//! Exactly one Stripe Customer per tenant, always, and getting it is instant.
+//! Exactly one Stripe Customer per tenant.
+//!
+//! A tenant's first call creates its Customer at Stripe. Every later call reads its id from the
+//! host's own database.
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")]
 //! # async fn embedded(url: &str, key: &str, tenant: &str, email: &str) -> Result<(), Box<dyn std::error::Error>> {
-//! use std::sync::Arc;
-//! use tenant_billing::{Billing, PostgresStore, SecretKey, StripeClient, SystemClock, ports::Store};
+//! use tenant_billing::{Billing, PostgresStore, SecretKey, StripeClient};
 //!
-//! let clock = SystemClock::shared();
-//! let store = PostgresStore::open(url, clock.clone())?;
+//! let store = PostgresStore::open(url)?;
 //! store.migrate().await?;
-//! let stripe = StripeClient::new(SecretKey::parse(key)?, clock.clone());
-//! let billing = Billing::new(Arc::new(store), Arc::new(stripe), clock);
+//! let billing = Billing::new(store, StripeClient::new(SecretKey::parse(key)?));
 //!
 //! let customer = billing.get_or_create_stripe_customer(tenant, email).await?;
 //! # Ok(()) }
 //! ```
 //!
-//! Run [`Billing::run_recovery`] beside it: it finishes what a lost answer or a crash left behind,
-//! so that no second call is needed. Hand Stripe's verified webhooks to [`Billing::customer_created`]
-//! and [`Billing::customer_deleted`] if you receive them.
+//! Run [`Billing::run_recovery`] beside it: it finishes in the background what a lost answer or a
+//! crash has interrupted. Hand Stripe's webhooks to [`webhook::verify`] and
+//! [`webhook::WebhookEvent::apply`]: without them, a Customer that was deleted in Stripe stays
+//! bound.
 //!
-//! Features: `postgres` (the PostgreSQL store, on by default), `sqlite` (the SQLite store; it links
-//! SQLite's C code, so it is off by default) and `conformance` (the suite that every store passes, for
-//! authors of further stores).
+//! Features: `postgres` (the PostgreSQL store, on by default), `sqlite` (the SQLite store, off by
+//! default since it links SQLite's C code) and `conformance` (the suite that every store passes,
+//! for authors of further stores).
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod database;
 mod fake;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -35,7 +37,9 @@ mod sqlite;
 mod stored;
 mod stripe;
 mod system;
+pub mod webhook;
 
+pub use database::Database;
 pub use fake::{FakeCustomer, FakeStripe};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
@@ -44,11 +48,11 @@ pub use sqlite::SqliteStore;
 pub use stripe::{SecretKey, StripeClient};
 pub use system::SystemClock;
 pub use tenant_billing_core::*;
-/// What a host's own pool must be made with, for [`PostgresStore::from_pool`].
+/// The crates whose types a host's own pool is made of, for [`PostgresStore::from_pool`].
 #[cfg(feature = "postgres")]
 pub use {deadpool_postgres, tokio_postgres};
 
-/// The README's lines, compiled.
+/// Compiles the examples in the README.
 #[cfg(all(doctest, feature = "postgres"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,20 +1,24 @@
-//! The PostgreSQL store: the database that the host's own tables are in, shared by any number of
-//! processes, behind a pooler or not, on a cluster that fails over.
+//! The PostgreSQL store. It uses the database that holds the host's own tables, and any number of
+//! processes may share it, behind a pooler or not, on a cluster that fails over or not.
 //!
-//! Reads are one statement each; writes are one short READ COMMITTED transaction each, and none is open
-//! while Stripe is called. Times are the server's. Whatever goes wrong on the way to the server, or with
-//! it, is "try again later", and the next call begins on a connection of its own.
+//! A read is one statement, except that a history is three. A write is one short READ COMMITTED
+//! transaction, and none is open while Stripe is called. Times are the server's. If the server
+//! fails, or the connection to it, the caller is told to retry, and the next call opens a new
+//! connection.
 
 mod cells;
+mod column;
 mod connection;
 mod errors;
 mod grants;
 mod key;
 mod layout;
 mod lookups;
+mod primary;
 mod read;
 mod schema;
 mod statement;
+mod table;
 mod tls;
 mod url;
 mod write;
@@ -22,7 +26,7 @@ mod write;
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -37,152 +41,191 @@ use tenant_billing_core::{
 };
 
 use self::{
-    connection::{Connections, LONGEST_CALL, LONGEST_MIGRATION, Lease, in_time},
+    connection::{CALL_TIMEOUT, Connections, Lease, MIGRATION_TIMEOUT, with_timeout},
     key::Key,
     layout::{Layout, Tenants},
     lookups::{Found, Lookups},
     url::Target,
 };
-use crate::stored::uuid_of;
+use crate::{database::Database, stored::uuid_of, system::SystemClock};
 
-/// Connections in a pool of our own.
-const POOL_SIZE: usize = 4;
-/// How often a deletion is decided anew because its tenant has moved on meanwhile.
-const ATTEMPTS: usize = 10;
+/// How many connections a pool of our own has, unless the host says otherwise.
+const DEFAULT_POOL_SIZE: usize = 4;
+/// How often recording a deletion is tried while its tenant's row keeps changing.
+const DELETION_ATTEMPTS: usize = 10;
 
 /// A [`Store`] in a PostgreSQL database, 14 or later. Cheap to clone.
 ///
-/// [`Store::migrate`] alone makes or changes tables. Everything else says
-/// [`StoreError::SchemaMissing`] until that was done.
+/// Only [`PostgresStore::migrate`] creates or changes tables. Until it has run, everything else
+/// fails with [`StoreError::SchemaMissing`].
 #[derive(Clone)]
 pub struct PostgresStore {
     connections: Connections,
-    /// Where a pooler is in the way, the server itself: for migrations.
+    /// Where migrations connect to, if that is another address than for everything else.
     direct: Option<Arc<Target>>,
     tenants: Tenants,
     clock: Arc<dyn Clock>,
+    /// The host's tables, once they have been read. A failed call forgets them.
     layout: Arc<Mutex<Option<Arc<Layout>>>>,
     lookups: Arc<Lookups>,
-    /// Whether the lookup is prepared by name.
+    /// Whether lookups are prepared by name.
     prepared: bool,
 }
 
 impl PostgresStore {
-    /// The database at `url`: `postgres://user:password@host:port/database?parameters`, several hosts
-    /// with commas between. Connects when it is first used.
+    /// The database at `url`: `postgres://user:password@host:port/database?parameters`. Several
+    /// hosts are separated by commas. The store connects when it is first used.
     ///
-    /// Parameters are libpq's; `sslmode` may be anything up to `verify-full`, with `sslrootcert` (a PEM
-    /// file, or `system`). Unknown ones are ignored with a warning. Of several hosts it is always the
-    /// primary that is used. `prepared_statements=true` makes lookups faster where no pooler is in
-    /// front; behind one, other programs' statements might answer to the same name.
+    /// The parameters are libpq's. `sslmode` may be anything up to `verify-full`, with
+    /// `sslrootcert` (a PEM file, or `system`). Unknown parameters are ignored with a warning. Of
+    /// several hosts, the primary is used. `prepared_statements=true` makes lookups faster. Set it
+    /// only if no pooler is in front: behind one, another program's statement may have the same
+    /// name.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for field `DATABASE_URL`, which never repeats it;
-    /// [`StoreError::Unfit`] if the certificates that it asks for cannot be read.
-    pub fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let target = Target::parse(url, "DATABASE_URL")?;
-        let connections = connection::pool(&target, POOL_SIZE)?;
-        let store = Self::from_pool(connections.pool.clone(), clock);
+    /// [`StoreError::Invalid`] for field `database_url`, whose reason never repeats the URL;
+    /// [`StoreError::SchemaMismatch`] if a certificate that the URL asks for cannot be read.
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        let target = Target::parse(url, "database_url")?;
+        let connections = connection::pool(&target, DEFAULT_POOL_SIZE)?;
+        let store = Self::from_pool(connections.pool.clone());
         Ok(Self { connections, prepared: target.prepared, ..store })
     }
 
-    /// The database that a host's own pool leads to. Its connections must lead to the primary. (Over TLS,
-    /// a read that takes too long cannot be cancelled on the server, since only the pool knows how.)
-    pub fn from_pool(pool: Pool, clock: Arc<dyn Clock>) -> Self {
-        let tenants = Tenants::Table(schema::TENANTS.into());
+    /// The database of a host's own pool, whose connections must lead to the primary. (If they use
+    /// TLS, a read that takes too long is not cancelled on the server, since only the pool has the
+    /// TLS setup that this needs.)
+    pub fn from_pool(pool: Pool) -> Self {
+        let clock = SystemClock::shared();
+        let tenants = Tenants::Table(schema::DEFAULT_TENANTS_TABLE.into());
         let (layout, lookups) = (Arc::default(), Arc::default());
         let connections = Connections { pool, tls: None };
         Self { connections, direct: None, tenants, clock, layout, lookups, prepared: false }
     }
 
-    /// With so many connections at the most (4 unless said). A call that finds them all busy waits 5 s.
+    /// Creates our tables, or brings them up to date. Any number of processes may do so at once.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for field `DATABASE_POOL_SIZE` if it is 0.
+    /// [`StoreError`], and nothing is changed.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let installation = uuid_of([self.clock.random(), self.clock.random()]);
+        let connections = match &self.direct {
+            Some(target) => connection::pool(target, 1)?,
+            None => self.connections.clone(),
+        };
+        with_timeout(&*self.clock, MIGRATION_TIMEOUT, async {
+            let lease = connections.lease().await?;
+            schema::migrate(&lease, &self.tenants, installation).await?;
+            lease.give_back();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes timeouts and random numbers from this clock instead of the system's, for tests. (The
+    /// times in the database are the server's.)
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Limits the pool to this many connections, instead of 4. A call that finds all of them busy
+    /// waits up to 5 s for one.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for field `pool_size` if it is 0.
     pub fn with_pool_size(self, size: usize) -> Result<Self, StoreError> {
         if size == 0 {
-            return Err(Invalid::new("DATABASE_POOL_SIZE", "is 0").into());
+            return Err(Invalid::new("pool_size", "is 0; use 1 or more").into());
         }
         self.connections.pool.resize(size);
         Ok(self)
     }
 
-    /// Migrates over this URL, which leads to the server itself where a pooler is in the way.
+    /// Uses this URL for migrations. It must lead to the same database without a pooler in front.
     ///
     /// # Errors
-    /// As [`PostgresStore::open`], for field `DATABASE_DIRECT_URL`.
+    /// As [`PostgresStore::open`], for field `database_direct_url`.
     pub fn with_direct_url(mut self, url: &str) -> Result<Self, StoreError> {
-        self.direct = Some(Target::parse(url, "DATABASE_DIRECT_URL")?.into());
+        self.direct = Some(Target::parse(url, "database_direct_url")?.into());
         Ok(self)
     }
 
-    /// Looks for tenants in this table (`organizations`, `app.organizations`) instead of `tenants`; with
-    /// `none`, in no table: then every tenant exists.
+    /// Uses this table (`organizations`, or `app.organizations`) as the tenants table, instead of
+    /// `tenants`. With the name `none`, no table is used, and every tenant exists.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for field `TENANTS_TABLE` if it is no name.
+    /// [`StoreError::Invalid`] for field `tenants_table` if it is not a table's name.
     pub fn with_tenants_table(mut self, name: &str) -> Result<Self, StoreError> {
         self.tenants = Tenants::parse(name)?;
-        // A clone that looks elsewhere remembers, and shares, nothing of this one.
+        // The new store must not share what was read about the old tenants table.
         (self.layout, self.lookups) = (Arc::default(), Arc::default());
         Ok(self)
     }
 
-    /// The GRANTs that a least-privileged role of this name needs, which does everything but migrate.
+    /// The GRANT statements for a role of this name that may do everything but migrate, and nothing
+    /// more.
     ///
     /// # Errors
-    /// [`StoreError`], also before the first migration.
+    /// [`StoreError`]. Before the first migration it is [`StoreError::SchemaMissing`].
     pub async fn grants(&self, role: &str) -> Result<String, StoreError> {
         let layout = self.layout().await?;
         Ok(grants::statements(&layout, role))
     }
 
-    /// Does `work` in time. If it fails, what is remembered of this database is forgotten.
-    async fn guarded<T>(
+    /// Does `work` with a timeout. If it fails, the layout is forgotten, since it may have changed.
+    async fn call<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let done = in_time(&*self.clock, LONGEST_CALL, work).await;
+        let done = with_timeout(&*self.clock, CALL_TIMEOUT, work).await;
         match &done {
             Ok(_) | Err(StoreError::Invalid(_)) => return done,
-            // What lies idle in the pool leads to the same server.
+            // The pool's idle connections lead to the same server, so they are closed.
             Err(StoreError::Unavailable(_)) => {
                 self.connections.pool.retain(|_, _| false);
             }
-            Err(_) => {}
+            Err(
+                StoreError::SchemaMissing
+                | StoreError::SchemaTooOld
+                | StoreError::SchemaTooNew
+                | StoreError::SchemaMismatch(_)
+                | StoreError::Corrupt(_),
+            ) => {}
         }
-        *self.remembered() = None;
+        *self.known_layout() = None;
         done
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, Option<Arc<Layout>>> {
+    fn known_layout(&self) -> MutexGuard<'_, Option<Arc<Layout>>> {
         self.layout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection to a database whose schema this program may use.
-    async fn ready(&self) -> Result<(Lease, Arc<Layout>), StoreError> {
+    /// A connection to the database, whose schema this program may use, and the host's tables in
+    /// it.
+    async fn connect(&self) -> Result<(Lease, Arc<Layout>), StoreError> {
         let lease = self.connections.lease().await?;
-        let remembered = self.remembered().clone();
-        let layout = match remembered {
+        let known = self.known_layout().clone();
+        let layout = match known {
             Some(layout) => layout,
             None => {
                 schema::check(&lease).await?;
                 let layout = Arc::new(Layout::read(&lease, &self.tenants).await?);
-                *self.remembered() = Some(Arc::clone(&layout));
+                *self.known_layout() = Some(Arc::clone(&layout));
                 layout
             }
         };
         Ok((lease, layout))
     }
 
-    /// What is known of the host's tables, for which the database must have been seen once.
+    /// The host's tables. The first call reads them from the database.
     async fn layout(&self) -> Result<Arc<Layout>, StoreError> {
-        let remembered = self.remembered().clone();
-        match remembered {
+        let known = self.known_layout().clone();
+        match known {
             Some(layout) => Ok(layout),
             None => {
-                self.guarded(async {
-                    let (lease, layout) = self.ready().await?;
+                self.call(async {
+                    let (lease, layout) = self.connect().await?;
                     lease.give_back();
                     Ok(layout)
                 })
@@ -191,10 +234,10 @@ impl PostgresStore {
         }
     }
 
-    /// Looks up many tenants at once.
-    async fn find(self, keys: Vec<Key>) -> Vec<Found> {
-        let read = self.guarded(async {
-            let (lease, layout) = self.ready().await?;
+    /// Looks up the Customers of many tenants at once.
+    async fn look_up(self, keys: Vec<Key>) -> Vec<Found> {
+        let read = self.call(async {
+            let (lease, layout) = self.connect().await?;
             let found = read::bound(&lease, &layout, &keys, self.prepared).await?;
             lease.give_back();
             Ok(found)
@@ -210,35 +253,17 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        let installation = uuid_of([self.clock.random(), self.clock.random()]);
-        let connections = match &self.direct {
-            Some(target) => connection::pool(target, 1)?,
-            None => self.connections.clone(),
-        };
-        in_time(&*self.clock, LONGEST_MIGRATION, async {
-            let lease = connections.lease().await?;
-            schema::migrate(&lease, &self.tenants, installation).await?;
-            lease.give_back();
-            Ok(())
-        })
-        .await
-    }
-
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
-        let key = self.layout().await?.key.key(tenant)?;
+        let key = self.layout().await?.key_type.parse(tenant)?;
         let store = self.clone();
-        self.lookups.find(key, move |keys| store.clone().find(keys)).await
+        self.lookups.find(key, move |keys| store.clone().look_up(keys)).await
     }
 
-    async fn view(
-        &self,
-        tenant: &TenantId,
-        candidate: Option<&CustomerId>,
-    ) -> Result<View, StoreError> {
-        self.guarded(async {
-            let (lease, layout) = self.ready().await?;
-            let view = read::view(&lease, &layout, &layout.key.key(tenant)?, candidate).await?;
+    async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
+        self.call(async {
+            let (lease, layout) = self.connect().await?;
+            let view =
+                read::view(&lease, &layout, &layout.key_type.parse(tenant)?, customers).await?;
             lease.give_back();
             Ok(view)
         })
@@ -246,11 +271,11 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        self.guarded(async {
-            let (lease, layout) = self.ready().await?;
+        self.call(async {
+            let (lease, layout) = self.connect().await?;
             lease.begin().await?;
             let committed = write::apply(&lease, &layout, change).await?;
-            let committed = lease.end(&layout, committed).await?;
+            let committed = write::end(&lease, &layout, committed).await?;
             lease.give_back();
             Ok(committed)
         })
@@ -258,12 +283,12 @@ impl Store for PostgresStore {
     }
 
     async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
-        for _ in 0..ATTEMPTS {
-            let recorded = self.guarded(async {
-                let (lease, layout) = self.ready().await?;
+        for _ in 0..DELETION_ATTEMPTS {
+            let recorded = self.call(async {
+                let (lease, layout) = self.connect().await?;
                 lease.begin().await?;
                 let recorded = write::record_deletion(&lease, &layout, customer).await?;
-                let recorded = lease.end(&layout, recorded).await?;
+                let recorded = write::end(&lease, &layout, recorded).await?;
                 lease.give_back();
                 Ok(recorded)
             });
@@ -271,17 +296,17 @@ impl Store for PostgresStore {
                 return Ok(());
             }
         }
-        Err(StoreError::Unavailable("the tenant of a deleted Customer is contended".into()))
+        Err(StoreError::Unavailable("the tenant of a deleted Customer keeps changing".into()))
     }
 
     async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
-        self.guarded(async {
-            let (lease, _) = self.ready().await?;
+        self.call(async {
+            let (lease, _) = self.connect().await?;
             let (installation, mut recorded) = read::identity(&lease).await?;
             if recorded.is_none() {
                 lease.begin().await?;
                 write::record_account(&lease, account).await?;
-                lease.done().await?;
+                lease.commit().await?;
                 recorded = read::identity(&lease).await?.1;
             }
             lease.give_back();
@@ -297,12 +322,12 @@ impl Store for PostgresStore {
         hold: Duration,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
-        self.guarded(async {
-            let (lease, layout) = self.ready().await?;
-            let only = only.map(|tenant| layout.key.key(tenant)?.tenant()).transpose()?;
+        self.call(async {
+            let (lease, layout) = self.connect().await?;
+            let only = only.map(|tenant| layout.key_type.parse(tenant)?.tenant()).transpose()?;
             lease.begin().await?;
             let claimed = write::claim(&lease, only.as_ref(), hold, limit).await?;
-            lease.done().await?;
+            lease.commit().await?;
             lease.give_back();
             Ok(claimed)
         })
@@ -310,8 +335,8 @@ impl Store for PostgresStore {
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.guarded(async {
-            let (lease, _) = self.ready().await?;
+        self.call(async {
+            let (lease, _) = self.connect().await?;
             let backlog = read::backlog(&lease).await?;
             lease.give_back();
             Ok(backlog)
@@ -320,9 +345,9 @@ impl Store for PostgresStore {
     }
 
     async fn history(&self, tenant: &TenantId) -> Result<History, StoreError> {
-        self.guarded(async {
-            let (lease, layout) = self.ready().await?;
-            let history = read::history(&lease, &layout, &layout.key.key(tenant)?).await?;
+        self.call(async {
+            let (lease, layout) = self.connect().await?;
+            let history = read::history(&lease, &layout, &layout.key_type.parse(tenant)?).await?;
             lease.give_back();
             Ok(history)
         })
@@ -330,24 +355,31 @@ impl Store for PostgresStore {
     }
 
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
-        self.guarded(async {
-            let (lease, layout) = self.ready().await?;
-            let tenant = layout.key.key(tenant)?.tenant()?;
+        self.call(async {
+            let (lease, layout) = self.connect().await?;
+            let tenant = layout.key_type.parse(tenant)?.tenant()?;
             let surplus = read::surplus(&lease, &tenant).await?;
             lease.give_back();
             Ok(surplus)
         })
         .await
     }
+}
+
+#[async_trait]
+impl Database for PostgresStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        Self::migrate(self).await
+    }
 
     async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        self.guarded(async {
-            let (lease, layout) = self.ready().await?;
-            let canonical = |tenant: &TenantId| layout.key.key(tenant)?.tenant();
+        self.call(async {
+            let (lease, layout) = self.connect().await?;
+            let canonical = |tenant: &TenantId| layout.key_type.parse(tenant)?.tenant();
             let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
             lease.begin().await?;
             let added = write::add_tenants(&lease, &layout, &tenants).await?;
-            lease.done().await?;
+            lease.commit().await?;
             lease.give_back();
             Ok(added)
         })

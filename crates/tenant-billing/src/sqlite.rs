@@ -1,10 +1,12 @@
-//! The SQLite store: nothing to install, and several processes may share the file.
+//! The SQLite store. It needs no server, and several processes may share the file.
 //!
-//! Point reads run inline on the caller's thread, since handing one to another thread costs more
-//! than the read itself. Writes take turns on one connection, on a blocking thread, each in one
-//! `BEGIN IMMEDIATE` transaction that is on disk (`synchronous=FULL`) when it returns. The database's
-//! clock is the machine's, which all processes on a file share.
+//! Reads run inline on the caller's thread, since handing one to another thread costs more than the
+//! read itself. Writes take turns on one connection, on a blocking thread. Each is one
+//! `BEGIN IMMEDIATE` transaction, which is on disk (`synchronous=FULL`) when it returns. The
+//! database's clock is the machine's, which all processes that use the file share.
 
+mod cells;
+mod errors;
 mod read;
 mod schema;
 mod write;
@@ -17,21 +19,26 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tenant_billing_core::{
     audit::{History, Surplus},
-    ids::{CustomerId, InstallationId, TenantId},
+    ids::{CustomerId, InstallationId, Invalid, TenantId},
     ports::{Backlog, Clock, Committed, Store, StoreError},
     request::Account,
     state::{Change, View},
 };
 
-use crate::stored::uuid_of;
+use self::errors::failed;
+use crate::{database::Database, stored::uuid_of, system::SystemClock};
 
 /// How long a statement waits for another process to finish writing.
-const BUSY: Duration = Duration::from_secs(5);
-/// Reading connections kept open; more are opened when more read at once, and closed again.
-const READERS: usize = 8;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many idle connections for reads are kept open. If more reads run at once, more connections
+/// are opened, and closed afterwards.
+const MAX_IDLE_READERS: usize = 8;
+/// How often [`SqliteStore::turn_wal_on`] tries again, and the pause before each time.
+const WAL_RETRIES: u32 = 50;
+const WAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A [`Store`] in one SQLite file.
 pub struct SqliteStore {
@@ -42,27 +49,49 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, or makes an empty one. [`Store::migrate`] makes the tables.
+    /// Opens the file, or creates an empty one. [`SqliteStore::migrate`] creates the tables.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] if the file cannot be opened or written to, and for a database in memory,
-    /// which neither another connection nor the next process would see.
-    pub fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    /// [`StoreError::SchemaMismatch`] if the file cannot be opened or written to, and for a
+    /// database in memory, which neither another connection nor the next process would see.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
-            return Err(StoreError::Unfit("a database must be a file".into()));
+            return Err(StoreError::SchemaMismatch(
+                "a database in memory is lost with the process; give the path of a file".into(),
+            ));
         }
         let writer = Arc::new(tokio::sync::Mutex::new(connect(&path)?));
+        let clock = SystemClock::shared();
         Ok(Self { path, clock, readers: Mutex::default(), writer })
     }
 
-    /// The machine's clock, in the database's resolution.
+    /// Uses this clock instead of the system's as the database's clock, for tests.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Creates our tables, or brings them up to date. Any number of processes may do so at once.
+    ///
+    /// # Errors
+    /// [`StoreError`], and nothing is changed.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        if self.on_reader(schema::is_current)? {
+            return Ok(());
+        }
+        self.turn_wal_on().await?;
+        let (now, random) = (self.now(), [self.clock.random(), self.clock.random()]);
+        self.in_transaction(move |connection| schema::migrate(connection, now, random)).await
+    }
+
+    /// The database's time: the machine's, in milliseconds.
     fn now(&self) -> Timestamp {
         in_milliseconds(self.clock.now())
     }
 
-    /// Reads inline, on a connection of its own.
-    fn reading<T>(
+    /// Runs `read` inline, on a connection that nothing else uses meanwhile.
+    fn on_reader<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -73,14 +102,15 @@ impl SqliteStore {
         };
         let result = read(&connection);
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < READERS {
+        if readers.len() < MAX_IDLE_READERS {
             readers.push(connection);
         }
         result
     }
 
-    /// Writes in one transaction on a blocking thread. `write` says whether to keep what it did.
-    async fn writing<T: Send + 'static>(
+    /// Runs `write` in one transaction on a blocking thread. The transaction is committed if
+    /// `write` returns [`Committed::Yes`], and otherwise rolled back.
+    async fn in_transaction<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Connection) -> Result<(Committed, T), StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -96,7 +126,7 @@ impl SqliteStore {
             Ok(result)
         };
         let done = tokio::task::spawn_blocking(work).await;
-        done.unwrap_or_else(|_| Err(StoreError::Unavailable("a write was cut off".into())))
+        done.unwrap_or_else(|_| Err(StoreError::Unavailable("a write was interrupted".into())))
     }
 }
 
@@ -104,47 +134,24 @@ fn in_milliseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
+/// Opens a connection, and creates the file if it does not exist.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
-    // Each connection is used by one thread at a time, so SQLite need not lock it.
+    // Only one thread at a time uses a connection, so SQLite need not lock it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
 
-/// What a SQLite error means to the protocol. Its text never holds a bound value.
-fn failed(error: rusqlite::Error) -> StoreError {
-    let text = error.to_string();
-    if text.contains("no such table") {
-        return StoreError::SchemaMissing;
-    }
-    if text.contains("no such column") || text.contains("has no column") {
-        return StoreError::SchemaTooOld;
-    }
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(text),
-        Some(ErrorCode::SystemIoFailure) => {
-            StoreError::Unavailable(format!("{text}; is the disk full, or the file on none?"))
-        }
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => StoreError::Corrupt(text),
-        // These do not mend by themselves: a path, a permission.
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            StoreError::Unfit(text)
-        }
-        _ => StoreError::Unavailable(text),
-    }
-}
-
-/// SQLite's own spelling of a tenant: a UUID, lower-case and hyphenated.
+/// The spelling in which SQLite holds a tenant: a UUID, lower-case and hyphenated.
 fn canonical(tenant: &TenantId) -> Result<TenantId, StoreError> {
-    use tenant_billing_core::ids::Invalid;
     let uuid = uuid::Uuid::try_parse(tenant.as_str())
-        .map_err(|_| Invalid::new("tenant_id", "is not a UUID, which this database asks for"))?;
+        .map_err(|_| Invalid::new("tenant_id", "is not a UUID, which this database requires"))?;
     let mut text = uuid::Uuid::encode_buffer();
     let text: &str = uuid.hyphenated().encode_lower(&mut text);
     if text == tenant.as_str() { Ok(tenant.clone()) } else { Ok(TenantId::parse(text)?) }
@@ -152,34 +159,21 @@ fn canonical(tenant: &TenantId) -> Result<TenantId, StoreError> {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        if self.reading(schema::is_current)? {
-            return Ok(());
-        }
-        self.turn_wal_on().await?;
-        let (now, random) = (self.now(), [self.clock.random(), self.clock.random()]);
-        self.writing(move |connection| schema::migrate(connection, now, random)).await
-    }
-
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
         let tenant = canonical(tenant)?;
-        self.reading(|connection| read::bound(connection, &tenant))
+        self.on_reader(|connection| read::bound(connection, &tenant))
     }
 
-    async fn view(
-        &self,
-        tenant: &TenantId,
-        candidate: Option<&CustomerId>,
-    ) -> Result<View, StoreError> {
+    async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
         let (tenant, now) = (canonical(tenant)?, self.now());
-        self.reading(|connection| read::view(connection, &tenant, candidate, now))
+        self.on_reader(|connection| read::view(connection, &tenant, customers, now))
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
         let (change, id) = (change.clone(), self.random_uuid());
         let clock = Arc::clone(&self.clock);
-        self.writing(move |connection| {
-            // Read here, where no queue and no other process is waited for any more.
+        self.in_transaction(move |connection| {
+            // The time is read here, after all waiting for other callers and other processes.
             let now = in_milliseconds(clock.now());
             let committed = write::apply(connection, &change, now, &id)?;
             Ok((committed, committed))
@@ -189,7 +183,7 @@ impl Store for SqliteStore {
 
     async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
         let (customer, now, id) = (customer.clone(), self.now(), self.random_uuid());
-        self.writing(move |connection| {
+        self.in_transaction(move |connection| {
             write::record_deletion(connection, &customer, now, &id)?;
             Ok((Committed::Yes, ()))
         })
@@ -197,8 +191,8 @@ impl Store for SqliteStore {
     }
 
     async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
-        let installation = self.reading(read::installation)?;
-        if let Some(recorded) = self.reading(read::recorded_account)? {
+        let installation = self.on_reader(read::installation)?;
+        if let Some(recorded) = self.on_reader(read::recorded_account)? {
             return Ok((installation, recorded));
         }
         let (account, now) = (account.clone(), self.now());
@@ -206,7 +200,7 @@ impl Store for SqliteStore {
             write::record_account(connection, &account, now)?;
             Ok((Committed::Yes, read::recorded_account(connection)?.unwrap_or(account)))
         };
-        Ok((installation, self.writing(write).await?))
+        Ok((installation, self.in_transaction(write).await?))
     }
 
     async fn claim(
@@ -217,11 +211,12 @@ impl Store for SqliteStore {
     ) -> Result<Vec<TenantId>, StoreError> {
         let only = only.map(canonical).transpose()?;
         let now = self.now();
-        // An idle worker must not take the file's one write lock every few seconds.
-        if self.reading(read::next_due)?.is_none_or(|due| due > now) {
+        // Without this read, an idle worker would take the file's only write lock every few
+        // seconds.
+        if self.on_reader(read::next_due)?.is_none_or(|due| due > now) {
             return Ok(Vec::new());
         }
-        self.writing(move |connection| {
+        self.in_transaction(move |connection| {
             let claimed = write::claim(connection, only.as_ref(), now, hold, limit)?;
             Ok((Committed::Yes, claimed))
         })
@@ -230,22 +225,29 @@ impl Store for SqliteStore {
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
         let now = self.now();
-        self.reading(|connection| read::backlog(connection, now))
+        self.on_reader(|connection| read::backlog(connection, now))
     }
 
     async fn history(&self, tenant: &TenantId) -> Result<History, StoreError> {
         let (tenant, now) = (canonical(tenant)?, self.now());
-        self.reading(|connection| read::history(connection, &tenant, now))
+        self.on_reader(|connection| read::history(connection, &tenant, now))
     }
 
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         let tenant = canonical(tenant)?;
-        self.reading(|connection| read::surplus(connection, &tenant))
+        self.on_reader(|connection| read::surplus(connection, &tenant))
+    }
+}
+
+#[async_trait]
+impl Database for SqliteStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        Self::migrate(self).await
     }
 
     async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
         let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-        self.writing(move |connection| {
+        self.in_transaction(move |connection| {
             Ok((Committed::Yes, write::add_tenants(connection, &tenants)?))
         })
         .await
@@ -257,10 +259,10 @@ impl SqliteStore {
         uuid_of([self.clock.random(), self.clock.random()]).to_string()
     }
 
-    /// Write-ahead logging is kept in the file itself, but two processes that turn it on at the same
-    /// moment get in each other's way whatever the busy timeout, so the loser asks again.
+    /// Turns write-ahead logging on, which the file itself remembers. If two processes do so at the
+    /// same moment, one of them fails whatever its busy timeout is, so it tries again.
     async fn turn_wal_on(&self) -> Result<(), StoreError> {
-        let mut tries = 0;
+        let mut retries = 0;
         loop {
             let mut connection = Arc::clone(&self.writer).lock_owned().await;
             let turn = move || -> Result<(), StoreError> {
@@ -268,11 +270,12 @@ impl SqliteStore {
                 connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)
             };
             let turned = tokio::task::spawn_blocking(turn).await;
-            match turned.unwrap_or_else(|_| Err(StoreError::Unavailable("cut off".into()))) {
-                Err(StoreError::Unavailable(_)) if tries < 50 => tries += 1,
+            let interrupted = || StoreError::Unavailable("a write was interrupted".into());
+            match turned.unwrap_or_else(|_| Err(interrupted())) {
+                Err(StoreError::Unavailable(_)) if retries < WAL_RETRIES => retries += 1,
                 turned => return turned,
             }
-            self.clock.sleep(Duration::from_millis(20)).await;
+            self.clock.sleep(WAL_PAUSE).await;
         }
     }
 }

@@ -1,27 +1,32 @@
-//! A row of `customer_provisioning` as databases hold it: a column for whatever a state may know, null
-//! in the others. What is read is judged here, the same for every store.
+//! How the databases hold what the protocol knows, for every store alike.
+//!
+//! A row of `customer_provisioning` has a column for everything that any state knows, and a column
+//! is null in the states that do not know it. Everything that a store reads is checked here: a
+//! value that no version of this program writes is [`StoreError::Corrupt`].
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tenant_billing_core::{
-    answer::Refusal,
+    answer::Rejection,
     audit::{AuditEvent, EventKind, NewEvent, Surplus, SurplusReason},
     ids::{AccountId, CustomerId, IdempotencyKey, Invalid, Mode, TenantId},
     ports::StoreError,
     request::{Account, FrozenRequest},
-    state::{Candidate, Row, State, View},
+    state::{CustomerFacts, Row, State, View},
 };
 
 /// The columns of [`StoredRow`], in the order in which stores read and write them.
 macro_rules! row_columns {
     () => {
         "version, generation, state, account_id, mode, stripe_account, stripe_version, \
-         idempotency_key, body, quiet_until, sent, refusal_code, refusal_param, refusal_message, \
-         customer_id, opened_at, attempts, next_attempt_at, last_error"
+         idempotency_key, body, conclusive_from, sent, rejection_code, rejection_param, \
+         rejection_message, customer_id, opened_at, attempts, next_attempt_at, last_error"
     };
 }
 pub(crate) use row_columns;
 
-/// The cells of a row. Times are in the database's own resolution.
+/// The cells of a row of `customer_provisioning`. Times have the database's resolution.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredRow {
     pub(crate) version: i64,
@@ -33,11 +38,11 @@ pub(crate) struct StoredRow {
     pub(crate) stripe_version: Option<String>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) body: Option<String>,
-    pub(crate) quiet_until: Option<Timestamp>,
+    pub(crate) conclusive_from: Option<Timestamp>,
     pub(crate) sent: Option<bool>,
-    pub(crate) refusal_code: Option<String>,
-    pub(crate) refusal_param: Option<String>,
-    pub(crate) refusal_message: Option<String>,
+    pub(crate) rejection_code: Option<String>,
+    pub(crate) rejection_param: Option<String>,
+    pub(crate) rejection_message: Option<String>,
     pub(crate) customer_id: Option<String>,
     pub(crate) opened_at: Timestamp,
     pub(crate) attempts: i64,
@@ -46,28 +51,32 @@ pub(crate) struct StoredRow {
 }
 
 impl StoredRow {
+    /// The cells that hold this row.
+    ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for a count beyond what a database holds.
+    /// [`StoreError::Corrupt`] for a count that is too large for the database.
     pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
         let Row { generation, version, state, opened_at, attempts, next_attempt_at, last_error } =
             row;
         let text = |text: &str| Some(text.to_owned());
         let request = state.request();
-        let (quiet_until, sent) = match state {
-            State::Suspect { quiet_until, sent, .. } => (Some(*quiet_until), Some(*sent)),
-            _ => (None, None),
-        };
-        let refusal = match state {
-            State::Rejected(_, refusal) => Some(refusal.clone()),
-            _ => None,
-        };
-        let (refusal_code, refusal_param, refusal_message) = match refusal {
-            Some(Refusal { code, param, message }) => (code, param, Some(message)),
+        let (mut conclusive_from, mut sent, mut rejection, mut customer_id) =
+            (None, None, None, None);
+        match state {
+            State::Vacant | State::Pending(_) => {}
+            State::InDoubt { request: _, conclusive_from: from, sent: was_sent } => {
+                (conclusive_from, sent) = (Some(*from), Some(*was_sent));
+            }
+            State::Rejected(_, why) => rejection = Some(why.clone()),
+            State::Provisioned(customer) => customer_id = text(customer.as_str()),
+        }
+        let (rejection_code, rejection_param, rejection_message) = match rejection {
+            Some(Rejection { code, param, message }) => (code, param, Some(message)),
             None => (None, None, None),
         };
         Ok(Self {
-            version: number(*version)?,
-            generation: number(*generation)?,
+            version: to_signed(*version)?,
+            generation: to_signed(*generation)?,
             state: state.name().to_owned(),
             account_id: request.and_then(|it| text(it.account.id.as_str())),
             mode: request.and_then(|it| text(it.account.mode.as_str())),
@@ -77,15 +86,12 @@ impl StoredRow {
             stripe_version: request.and_then(|it| text(&it.stripe_version)),
             idempotency_key: request.and_then(|it| text(it.key.as_str())),
             body: request.and_then(|it| text(&it.body)),
-            quiet_until,
+            conclusive_from,
             sent,
-            refusal_code,
-            refusal_param,
-            refusal_message,
-            customer_id: match state {
-                State::Settled(customer) => text(customer.as_str()),
-                _ => None,
-            },
+            rejection_code,
+            rejection_param,
+            rejection_message,
+            customer_id,
             opened_at: *opened_at,
             attempts: i64::from(*attempts),
             next_attempt_at: *next_attempt_at,
@@ -93,13 +99,15 @@ impl StoredRow {
         })
     }
 
+    /// The row that these cells hold.
+    ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if no version of this program writes such a row.
+    /// [`StoreError::Corrupt`] if no version of this program writes such cells.
     pub(crate) fn row(self) -> Result<Row, StoreError> {
         let state = self.state()?;
         Ok(Row {
-            generation: count(self.generation)?,
-            version: count(self.version)?,
+            generation: to_unsigned(self.generation)?,
+            version: to_unsigned(self.version)?,
             state,
             opened_at: self.opened_at,
             attempts: u32::try_from(self.attempts).map_err(|_| missing("attempts"))?,
@@ -112,20 +120,20 @@ impl StoredRow {
         Ok(match self.state.as_str() {
             "vacant" => State::Vacant,
             "pending" => State::Pending(self.request()?),
-            "suspect" => State::Suspect {
+            "in_doubt" => State::InDoubt {
                 request: self.request()?,
-                quiet_until: self.quiet_until.ok_or_else(|| missing("quiet_until"))?,
+                conclusive_from: self.conclusive_from.ok_or_else(|| missing("conclusive_from"))?,
                 sent: self.sent.ok_or_else(|| missing("sent"))?,
             },
             "rejected" => {
-                let message = self.refusal_message.clone();
-                let message = message.ok_or_else(|| missing("refusal_message"))?;
-                let (code, param) = (self.refusal_code.clone(), self.refusal_param.clone());
-                State::Rejected(self.request()?, Refusal { code, param, message })
+                let message = self.rejection_message.clone();
+                let message = message.ok_or_else(|| missing("rejection_message"))?;
+                let (code, param) = (self.rejection_code.clone(), self.rejection_param.clone());
+                State::Rejected(self.request()?, Rejection { code, param, message })
             }
-            "settled" => {
+            "provisioned" => {
                 let customer = parsed(self.customer_id.as_deref(), CustomerId::parse)?;
-                State::Settled(customer.ok_or_else(|| missing("customer_id"))?)
+                State::Provisioned(customer.ok_or_else(|| missing("customer_id"))?)
             }
             _ => return Err(missing("state")),
         })
@@ -146,31 +154,35 @@ impl StoredRow {
     }
 }
 
-/// The cells of a row that was read, one after the other.
+/// Reads the cells of a row from left to right. Each call reads the next one; `None` is a null.
+///
+/// A store implements the first five methods, and the others are built on them.
 pub(crate) trait Cells {
     fn integer(&mut self) -> Result<Option<i64>, StoreError>;
     fn flag(&mut self) -> Result<Option<bool>, StoreError>;
     fn text(&mut self) -> Result<Option<String>, StoreError>;
     fn time(&mut self) -> Result<Option<Timestamp>, StoreError>;
+    /// A list of texts, which is empty if the cell is null.
+    fn texts(&mut self) -> Result<Vec<String>, StoreError>;
 
-    fn holds(&mut self) -> Result<bool, StoreError> {
+    fn required_flag(&mut self) -> Result<bool, StoreError> {
         self.flag()?.ok_or_else(|| missing("a flag"))
     }
 
-    fn number(&mut self) -> Result<u64, StoreError> {
-        count(self.integer()?.ok_or_else(|| missing("a number"))?)
+    fn required_count(&mut self) -> Result<u64, StoreError> {
+        to_unsigned(self.integer()?.ok_or_else(|| missing("a number"))?)
     }
 
-    fn words(&mut self) -> Result<String, StoreError> {
+    fn required_text(&mut self) -> Result<String, StoreError> {
         self.text()?.ok_or_else(|| missing("a text"))
     }
 
-    fn moment(&mut self) -> Result<Timestamp, StoreError> {
+    fn required_time(&mut self) -> Result<Timestamp, StoreError> {
         self.time()?.ok_or_else(|| missing("a time"))
     }
 
-    /// What a cell says, if it says anything. One that is not what its column is for is the
-    /// database's fault, not the caller's.
+    /// A text that `parse` understands. One that it does not understand is the database's fault,
+    /// not the caller's.
     fn parsed<T>(
         &mut self,
         parse: impl Fn(&str) -> Result<T, Invalid>,
@@ -183,76 +195,91 @@ pub(crate) trait Cells {
         Ok(id.zip(mode).map(|(id, mode)| Account { id, mode }))
     }
 
-    /// The columns of [`StoredRow`], if there is a row.
-    fn provisioning(&mut self) -> Result<Option<Row>, StoreError> {
+    /// A tenant's row of `customer_provisioning`, from the columns of [`StoredRow`]. There is no
+    /// row if its version is null.
+    fn provisioning_row(&mut self) -> Result<Option<Row>, StoreError> {
         let Some(version) = self.integer()? else {
             return Ok(None);
         };
         let stored = StoredRow {
             version,
             generation: self.integer()?.ok_or_else(|| missing("generation"))?,
-            state: self.words()?,
+            state: self.required_text()?,
             account_id: self.text()?,
             mode: self.text()?,
             stripe_account: self.text()?,
             stripe_version: self.text()?,
             idempotency_key: self.text()?,
             body: self.text()?,
-            quiet_until: self.time()?,
+            conclusive_from: self.time()?,
             sent: self.flag()?,
-            refusal_code: self.text()?,
-            refusal_param: self.text()?,
-            refusal_message: self.text()?,
+            rejection_code: self.text()?,
+            rejection_param: self.text()?,
+            rejection_message: self.text()?,
             customer_id: self.text()?,
-            opened_at: self.moment()?,
+            opened_at: self.required_time()?,
             attempts: self.integer()?.ok_or_else(|| missing("attempts"))?,
-            next_attempt_at: self.moment()?,
+            next_attempt_at: self.required_time()?,
             last_error: self.text()?,
         };
         stored.row().map(Some)
     }
 
-    /// What a store reads of a tenant: `exists, stripe_customer_id, account_id, mode`, then of the
-    /// candidate whether it is deleted, bound elsewhere and unbound, then the lost generation and the row.
-    fn view(&mut self, tenant: &TenantId, now: Timestamp) -> Result<View, StoreError> {
-        let exists = self.holds()?;
+    /// A tenant's view. The cells are `exists, stripe_customer_id, account_id, mode`; then three
+    /// lists, of the `customers` that are deleted, that are bound elsewhere and that an operator
+    /// has unbound; then the lost generation, and the columns of [`StoredRow`].
+    fn view(
+        &mut self,
+        tenant: &TenantId,
+        customers: &[CustomerId],
+        now: Timestamp,
+    ) -> Result<View, StoreError> {
+        let exists = self.required_flag()?;
         let bound = self.parsed(CustomerId::parse)?;
         let account = self.account()?;
-        let candidate = Candidate {
-            deleted: self.holds()?,
-            bound_elsewhere: self.holds()?,
-            unbound: self.holds()?,
+        let (deleted, elsewhere, unbound) = (self.texts()?, self.texts()?, self.texts()?);
+        let facts = |id: &CustomerId| {
+            let is_in = |ids: &[String]| ids.iter().any(|it| it == id.as_str());
+            CustomerFacts {
+                deleted: is_in(&deleted),
+                bound_elsewhere: is_in(&elsewhere),
+                unbound_by_operator: is_in(&unbound),
+            }
         };
-        let lost_generation = self.integer()?.map_or(Ok(0), count)?;
-        let row = self.provisioning()?;
+        let facts: BTreeMap<_, _> = customers.iter().map(|id| (id.clone(), facts(id))).collect();
+        let lost_generation = self.integer()?.map_or(Ok(0), to_unsigned)?;
+        let row = self.provisioning_row()?;
         let tenant = tenant.clone();
-        Ok(View { tenant, now, exists, bound, row, lost_generation, account, candidate })
+        Ok(View { tenant, now, exists, bound, row, lost_generation, account, facts })
     }
 
-    /// An event of the trail: `at, kind, generation, customer_id, request_id, detail`.
+    /// An event of the audit trail. The cells are `at, kind, generation, customer_id, request_id,
+    /// detail`.
     fn event(&mut self) -> Result<AuditEvent, StoreError> {
-        let at = self.moment()?;
-        let kind = EventKind::parse(&self.words()?);
+        let at = self.required_time()?;
+        let kind = EventKind::parse(&self.required_text()?);
         let kind = kind
-            .ok_or_else(|| StoreError::Corrupt("billing_event.kind of another program".into()))?;
+            .ok_or_else(|| StoreError::Corrupt("billing_event.kind is not a known kind".into()))?;
         let event = NewEvent {
             kind,
-            generation: self.number()?,
+            generation: self.required_count()?,
             customer: self.parsed(CustomerId::parse)?,
             request_id: self.text()?,
-            detail: self.words()?,
+            detail: self.required_text()?,
         };
         Ok(AuditEvent { at, event })
     }
 
-    /// A surplus Customer: `customer_id, reason, found_at, resolved_at`.
+    /// A surplus Customer. The cells are `customer_id, reason, found_at, resolved_at`.
     fn surplus(&mut self) -> Result<Surplus, StoreError> {
         let customer = self.parsed(CustomerId::parse)?.ok_or_else(|| missing("customer_id"))?;
-        let reason = SurplusReason::parse(&self.words()?).ok_or_else(|| missing("reason"))?;
-        Ok(Surplus { customer, reason, found_at: self.moment()?, resolved_at: self.time()? })
+        let reason =
+            SurplusReason::parse(&self.required_text()?).ok_or_else(|| missing("reason"))?;
+        Ok(Surplus { customer, reason, found_at: self.required_time()?, resolved_at: self.time()? })
     }
 }
 
+/// A text from the database, parsed. If `parse` fails, the database is [`StoreError::Corrupt`].
 pub(crate) fn parsed<T>(
     text: Option<&str>,
     parse: impl Fn(&str) -> Result<T, Invalid>,
@@ -260,16 +287,21 @@ pub(crate) fn parsed<T>(
     text.map(parse).transpose().map_err(|invalid| StoreError::Corrupt(invalid.to_string()))
 }
 
-/// What a history says of where the row is.
-pub(crate) fn standing(row: Option<Row>) -> Option<(&'static str, Option<CustomerId>)> {
-    row.map(|row| match row.state {
-        State::Settled(customer) => ("settled", Some(customer)),
-        state => (state.name(), None),
-    })
+/// The name of the row's state, and the Customer that the row is provisioned with, for a
+/// [`History`](tenant_billing_core::audit::History).
+pub(crate) fn state_and_customer(row: Option<Row>) -> Option<(&'static str, Option<CustomerId>)> {
+    let row = row?;
+    let name = row.state.name();
+    match row.state {
+        State::Provisioned(customer) => Some((name, Some(customer))),
+        State::Vacant | State::Pending(_) | State::InDoubt { .. } | State::Rejected(..) => {
+            Some((name, None))
+        }
+    }
 }
 
-/// Names the tenant whose row is not what it must be.
-pub(crate) fn about(tenant: &TenantId, error: StoreError) -> StoreError {
+/// Adds the tenant's id to an error about one of its rows.
+pub(crate) fn name_tenant(tenant: &TenantId, error: StoreError) -> StoreError {
     match error {
         StoreError::Corrupt(why) => StoreError::Corrupt(format!("tenant {tenant}: {why}")),
         error => error,
@@ -277,20 +309,20 @@ pub(crate) fn about(tenant: &TenantId, error: StoreError) -> StoreError {
 }
 
 fn missing(column: &str) -> StoreError {
-    StoreError::Corrupt(format!("{column} is not what this state asks for"))
+    StoreError::Corrupt(format!("{column} is missing, or is not a possible value"))
 }
 
-/// A count, as databases hold it.
-pub(crate) fn number(count: u64) -> Result<i64, StoreError> {
-    i64::try_from(count).map_err(|_| StoreError::Corrupt("a count beyond 63 bits".into()))
+/// A count as a database holds it, with a sign.
+pub(crate) fn to_signed(count: u64) -> Result<i64, StoreError> {
+    i64::try_from(count).map_err(|_| StoreError::Corrupt("a count does not fit in 63 bits".into()))
 }
 
-/// The count that a database holds: never less than none.
-fn count(number: i64) -> Result<u64, StoreError> {
-    u64::try_from(number).map_err(|_| StoreError::Corrupt("a count below zero".into()))
+/// The count that a database holds. It must not be negative.
+pub(crate) fn to_unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Corrupt("a count is negative".into()))
 }
 
-/// A random (version 4) UUID of these bits.
+/// A version 4 UUID from these random bits.
 pub(crate) fn uuid_of([high, low]: [u64; 2]) -> uuid::Uuid {
     let bytes = u128::from(high) << 64 | u128::from(low);
     uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()

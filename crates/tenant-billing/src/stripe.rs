@@ -1,25 +1,26 @@
-//! Stripe over HTTP: one call, one request, one [`Answer`].
+//! Stripe over HTTP: each call is one request and returns its [`Answer`].
 //!
-//! What decides whether a creation is sent again is status, headers and raw bytes, and the protocol
-//! above decides it. So nothing here retries, follows a redirect, or parses a body: an HTML 502, a 200
-//! that is no JSON and a connection that breaks in the middle all reach [`judge`] as what they were.
-//! Whatever is not a whole response is [`Answer::NoAnswer`], with words that name nobody.
+//! The protocol decides from status, headers and raw body whether a creation is sent again. So
+//! nothing here retries, follows a redirect or parses a body. An HTML 502, a 200 that is not JSON
+//! and a connection that breaks in the middle all reach [`judge`] unchanged. Everything but a whole
+//! response is [`Answer::NoAnswer`], with a reason without personal data.
 //!
-//! Three promises are kept below the port:
+//! This client keeps three promises:
 //!
-//! - **A creation leaves in time or not at all.** Its body looks at the clock when the connection asks
-//!   for it, after every queue, name lookup and handshake (`stripe/body.rs`).
-//! - **One request a call.** The one repetition below us is harmless: hyper-util takes another
-//!   connection where a pooled one was found closed *before the request was handed to its writer*: not
-//!   a byte of it has left, and the clock is asked again. Once a byte may have left, the failure comes
-//!   back. The body of a creation is a stream that cannot be cloned, so no layer could send it twice if
-//!   it wanted to.
-//! - **Nobody is named in a log.** At any level, reqwest (through `log`) and hyper-util (through
-//!   `tracing`) tell hosts, addresses and why connections ended, and never a path, query, header or
-//!   body; `connection_verbose`, which we leave off, would. The logging of hyper and rustls is behind
-//!   features that nothing here turns on. A test listens to both.
+//! - **A creation is sent in time or not at all.** Its body checks the clock when the connection
+//!   asks for it, after every queue, name lookup and handshake (`stripe/body.rs`).
+//! - **Each call sends one request.** There is one repetition below us, and it is harmless: if a
+//!   pooled connection turns out to be closed *before the request was handed to its writer*,
+//!   hyper-util takes another connection. No byte of the request has left by then, and the clock is
+//!   checked again. Once a byte may have left, the failure is returned. The body of a creation is a
+//!   stream that cannot be cloned, so no layer below could send it twice.
+//! - **No personal data is logged.** At any level, reqwest (through `log`) and hyper-util (through
+//!   `tracing`) log hosts, addresses and why connections ended, and never a path, query, header or
+//!   body. `connection_verbose` would, and is off. The logging of hyper and rustls needs features
+//!   that nothing here turns on. A test listens to both.
 //!
-//! The client keeps connections on the tokio runtime that first used them: make one for each runtime.
+//! The client keeps connections on the tokio runtime that first used them, so create one for each
+//! runtime.
 //!
 //! [`judge`]: tenant_billing_core::answer::judge
 
@@ -45,17 +46,19 @@ use tenant_billing_core::{
 
 pub use self::key::SecretKey;
 use self::{body::TimedBody, http::Http};
+use crate::system::SystemClock;
 
-const STRIPE: &str = "https://api.stripe.com";
-const CLIENT: &str = concat!("tenant-billing/", env!("CARGO_PKG_VERSION"));
+const STRIPE_URL: &str = "https://api.stripe.com";
+const USER_AGENT_TEXT: &str = concat!("tenant-billing/", env!("CARGO_PKG_VERSION"));
 
-/// From the first name lookup to the last byte of the answer.
+/// How long a request may take, from the name lookup to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Stripe's own page limit, as it stands in a query.
-const PAGE: (&str, &str) = ("limit", "100");
+/// The query parameter for the largest page that Stripe allows.
+const PAGE_LIMIT: (&str, &str) = ("limit", "100");
 
-/// Stripe's API through one secret key. Cloning is cheap, and clones share their connections.
+/// A client of Stripe's API with one secret key. Cloning is cheap, and clones share their
+/// connections.
 #[derive(Clone)]
 pub struct StripeClient {
     key: Arc<SecretKey>,
@@ -67,64 +70,72 @@ pub struct StripeClient {
 }
 
 impl StripeClient {
-    /// A client of `https://api.stripe.com`. Costs nothing: what HTTP and TLS need is made ready by
-    /// the first request.
-    pub fn new(key: SecretKey, clock: Arc<dyn Clock>) -> Self {
+    /// A client of `https://api.stripe.com`. Creating it is cheap: the first request sets up HTTP
+    /// and TLS.
+    pub fn new(key: SecretKey) -> Self {
         Self {
             key: Arc::new(key),
-            clock,
-            base: Url::parse(STRIPE).expect("a constant that is a URL"),
+            clock: SystemClock::shared(),
+            base: Url::parse(STRIPE_URL).expect("a constant that is a URL"),
             account: None,
             http: Http::default(),
             timeout: TIMEOUT,
         }
     }
 
-    /// Another address than Stripe's own, such as a sandbox's. A path on it is kept as a prefix.
+    /// Uses this clock instead of the system's, for tests.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Uses this base URL instead of Stripe's own, such as a sandbox's. If it has a path, every
+    /// request's path begins with it.
     ///
     /// # Errors
-    /// [`Invalid`] for field `STRIPE_API_BASE` unless it is an `http` or `https` URL with a host, and
-    /// without user, password, query and fragment; and for a live key unless it is `https` or this
-    /// machine.
+    /// [`Invalid`] for field `base_url` unless it is an `http` or `https` URL with a host, and
+    /// without user, password, query and fragment. With a live key, it must also be `https` or lead
+    /// to this machine.
     pub fn with_base(mut self, url: &str) -> Result<Self, Invalid> {
-        self.base = http::base(url, self.key.mode())?;
-        self.http.forget();
+        self.base = http::parse_base(url, self.key.mode())?;
+        self.http.reset();
         Ok(self)
     }
 
-    /// Acts for a connected account, named in `Stripe-Account` on every request but a creation, which
-    /// has its own.
+    /// Acts for a connected account: every request names it in `Stripe-Account`. (A creation names
+    /// the account that was frozen with its request.)
     #[must_use]
     pub fn with_account(mut self, account: AccountId) -> Self {
         self.account = Some(account);
         self
     }
 
-    /// Sends through a client of the host's own, with its proxies, trust roots and pool.
+    /// Sends requests through a client of the host's own, with its proxies, trust roots and pool.
     ///
-    /// It must not follow redirects (`redirect(Policy::none())`): a redirected creation turns into a
-    /// GET, whose answer would be taken for the creation's. It must not retry (`retry(never())`), add
-    /// an `Idempotency-Key` or other Stripe headers by default, or be `connection_verbose`, which
-    /// writes the secret key and e-mail addresses to the log. Each request has a timeout of 30 s,
-    /// whatever the client's own; a connect timeout is the host's to set.
+    /// That client must not follow redirects (`redirect(Policy::none())`): a redirected creation
+    /// turns into a GET, and we would take its answer for the creation's. It must not retry
+    /// (`retry(never())`), nor add an `Idempotency-Key` or other Stripe headers by default, nor be
+    /// `connection_verbose`, which logs the secret key and e-mail addresses. Each request has a
+    /// timeout of 30 s, whatever the client's own timeout is. The host sets the connect timeout.
     #[must_use]
     pub fn with_http(mut self, client: reqwest::Client) -> Self {
         self.http = Http::Host(client);
         self
     }
 
-    /// `DELETE /v1/customers/{id}`. It is permanent, and cancels subscriptions at once. The protocol
-    /// never deletes, so this is no part of the port.
+    /// `DELETE /v1/customers/{id}`. The deletion is permanent and cancels the Customer's
+    /// subscriptions at once. The protocol never deletes a Customer, so the port has no such
+    /// method.
     pub async fn delete_customer(&self, id: &CustomerId) -> Answer {
         let url = self.url(&["v1", "customers", id.as_str()], &[]);
-        self.send(self.plain(Method::DELETE, url)).await
+        self.send(self.protocol_request(Method::DELETE, url)).await
     }
 
     async fn get(&self, path: &[&str], query: &[(&str, Option<&str>)]) -> Answer {
-        self.send(self.plain(Method::GET, self.url(path, query))).await
+        self.send(self.protocol_request(Method::GET, self.url(path, query))).await
     }
 
-    /// The base, one path segment each, and the parameters that have a value.
+    /// The base URL with these path segments, and with those parameters that have a value.
     fn url(&self, path: &[&str], query: &[(&str, Option<&str>)]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -138,10 +149,12 @@ impl StripeClient {
         url
     }
 
-    fn plain(&self, method: Method, url: Url) -> Option<Request> {
+    /// A request with our Stripe version and account.
+    fn protocol_request(&self, method: Method, url: Url) -> Option<Request> {
         self.request(method, url, STRIPE_VERSION, self.account.as_ref())
     }
 
+    /// A creation, exactly as frozen.
     fn creation(&self, frozen: &FrozenRequest, begin_by: Duration) -> Option<Request> {
         let mut request = self.request(
             Method::POST,
@@ -157,7 +170,8 @@ impl StripeClient {
         Some(request)
     }
 
-    /// `None` if a header cannot be written, which no text that was parsed or frozen can cause.
+    /// A request with the headers that all requests have. It is `None` if a header cannot be
+    /// written, which cannot happen with a text that was parsed or frozen.
     fn request(
         &self,
         method: Method,
@@ -169,7 +183,7 @@ impl StripeClient {
         *request.timeout_mut() = Some(self.timeout);
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, self.key.bearer()?);
-        headers.insert(USER_AGENT, HeaderValue::from_static(CLIENT));
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_TEXT));
         insert(headers, "stripe-version", version)?;
         if let Some(account) = account {
             insert(headers, "stripe-account", account.as_str())?;
@@ -186,7 +200,7 @@ impl StripeClient {
             Err(why) => return Answer::NoAnswer(why),
         };
         match client.execute(request).await {
-            Ok(response) => http::whole(response).await,
+            Ok(response) => http::read_whole(response).await,
             Err(error) => Answer::NoAnswer(failure::of_request(&error)),
         }
     }
@@ -199,6 +213,10 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) -> Option<()
 
 #[async_trait]
 impl Stripe for StripeClient {
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     fn mode(&self) -> Mode {
         self.key.mode()
     }
@@ -212,9 +230,9 @@ impl Stripe for StripeClient {
     }
 
     async fn create_customer(&self, request: &FrozenRequest, begin_by: Duration) -> Answer {
-        // The body asks again when it is its turn; this only spares a connection.
+        // The body checks again when it is sent. This check only avoids opening a connection.
         if self.clock.uptime() > begin_by {
-            return Answer::NoAnswer(body::WindowClosed.to_string());
+            return Answer::NoAnswer(body::TooLate.to_string());
         }
         self.send(self.creation(request, begin_by)).await
     }
@@ -226,14 +244,14 @@ impl Stripe for StripeClient {
     async fn list_customers(&self, email: &str, after: Option<&CustomerId>) -> Answer {
         let query = [
             ("email", Some(email)),
-            (PAGE.0, Some(PAGE.1)),
+            (PAGE_LIMIT.0, Some(PAGE_LIMIT.1)),
             ("starting_after", after.map(CustomerId::as_str)),
         ];
         self.get(&["v1", "customers"], &query).await
     }
 
     async fn search_customers(&self, query: &str, page: Option<&str>) -> Answer {
-        let query = [("query", Some(query)), (PAGE.0, Some(PAGE.1)), ("page", page)];
+        let query = [("query", Some(query)), (PAGE_LIMIT.0, Some(PAGE_LIMIT.1)), ("page", page)];
         self.get(&["v1", "customers", "search"], &query).await
     }
 
@@ -242,16 +260,16 @@ impl Stripe for StripeClient {
         let query = [
             ("type", Some("customer.created")),
             ("created[gte]", Some(&*since)),
-            (PAGE.0, Some(PAGE.1)),
+            (PAGE_LIMIT.0, Some(PAGE_LIMIT.1)),
             ("starting_after", after),
         ];
         self.get(&["v1", "events"], &query).await
     }
 }
 
-/// Whole seconds since 1970, rounded towards the past, so that no event of that second is missed.
+/// Whole seconds since 1970, rounded down, so that no event of that second is missed.
 fn floor(time: Timestamp) -> i64 {
-    // `as_second` rounds towards 1970, which before 1970 is towards the future.
+    // `as_second` rounds towards 1970, so a time before 1970 would be rounded up.
     time.as_second() - i64::from(time.subsec_nanosecond() < 0)
 }
 
@@ -270,15 +288,14 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::SystemClock;
 
-    /// Accepts a connection (the kernel does), reads nothing and says nothing.
+    /// The kernel accepts the connection, and nobody reads from it or answers.
     #[tokio::test]
     async fn a_silent_server_times_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let key = SecretKey::parse("sk_test_1").unwrap();
-        let mut client = StripeClient::new(key, SystemClock::shared()).with_base(&url).unwrap();
+        let mut client = StripeClient::new(key).with_base(&url).unwrap();
         client.timeout = Duration::from_millis(50);
         let Answer::NoAnswer(why) = client.account().await else {
             panic!("nobody answered");
@@ -287,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn event_times_round_towards_the_past() {
+    fn event_times_are_rounded_down() {
         for (nanoseconds, expected) in [
             (1_700_000_000_000_000_000, 1_700_000_000),
             (1_700_000_000_999_999_999, 1_700_000_000),

@@ -1,4 +1,4 @@
-//! The one place that reads the machine's clock and randomness.
+//! The system clock: the only file that reads the machine's time and randomness.
 
 use std::{
     sync::Arc,
@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing_core::ports::Clock;
 
-/// The machine's own time and randomness.
+/// The machine's time and randomness.
 #[derive(Debug)]
 pub struct SystemClock {
     started: boot_time::Instant,
 }
 
 impl SystemClock {
-    /// The clock, ready to be handed to a store, a Stripe client and [`Billing`](crate::Billing).
+    /// A clock that stores and Stripe clients can share.
     #[expect(clippy::disallowed_methods, reason = "this file owns the clock")]
     pub fn shared() -> Arc<dyn Clock> {
         Arc::new(Self { started: boot_time::Instant::now() })
@@ -35,9 +35,9 @@ impl Clock for SystemClock {
         boot_time::Instant::now().duration_since(self.started)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this file owns chance")]
+    #[expect(clippy::disallowed_methods, reason = "this file owns the randomness")]
     fn random(&self) -> u64 {
-        // An operating system that cannot give a random number cannot be trusted with anything else.
+        // Without random numbers from the operating system, TLS would not work either.
         getrandom::u64().expect("the operating system gives random numbers")
     }
 

@@ -1,56 +1,60 @@
-//! What Stripe shows when it is asked: a Customer, a page of them, the events that made them.
+//! The objects that Stripe returns: a Customer, a page of Customers, the events of their creation.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{Answer, retry_after, stripe_error};
+use super::http::{Answer, retry_after, stripe_error};
 use crate::{
     ids::{CustomerId, InstallationId, TenantId},
     request::{CustomerDetails, INSTALLATION_KEY, TENANT_KEY},
 };
 
-/// What a read (retrieve, list, search, account) brought.
+/// The result of a read (retrieve, list, search, account).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<T> {
-    /// The thing itself.
+    /// What was asked for.
     Found(T),
-    /// Stripe knows no such object: `resource_missing`.
+    /// Stripe knows no such object, or not the one that the page should start after:
+    /// `resource_missing`.
     Missing,
-    /// It could not be looked at now; the same again, not before this long.
-    Again(Option<Duration>),
-    /// This key, or this account, may not look.
+    /// It could not be read now. Ask the same again, after at least this long.
+    Retry(Option<Duration>),
+    /// This key, or this account, may not read it.
     Forbidden,
     /// The key itself is refused.
     Unauthorized,
 }
 
-/// Reads a typed object off the answer to a GET.
+/// Reads a typed object from the answer to a GET.
 pub fn read<T>(answer: &Answer, parse: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
     let Answer::Response { status, headers, body } = answer else {
-        return Reading::Again(None);
+        return Reading::Retry(None);
     };
     match *status {
-        200..=299 => parse(body).map_or(Reading::Again(None), Reading::Found),
+        200..=299 => parse(body).map_or(Reading::Retry(None), Reading::Found),
         401 => Reading::Unauthorized,
-        404 if stripe_error(body).code.as_deref() == Some("resource_missing") => Reading::Missing,
-        409 | 429 | 500.. => Reading::Again(retry_after(headers)),
+        400 | 404 if stripe_error(body).code.as_deref() == Some("resource_missing") => {
+            Reading::Missing
+        }
+        409 | 429 | 500.. => Reading::Retry(retry_after(headers)),
         _ if headers.get("Stripe-Should-Retry") == Some("true") => {
-            Reading::Again(retry_after(headers))
+            Reading::Retry(retry_after(headers))
         }
         400..=499 => Reading::Forbidden,
-        _ => Reading::Again(None),
+        _ => Reading::Retry(None),
     }
 }
 
-/// A Customer as a retrieve, a list or an event shows it. Its `Debug` leaves out who it is.
+/// A Customer as a retrieve or a list shows it. Its `Debug` shows no personal data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Customer {
     /// Its id.
     pub id: CustomerId,
     /// When Stripe made it, in seconds since 1970.
     pub created: i64,
-    /// Whether it is gone; nothing but the id is known of it then.
+    /// Whether it is deleted. Then nothing but the id is known of it.
     pub deleted: bool,
     pub(crate) email: Option<String>,
     pub(crate) name: Option<String>,
@@ -83,7 +87,7 @@ impl Customer {
         (named != installation.as_str()).then_some(named)
     }
 
-    /// A caller's details that would have made it, as far as they can be told.
+    /// The details with which a caller would have created it, as far as they can be told.
     pub(crate) fn details(&self) -> Option<CustomerDetails> {
         CustomerDetails::of_stripe(self.email.as_deref(), self.name.as_deref(), &self.metadata)
     }
@@ -92,7 +96,7 @@ impl Customer {
 /// One page of a list or search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it; entries that cannot be read are an error of the whole page.
+    /// Its entries. One that cannot be read makes the whole page unreadable.
     pub data: Vec<T>,
     /// Whether there are more.
     pub has_more: bool,
@@ -100,14 +104,14 @@ pub struct Page<T> {
     pub next_page: Option<String>,
 }
 
-/// A `customer.created` event: which Customer came of which key.
+/// A `customer.created` event: which key created which Customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedEvent {
     /// The event's own id, the cursor of the list.
     pub id: String,
     /// The Customer.
     pub customer: CustomerId,
-    /// The key that made it, if it was made with one.
+    /// The key that created it, if it was created with one.
     pub idempotency_key: Option<String>,
 }
 
@@ -118,11 +122,12 @@ pub fn customers(body: &[u8]) -> Option<Page<Customer>> {
 
 /// Reads a page of `customer.created` events.
 pub fn created_events(body: &[u8]) -> Option<Page<CreatedEvent>> {
-    page(body, |event: Event| {
+    page(body, |event: Value| {
+        let text = |pointer| event.pointer(pointer)?.as_str();
         Some(CreatedEvent {
-            customer: CustomerId::parse(&event.data.object.id).ok()?,
-            idempotency_key: event.request.and_then(|request| request.idempotency_key),
-            id: event.id,
+            id: text("/id")?.to_owned(),
+            customer: CustomerId::parse(text("/data/object/id")?).ok()?,
+            idempotency_key: text("/request/idempotency_key").map(str::to_owned),
         })
     })
 }
@@ -168,30 +173,6 @@ pub(super) fn id_of(body: &[u8]) -> Option<String> {
         id: String,
     }
     serde_json::from_slice::<OnlyId>(body).ok().map(|object| object.id)
-}
-
-#[derive(Deserialize)]
-struct Event {
-    id: String,
-    data: EventData,
-    #[serde(default)]
-    request: Option<EventRequest>,
-}
-
-#[derive(Deserialize)]
-struct EventData {
-    object: EventObject,
-}
-
-#[derive(Deserialize)]
-struct EventObject {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct EventRequest {
-    #[serde(default)]
-    idempotency_key: Option<String>,
 }
 
 fn page<R: serde::de::DeserializeOwned, T>(

@@ -1,5 +1,5 @@
-//! What Stripe's answers to a creation mean, line by line of the table, with the odd ones that proxies
-//! and outages bring.
+//! What Stripe's answers to a creation mean, line by line of the table, with the odd ones that
+//! proxies and outages bring.
 
 use bytes::Bytes;
 use tenant_billing_core::answer::{Answer, Failure, Headers, Verdict, judge};
@@ -20,16 +20,17 @@ fn verdict(status: u16, headers: Pairs<'_>, body: &str) -> String {
     match judge(&response(status, headers, body), &request(1)) {
         Verdict::Created { customer, replayed: false } => format!("created {customer}"),
         Verdict::Created { customer, replayed: true } => format!("created {customer}, replayed"),
-        Verdict::Failed(Failure::Again(None)) => "again".into(),
-        Verdict::Failed(Failure::Again(Some(after))) => format!("again after {after:?}"),
-        Verdict::Failed(Failure::Refused(refusal)) => {
-            format!("refused {}", refusal.param.unwrap_or_default())
+        Verdict::Failed(Failure::Retry(None)) => "retry".into(),
+        Verdict::Failed(Failure::Retry(Some(after))) => format!("retry after {after:?}"),
+        Verdict::Failed(Failure::Rejected(rejection)) => {
+            format!("rejected {}", rejection.param.unwrap_or_default())
         }
+        Verdict::Failed(Failure::StoredFailure) => "stored failure".into(),
         Verdict::Failed(failure) => format!("{failure:?}").to_lowercase(),
     }
 }
 
-/// Rows of status, headers, body, and what they mean.
+/// Checks rows of status, headers, body, and what they mean.
 fn judged(table: &[(u16, Pairs<'_>, &str, &str)]) {
     for (status, headers, body, expected) in table {
         assert_eq!(verdict(*status, headers, body), *expected, "{status} {headers:?} {body}");
@@ -61,6 +62,8 @@ pub(crate) const IN_USE: &str =
 pub(crate) const LOCKED: &str =
     r#"{"error":{"type":"invalid_request_error","code":"lock_timeout"}}"#;
 
+pub(crate) const MISSING: &str =
+    r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#;
 pub(crate) const API: &str = r#"{"error":{"type":"api_error","message":"sorry"}}"#;
 
 pub(crate) const INVALID: &str = r#"{"error":{"type":"invalid_request_error","message":"no"}}"#;
@@ -101,31 +104,31 @@ fn nothing_beside_the_id_hides_a_customer() {
 #[test]
 fn success_that_cannot_be_read_is_unknown() {
     judged(&[
-        (200, &[], "", "again"),
-        (200, &[], HTML, "again"),
-        (200, &[], r#"{"id":"cus_1","object":"cust"#, "again"),
-        (200, &[], r#"{"object":"customer"}"#, "again"),
-        (200, &[], r#"{"id":7}"#, "again"),
-        (200, &[], r#"{"id":""}"#, "again"),
-        (200, &[], r#"{"id":"../v1"}"#, "again"),
-        (200, &[], r#"[{"id":"cus_1"}]"#, "again"),
-        (204, &[], "", "again"),
-        (200, REPLAYED, HTML, "again"),
+        (200, &[], "", "retry"),
+        (200, &[], HTML, "retry"),
+        (200, &[], r#"{"id":"cus_1","object":"cust"#, "retry"),
+        (200, &[], r#"{"object":"customer"}"#, "retry"),
+        (200, &[], r#"{"id":7}"#, "retry"),
+        (200, &[], r#"{"id":""}"#, "retry"),
+        (200, &[], r#"{"id":"../v1"}"#, "retry"),
+        (200, &[], r#"[{"id":"cus_1"}]"#, "retry"),
+        (204, &[], "", "retry"),
+        (200, REPLAYED, HTML, "retry"),
     ]);
 }
 
 #[test]
-fn a_refusal_of_a_frozen_field_is_definite_replayed_or_not() {
+fn an_error_about_a_frozen_field_rejects_the_request_replayed_or_not() {
     let about = |param: &str| {
         format!(r#"{{"error":{{"type":"invalid_request_error","param":"{param}"}}}}"#)
     };
     for headers in [&[], FIRST, REPLAYED, OLDER, RETRY, WAIT] {
-        judged(&[(400, headers, BAD_EMAIL, "refused email")]);
+        judged(&[(400, headers, BAD_EMAIL, "rejected email")]);
     }
     judged(&[
-        (400, &[], &about("name"), "refused name"),
-        (400, &[], &about("metadata"), "refused metadata"),
-        (400, &[], &about("metadata[plan]"), "refused metadata[plan]"),
+        (400, &[], &about("name"), "rejected name"),
+        (400, &[], &about("metadata"), "rejected metadata"),
+        (400, &[], &about("metadata[plan]"), "rejected metadata[plan]"),
         (400, &[], &about("phone"), "operator"),
         (400, &[], &about("ema"), "operator"),
         (400, &[], &about(""), "operator"),
@@ -133,31 +136,36 @@ fn a_refusal_of_a_frozen_field_is_definite_replayed_or_not() {
         (402, &[], BAD_EMAIL, "operator"),
         (422, &[], BAD_EMAIL, "operator"),
         (400, &[], r#"{"error":{"type":"card_error","param":"email"}}"#, "operator"),
-        (500, &[], BAD_EMAIL, "again"),
+        (500, &[], BAD_EMAIL, "retry"),
     ]);
 }
 
 #[test]
-fn any_other_replayed_failure_spends_the_key() {
+fn any_other_replayed_failure_is_a_stored_failure() {
     for headers in [REPLAYED, OLDER] {
         for status in [400, 401, 402, 403, 404, 409, 429, 500, 503] {
-            judged(&[(status, headers, API, "spent")]);
+            judged(&[(status, headers, API, "stored failure")]);
         }
         judged(&[
-            (400, headers, BAD_AMOUNT, "spent"),
-            (400, headers, MISMATCH, "spent"),
-            (409, headers, IN_USE, "spent"),
-            (500, headers, HTML, "spent"),
+            (400, headers, BAD_AMOUNT, "stored failure"),
+            (400, headers, MISMATCH, "stored failure"),
+            (409, headers, IN_USE, "stored failure"),
+            (500, headers, HTML, "stored failure"),
         ]);
     }
     judged(&[
-        (500, &[("Idempotent-Replayed", "true"), ("Stripe-Should-Retry", "true")], API, "spent"),
-        (500, FIRST, API, "again"),
+        (
+            500,
+            &[("Idempotent-Replayed", "true"), ("Stripe-Should-Retry", "true")],
+            API,
+            "stored failure",
+        ),
+        (500, FIRST, API, "retry"),
     ]);
 }
 
 #[test]
-fn another_request_under_the_key_is_a_mismatch() {
+fn an_idempotency_error_means_that_the_key_was_used_with_another_request() {
     judged(&[
         (400, &[], MISMATCH, "mismatched"),
         (400, FIRST, MISMATCH, "mismatched"),
@@ -166,62 +174,62 @@ fn another_request_under_the_key_is_a_mismatch() {
 }
 
 #[test]
-fn a_key_in_use_is_somebody_elses_send() {
+fn a_key_in_use_is_another_send_in_flight() {
     judged(&[(409, &[], IN_USE, "inflight"), (409, RETRY, IN_USE, "inflight")]);
     // No send of ours is at it, and still the same key is right, never an operator.
     let locked = verdict(409, &[], LOCKED);
-    assert!(["inflight", "again"].contains(&&*locked), "{locked}");
+    assert!(["inflight", "retry"].contains(&&*locked), "{locked}");
 }
 
 #[test]
-fn stripes_limits_and_its_own_advice_are_honoured() {
+fn stripes_wish_to_wait_is_kept() {
     judged(&[
-        (429, &[], API, "again"),
-        (429, &[], LOCKED, "again"),
-        (429, WAIT, API, "again after 7s"),
-        (429, &[("retry-after", " 7 ")], HTML, "again after 7s"),
-        (429, &[("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT")], API, "again"),
-        (429, &[("Retry-After", "-1")], API, "again"),
-        (429, &[("Stripe-Should-Retry", "false"), ("Retry-After", "2")], API, "again after 2s"),
-        (400, RETRY, INVALID, "again"),
-        (401, RETRY, INVALID, "again"),
-        (404, &[("Stripe-Should-Retry", "true"), ("Retry-After", "3")], INVALID, "again after 3s"),
+        (429, &[], API, "retry"),
+        (429, &[], LOCKED, "retry"),
+        (429, WAIT, API, "retry after 7s"),
+        (429, &[("retry-after", " 7 ")], HTML, "retry after 7s"),
+        (429, &[("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT")], API, "retry"),
+        (429, &[("Retry-After", "-1")], API, "retry"),
+        (429, &[("Stripe-Should-Retry", "false"), ("Retry-After", "2")], API, "retry after 2s"),
+        (400, RETRY, INVALID, "retry"),
+        (401, RETRY, INVALID, "retry"),
+        (404, &[("Stripe-Should-Retry", "true"), ("Retry-After", "3")], INVALID, "retry after 3s"),
     ]);
 }
 
 #[test]
 fn a_fresh_server_error_is_unknown() {
     judged(&[
-        (500, &[], API, "again"),
-        (500, &[("Stripe-Should-Retry", "false")], API, "again"),
-        (500, &[], MADE, "again"),
-        (502, &[], HTML, "again"),
-        (503, WAIT, HTML, "again after 7s"),
-        (504, &[], "", "again"),
-        (599, &[], API, "again"),
-        (999, &[], API, "again"),
+        (500, &[], API, "retry"),
+        (500, &[("Stripe-Should-Retry", "false")], API, "retry"),
+        (500, &[], MADE, "retry"),
+        (502, &[], HTML, "retry"),
+        (503, WAIT, HTML, "retry after 7s"),
+        (504, &[], "", "retry"),
+        (599, &[], API, "retry"),
+        (999, &[], API, "retry"),
     ]);
 }
 
 #[test]
 fn no_answer_or_none_of_stripes_is_unknown() {
     let none = judge(&Answer::NoAnswer("reset".into()), &request(1));
-    assert_eq!(none, Verdict::Failed(Failure::Again(None)));
+    assert_eq!(none, Verdict::Failed(Failure::Retry(None)));
     for status in [0, 100, 101, 301, 302, 304, 307, 308] {
-        judged(&[(status, &[], HTML, "again"), (status, &[], MADE, "again")]);
+        judged(&[(status, &[], HTML, "retry"), (status, &[], MADE, "retry")]);
     }
 }
 
 #[test]
-fn any_other_refusal_calls_an_operator() {
+fn any_other_client_error_is_for_an_operator() {
     for status in [400, 401, 402, 403, 404, 405, 410, 413, 422, 499] {
         judged(&[(status, &[], INVALID, "operator"), (status, FIRST, BAD_AMOUNT, "operator")]);
     }
 }
 
-/// "unreadable body" stands above "any other 4xx" in the table, and the first line wins: what a proxy
-/// says is no word of Stripe's, and whether Stripe did the work is unknown.
+/// A body that is not Stripe's comes from some machine in between, so it is unknown whether Stripe
+/// did the work.
 #[test]
-fn a_refusal_that_is_not_stripes_is_unknown() {
-    judged(&[(408, &[], HTML, "again"), (403, &[], HTML, "again"), (400, &[], "", "again")]);
+fn a_client_error_that_is_not_stripes_is_unknown() {
+    judged(&[(408, &[], HTML, "retry"), (403, &[], HTML, "retry"), (400, &[], "", "retry")]);
 }

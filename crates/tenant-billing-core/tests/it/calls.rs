@@ -1,17 +1,17 @@
-//! What callers are told, and how those of one tenant share one piece of work.
+//! The results of calls, and how the calls of one tenant share one piece of work.
 
 use std::time::Duration;
 
 use tenant_billing_core::{
-    Advice, Billing, Error, Outcome, Policy,
+    Billing, Error, Outcome, Policy,
     audit::{AuditEvent, EventKind, History, NewEvent},
-    ports::{Clock, Store},
+    ports::Clock,
 };
 
 use crate::{
     answers::{API, BAD_EMAIL, response},
-    fakes::{DEADLINE, created, world},
-    scene::{At, But, CID, EMAIL, TENANT, cus, now, tenant, view},
+    fakes::{DEADLINE, FakeStripe, created, ports, world},
+    scene::{At, But, CID, EMAIL, OTHER, TENANT, cus, now, tenant, view},
 };
 
 fn seconds(seconds: u64) -> Duration {
@@ -19,7 +19,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn how_a_customer_came_to_be_there_has_a_name() {
+fn how_a_customer_came_to_be_bound_has_a_name() {
     let names = [Outcome::Existing, Outcome::Created, Outcome::Adopted].map(Outcome::as_str);
     assert_eq!(names, ["existing", "created", "adopted"]);
 }
@@ -38,7 +38,7 @@ async fn the_plain_call_takes_text_and_returns_an_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tenant_that_is_not_there_costs_stripe_nothing() {
+async fn an_unknown_tenant_causes_no_request_to_stripe() {
     let world = world(Policy::default());
     world.store.put(view(At::NoRow).gone());
     assert_eq!(world.call().await, Err(Error::UnknownTenant(tenant())));
@@ -49,7 +49,7 @@ async fn a_tenant_that_is_not_there_costs_stripe_nothing() {
 async fn a_lookup_creates_nothing() {
     let world = world(Policy::default());
     let table = [
-        (view(At::Settled), Ok(Some(cus(CID)))),
+        (view(At::Provisioned), Ok(Some(cus(CID)))),
         (view(At::NoRow), Ok(None)),
         (view(At::Pending), Ok(None)),
         (view(At::NoRow).gone(), Err(Error::UnknownTenant(tenant()))),
@@ -62,7 +62,7 @@ async fn a_lookup_creates_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_history_is_told_of_whoever_left_one() {
+async fn there_is_a_history_of_every_tenant_that_left_one() {
     let world = world(Policy::default());
     let at = now();
     let (generation, customer, request_id) = (1, None, None);
@@ -85,12 +85,12 @@ async fn a_history_is_told_of_whoever_left_one() {
 }
 
 #[test]
-fn a_history_says_what_the_column_has_lost() {
-    let history = |settled: Option<&str>, bound: Option<&str>| History {
+fn a_history_says_which_customer_the_column_has_lost() {
+    let history = |provisioned: Option<&str>, bound: Option<&str>| History {
         tenant: tenant(),
         exists: true,
         bound: bound.map(cus),
-        state: Some(("settled", settled.map(cus))),
+        state: Some(("provisioned", provisioned.map(cus))),
         events: vec![],
         surplus: vec![],
     };
@@ -101,8 +101,8 @@ fn a_history_says_what_the_column_has_lost() {
         (None, Some("cus_2"), None),
         (None, None, None),
     ];
-    for (settled, bound, overridden) in table {
-        let history = history(settled, bound);
+    for (provisioned, bound, overridden) in table {
+        let history = history(provisioned, bound);
         assert_eq!(history.overridden().cloned(), overridden.map(cus));
     }
     assert_eq!(History { state: None, ..history(None, None) }.overridden(), None);
@@ -116,27 +116,27 @@ async fn callers_at_once_share_one_creation() {
     assert_eq!(world.stripe.sent().len(), 1);
 }
 
-/// Stripe asks for more patience than the first caller has. Who waits a second longer shares its
-/// fate; who waits longer than that has time for another try.
+/// Stripe asks for a longer pause than the first caller's deadline permits. A caller whose deadline
+/// is up to a second later gets the same error, and one with a later deadline begins its own work.
 #[tokio::test(start_paused = true)]
-async fn a_more_patient_caller_goes_on_where_another_gave_up() {
-    for (patience, told) in [(2, false), (3, false), (4, true), (10, true)] {
+async fn a_caller_with_a_later_deadline_goes_on_where_another_gave_up() {
+    for (deadline, created_by_it) in [(2, false), (3, false), (4, true), (10, true)] {
         let world = world(Policy::default());
         world.stripe.answer([response(500, &[("Retry-After", "3")], API)]);
         let second = async {
             world.sent(1).await;
-            world.call_within(seconds(patience)).await
+            world.call_within(seconds(deadline)).await
         };
         let (first, second) = tokio::join!(world.call_within(seconds(2)), second);
-        let first = first.expect_err("Stripe asked for more patience than it had");
-        assert_eq!(first.advice(), Advice::TryAgain(seconds(3)));
-        let expected = if told { created("cus_new2") } else { Err(first) };
-        assert_eq!(second, expected, "{patience} s");
+        let first = first.expect_err("Stripe asked for a longer pause");
+        assert_eq!(first.retry_after(), Some(seconds(3)));
+        let expected = if created_by_it { created("cus_new2") } else { Err(first) };
+        assert_eq!(second, expected, "{deadline} s");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asked_for_the_same_is_told_the_same_refusal() {
+async fn callers_with_the_same_details_get_the_same_rejection() {
     let world = world(Policy::default());
     world.stripe.answer([response(400, &[], BAD_EMAIL)]);
     let mine = async {
@@ -144,32 +144,32 @@ async fn who_asked_for_the_same_is_told_the_same_refusal() {
         world.call_within(Duration::from_nanos(1)).await
     };
     let (theirs, mine) = tokio::join!(world.call(), mine);
-    assert!(matches!(theirs, Err(Error::Refused(_))), "{theirs:?}");
+    assert!(matches!(theirs, Err(Error::Rejected(_))), "{theirs:?}");
     assert_eq!(mine, theirs);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_ends_the_waiting_and_not_the_work() {
+async fn a_deadline_ends_the_wait_and_not_the_work() {
     let world = world(Policy::default());
     world.stripe.takes(seconds(20));
     let told = world.call().await.expect_err("it takes long");
-    assert!(told.unsettled(), "{told}");
+    assert!(told.may_have_created(), "{told}");
     assert!(world.billing.shutdown(seconds(60)).await);
     assert_eq!(world.tenant().bound, Some(cus("cus_new1")));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_is_slow_costs_no_more_than_the_callers_patience() {
+async fn a_slow_database_costs_no_more_than_the_callers_deadline() {
     let world = world(Policy::default());
     world.store.data().slow = DEADLINE * 3;
     let told = world.call().await;
-    assert!(matches!(told, Err(Error::Later { unsettled: false, .. })), "{told:?}");
+    assert!(matches!(told, Err(Error::Retry { may_have_created: false, .. })), "{told:?}");
     let told = told.expect_err("it is slow").to_string();
     assert!(told.contains("the database"), "{told}");
     assert_eq!(world.call_within(DEADLINE * 100).await, created("cus_new1"));
 }
 
-/// Its first read finds none, and somebody else binds it before the second.
+/// The first read finds none, and another process binds it before the second.
 #[tokio::test(start_paused = true)]
 async fn a_customer_bound_between_two_readings_is_returned() {
     for lookup in [true, false] {
@@ -177,7 +177,7 @@ async fn a_customer_bound_between_two_readings_is_returned() {
         world.store.data().slow = seconds(2);
         let bind = async {
             world.clock.sleep(seconds(3)).await;
-            world.store.put(view(At::Settled));
+            world.store.put(view(At::Provisioned));
         };
         let call = async {
             if lookup {
@@ -193,20 +193,41 @@ async fn a_customer_bound_between_two_readings_is_returned() {
     }
 }
 
+/// Events cannot be read, which only matters to a call that begins with an inquiry.
 #[tokio::test(start_paused = true)]
 async fn billing_without_a_policy_creates_at_once() {
-    let world = world(Policy { look_first: true, ..Policy::default() });
-    let (store, stripe, clock) = (world.store.clone(), world.stripe.clone(), world.clock.clone());
-    let billing = Billing::new(store, stripe, clock);
-    assert_eq!(billing.get_or_create_stripe_customer(TENANT, EMAIL).await, Ok(cus("cus_new1")));
-    assert_eq!(world.stripe.asked(), ["account"]);
+    let call = async |billing: Billing| {
+        billing.get_or_create_stripe_customer(TENANT, EMAIL).await.map_err(|error| error.code())
+    };
+    let ports = || {
+        let (store, stripe, _) = ports(FakeStripe::default());
+        stripe.says("events", [response(403, &[], API)]);
+        (store, stripe)
+    };
+    let (store, stripe) = ports();
+    assert_eq!(call(Billing::new(store, stripe)).await, Ok(cus("cus_new1")));
+    let (store, stripe) = ports();
+    let policy = Policy { inquire_first: true, ..Policy::default() };
+    let billing = Billing::with_policy(store, stripe, policy);
+    assert_eq!(call(billing).await, Err("operator_must_act"));
 }
 
+/// A caller who joins work in flight gets its result whatever its own details are, unless the
+/// result is a rejection of other details.
 #[tokio::test(start_paused = true)]
-async fn a_tenant_is_registered_once() {
-    let world = world(Policy::default());
-    for (tenant, new) in [("a", true), ("a", false), ("b", true), ("a", false)] {
-        let tenant = tenant.parse().expect("a tenant id");
-        assert_eq!(world.store.add_tenant(&tenant).await, Ok(new));
+async fn callers_with_other_details_get_the_same_customer_and_the_same_operators_error() {
+    for (status, expected) in [(200, Ok(())), (401, Err("operator_must_act"))] {
+        let world = world(Policy::default());
+        world.stripe.answer([response(status, &[], r#"{"id":"cus_x","error":{"type":"x"}}"#)]);
+        let (tenant, a_moment) = (tenant(), Duration::from_nanos(1));
+        let mine = async {
+            world.sent(1).await;
+            world.billing.get_or_create(&tenant, &OTHER, a_moment).await
+        };
+        let (theirs, mine) = tokio::join!(world.call(), mine);
+        let code = |error: Error| error.code();
+        assert_eq!(theirs.map(drop).map_err(code), expected, "{status}");
+        assert_eq!(mine.map(drop).map_err(code), expected, "{status}");
+        assert_eq!(world.stripe.sent().len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! A database and a Stripe in memory, with the bad days that a test orders, and paused time.
+//! A database and a Stripe in memory, with the failures that a test plans, and paused time.
 
 mod database;
 mod stripe;
@@ -17,40 +17,47 @@ use tenant_billing_core::{Billing, Error, Outcome, Policy, ports::Clock, state::
 use tokio::time::Instant;
 
 pub(crate) use self::{
-    database::{Day, Memory},
-    stripe::{Script, event},
+    database::{Commit, FakeStore},
+    stripe::{FakeStripe, event},
 };
 use crate::scene::{DETAILS, now, tenant};
 
-/// So many readings with no pause between them are a spin.
+/// So many reads without a pause between them mean that the loop spins.
 const SPIN: u32 = 1000;
 
-/// All of it, and what the test may look at.
+/// Billing over all of it, and the parts for the test to inspect.
 pub(crate) struct World {
     pub(crate) billing: Billing,
-    pub(crate) store: Arc<Memory>,
-    pub(crate) stripe: Arc<Script>,
-    pub(crate) clock: Arc<Paused>,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) stripe: Arc<FakeStripe>,
+    pub(crate) clock: Arc<PausedClock>,
 }
 
 pub(crate) fn world(policy: Policy) -> World {
-    world_with(policy, Script::default())
+    world_with(policy, FakeStripe::default())
 }
 
-/// The same with a Stripe that is set up otherwise.
-pub(crate) fn world_with(policy: Policy, stripe: Script) -> World {
+/// The same with this Stripe.
+pub(crate) fn world_with(policy: Policy, stripe: FakeStripe) -> World {
+    let (store, stripe, clock) = ports(stripe);
+    let (store, stripe) = (Arc::new(store), Arc::new(stripe));
+    let billing =
+        Billing::shared(Arc::<FakeStore>::clone(&store), Arc::<FakeStripe>::clone(&stripe), policy);
+    World { billing, store, stripe, clock }
+}
+
+/// A database, this Stripe, and the clock that both go by.
+pub(crate) fn ports(stripe: FakeStripe) -> (FakeStore, FakeStripe, Arc<PausedClock>) {
     let readings = Arc::new(AtomicU32::new(0));
-    let clock = Arc::new(Paused::new(Arc::clone(&readings)));
-    let store = Arc::new(Memory::new(Arc::clone(&clock), readings));
-    let stripe = Arc::new(stripe.by(Arc::clone(&clock)));
-    let (db, api, time) = (Arc::clone(&store), Arc::clone(&stripe), Arc::clone(&clock));
-    World { billing: Billing::with_policy(db, api, time, policy), store, stripe, clock }
+    let clock = Arc::new(PausedClock::new(Arc::clone(&readings)));
+    let store = FakeStore::new(Arc::clone(&clock), readings);
+    (store, stripe.with_clock(Arc::clone(&clock)), clock)
 }
 
 /// How long a call waits.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The Customer's id, and how it came to be there.
+/// The Customer's id, and how it came to be bound.
 pub(crate) type Called = Result<(String, Outcome), Error>;
 
 pub(crate) fn created(id: &str) -> Called {
@@ -68,12 +75,12 @@ impl World {
         call.await.map(|it| (it.customer.to_string(), it.outcome))
     }
 
-    /// The tenant as the database has it.
+    /// The tenant as the database shows it.
     pub(crate) fn tenant(&self) -> View {
         self.store.data().tenants[&tenant()].clone()
     }
 
-    /// Lets the others get on until so many creations have been sent, or long enough have not.
+    /// Lets other tasks run until so many creations have been sent; panics if that never happens.
     pub(crate) async fn sent(&self, creations: usize) {
         for _ in 0..SPIN {
             if self.stripe.sent().len() >= creations {
@@ -85,13 +92,13 @@ impl World {
     }
 }
 
-/// tokio's paused time: whoever sleeps is woken when nobody has anything else to do.
-pub(crate) struct Paused {
+/// tokio's paused time: it moves on to the next sleeper when no task has anything else to do.
+pub(crate) struct PausedClock {
     start: Option<Instant>,
     readings: Arc<AtomicU32>,
 }
 
-impl Paused {
+impl PausedClock {
     #[expect(clippy::disallowed_methods, reason = "this is a Clock port, over paused time")]
     fn new(readings: Arc<AtomicU32>) -> Self {
         let start = tokio::runtime::Handle::try_current().ok();
@@ -101,7 +108,7 @@ impl Paused {
 }
 
 #[async_trait]
-impl Clock for Paused {
+impl Clock for PausedClock {
     fn now(&self) -> Timestamp {
         now() + SignedDuration::try_from(self.uptime()).expect("a short test")
     }

@@ -1,5 +1,5 @@
-//! The loop on bad days: no Customer is dropped, no error claims more than it knows, nobody waits for
-//! somebody else's trouble, and nothing spins or hangs.
+//! The loop while things fail: no Customer is dropped, no error claims more than is known, no
+//! tenant waits for another one's trouble, and nothing spins or hangs.
 
 use std::{
     pin::pin,
@@ -12,8 +12,8 @@ use tenant_billing_core::{Error, Outcome, Policy, ids::TenantId, state::State};
 
 use crate::{
     answers::{BAD_EMAIL, response},
-    fakes::{DEADLINE, Day, created, world},
-    scene::{At, DETAILS, OTHER, X, cus, request, row_in, suspect, tenant, unbound, view},
+    fakes::{Commit, DEADLINE, created, world},
+    scene::{At, DETAILS, OTHER, X, cus, in_doubt, request, row_in, tenant, unbound, view},
 };
 
 #[tokio::test(start_paused = true)]
@@ -32,9 +32,9 @@ async fn a_new_tenant_costs_one_call_and_two_commits() {
 async fn a_customer_waits_for_a_database_that_is_away_for_long() {
     for commits in [1, 99, 100, 101, 5000] {
         let world = world(Policy::default());
-        world.store.order([Day::Good]);
-        world.store.order(std::iter::repeat_n(Day::Away, commits));
-        // The caller's patience ends, its Customer's does not.
+        world.store.plan_commits([Commit::Succeeds]);
+        world.store.plan_commits(std::iter::repeat_n(Commit::Fails, commits));
+        // The caller's deadline passes, and its Customer is bound all the same.
         let _ = world.call().await;
         assert!(world.billing.shutdown(Duration::from_secs(1_000_000)).await);
         let bound = world.store.data().tenants[&tenant()].bound.clone();
@@ -43,22 +43,22 @@ async fn a_customer_waits_for_a_database_that_is_away_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_opening_of_unknown_outcome_is_unsettled() {
+async fn an_opening_of_unknown_outcome_may_have_created_a_customer() {
     let world = world(Policy::default());
-    world.store.order([Day::Unknown]);
-    let error = world.call().await.expect_err("nobody was told");
+    world.store.plan_commits([Commit::OutcomeUnknown]);
+    let error = world.call().await.expect_err("the outcome is unknown");
     assert!(world.store.data().tenants[&tenant()].row.is_some());
-    assert!(error.unsettled(), "the row is pending, and recovery will send it: {error}");
+    assert!(error.may_have_created(), "the row is pending, and recovery will send it: {error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_goes_away_after_a_send_leaves_it_unsettled() {
+async fn a_database_that_fails_after_a_send_leaves_a_creation_that_may_have_happened() {
     let world = world(Policy::default());
-    world.store.order([Day::Good, Day::Away]);
+    world.store.plan_commits([Commit::Succeeds, Commit::Fails]);
     world.stripe.answer([response(500, &[], "{}")]);
-    let error = world.call().await.expect_err("Stripe and the database are away");
+    let error = world.call().await.expect_err("Stripe and the database are unavailable");
     assert_eq!(world.stripe.sent().len(), 1);
-    assert!(error.unsettled(), "that send may have made a Customer: {error}");
+    assert!(error.may_have_created(), "that send may have created a Customer: {error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,13 +79,13 @@ async fn a_tenant_that_backs_off_does_not_keep_others_from_sending() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_somebody_else_holds_is_waited_for() {
+async fn a_row_that_another_process_holds_is_waited_for() {
     let world = world(Policy::default());
-    world.store.put(view(At::Suspect));
-    world.store.data().claimed = true;
+    world.store.put(view(At::InDoubt));
+    world.store.data().held_by_another = true;
     let error = world.call().await.expect_err("it is held throughout").to_string();
-    assert!(!error.contains("cut off"), "it spun: {error}");
-    assert!(error.contains("try again"), "{error}");
+    assert!(!error.contains("interrupted"), "it spun: {error}");
+    assert!(error.contains("retry in"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,7 +97,7 @@ async fn a_call_may_wait_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_without_measure_is_not_had() {
+async fn a_wait_longer_than_the_deadline_is_not_begun() {
     let world = world(Policy::default());
     tokio::time::advance(DEADLINE).await;
     let longest = u64::MAX.to_string();
@@ -107,26 +107,26 @@ async fn patience_without_measure_is_not_had() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_an_operator_must_mend_does_not_hide_a_customer_bound_meanwhile() {
+async fn a_send_that_needs_an_operator_does_not_hide_a_customer_bound_meanwhile() {
     let world = world(Policy::default());
     world.store.put(unbound(Some(row_in(State::Pending(request(3))))));
     world.stripe.answer([response(401, &[], "{}")]);
     let meanwhile = async {
         world.sent(1).await;
-        let mut settled = view(At::Settled);
-        settled.row.iter_mut().for_each(|row| row.version += 1);
-        world.store.put(settled);
+        let mut provisioned = view(At::Provisioned);
+        provisioned.row.iter_mut().for_each(|row| row.version += 1);
+        world.store.put(provisioned);
     };
     let (called, ()) = tokio::join!(world.call(), meanwhile);
     assert_eq!(called, Ok(("cus_cid".into(), Outcome::Existing)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_customer_that_an_operator_took_off_is_not_adopted_when_a_webhook_comes_again() {
-    let policy = Policy { look_first: true, ..Policy::default() };
+async fn a_customer_that_an_operator_has_unbound_is_not_adopted_when_a_webhook_comes_again() {
+    let policy = Policy { inquire_first: true, ..Policy::default() };
     let world = world(policy);
     let key = request(3).key;
-    world.store.put(view(At::Settled));
+    world.store.put(view(At::Provisioned));
     world.stripe.event(key.as_str(), "cus_cid");
     assert_eq!(world.billing.unbind(&tenant(), &cus("cus_cid")).await, Ok(()));
     assert_eq!(world.billing.customer_created(key.as_str(), &cus("cus_cid")).await, Ok(()));
@@ -135,23 +135,23 @@ async fn a_customer_that_an_operator_took_off_is_not_adopted_when_a_webhook_come
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_finds_what_the_key_made() {
+async fn an_inquiry_finds_what_the_key_created() {
     let world = world(Policy::default());
-    world.store.put(unbound(Some(row_in(suspect(crate::scene::now(), true)))));
+    world.store.put(unbound(Some(row_in(in_doubt(crate::scene::now(), true)))));
     world.stripe.event(request(3).key.as_str(), X);
     assert_eq!(world.call().await, Ok((X.to_owned(), Outcome::Adopted)));
     assert!(world.stripe.sent().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_finds_none_sends_the_next_generation() {
+async fn an_inquiry_that_finds_nothing_sends_the_next_generation() {
     let world = world(Policy::default());
-    world.store.put(unbound(Some(row_in(suspect(crate::scene::now(), true)))));
+    world.store.put(unbound(Some(row_in(in_doubt(crate::scene::now(), true)))));
     assert_eq!(world.call().await, created("cus_new1"));
     assert_eq!(world.stripe.sent(), [request(4)]);
 }
 
-/// `tokio::spawn` panics where there is no runtime, and nobody may be left waiting for a lock.
+/// `tokio::spawn` panics where there is no runtime, and then nothing may stay locked.
 #[test]
 fn a_call_outside_a_runtime_fails_instead_of_hanging() {
     let (say, heard) = mpsc::channel();
@@ -167,9 +167,9 @@ fn a_call_outside_a_runtime_fails_instead_of_hanging() {
     assert_eq!(heard.recv_timeout(Duration::from_secs(5)), Ok(true));
 }
 
-/// Found by simulation: a refusal is an answer to the details that were sent, and to no others.
+/// Found by simulation: a rejection is an answer to the details that were sent, and to no others.
 #[tokio::test(start_paused = true)]
-async fn a_caller_without_time_for_another_try_is_not_told_somebody_elses_refusal() {
+async fn a_caller_without_time_for_another_try_does_not_get_the_rejection_of_other_details() {
     let world = world(Policy::default());
     world.stripe.answer([response(400, &[], BAD_EMAIL)]);
     let (tenant, a_moment) = (tenant(), Duration::from_nanos(1));
@@ -179,14 +179,14 @@ async fn a_caller_without_time_for_another_try_is_not_told_somebody_elses_refusa
         world.billing.get_or_create(&tenant, &OTHER, a_moment).await
     };
     let (theirs, mine) = tokio::join!(theirs, mine);
-    assert!(matches!(theirs, Err(Error::Refused(_))), "{theirs:?}");
-    assert!(matches!(mine, Err(Error::Later { unsettled: true, .. })), "{mine:?}");
+    assert!(matches!(theirs, Err(Error::Rejected(_))), "{theirs:?}");
+    assert!(matches!(mine, Err(Error::Retry { may_have_created: true, .. })), "{mine:?}");
 }
 
-/// Found by simulation: what a stored failure left behind may show 10 minutes after it was told, not
+/// Found by simulation: what a stored failure left behind may show 10 minutes after the answer, not
 /// after the send.
 #[tokio::test(start_paused = true)]
-async fn a_quiet_time_begins_with_the_answer_and_not_with_the_send() {
+async fn the_time_until_an_inquiry_is_conclusive_begins_with_the_answer_and_not_with_the_send() {
     let world = world(Policy::default());
     world.stripe.takes(Duration::from_secs(25));
     let replayed = [("Idempotent-Replayed", "true")];
@@ -194,7 +194,7 @@ async fn a_quiet_time_begins_with_the_answer_and_not_with_the_send() {
     let _ = world.call().await;
     assert!(world.billing.shutdown(Duration::from_secs(60)).await);
     let row = world.store.data().tenants[&tenant()].row.clone().expect("a row");
-    let State::Suspect { quiet_until, .. } = row.state else { panic!("{row:?}") };
+    let State::InDoubt { conclusive_from, .. } = row.state else { panic!("{row:?}") };
     let answered = crate::scene::now() + jiff::SignedDuration::from_secs(25);
-    assert!(quiet_until >= answered + jiff::SignedDuration::from_mins(10), "{quiet_until}");
+    assert!(conclusive_from >= answered + jiff::SignedDuration::from_mins(10), "{conclusive_from}");
 }

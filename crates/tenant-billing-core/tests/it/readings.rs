@@ -1,49 +1,53 @@
-//! What is read off the answers to GETs, and what is said of any answer in a few words.
+//! What is read from the answers to GETs, and how any answer is summed up.
 
 use std::time::Duration;
 
 use tenant_billing_core::answer::{
-    Answer, Customer, Reading, account_id, created_events, customers, describe, read, request_id,
-    status,
+    Answer, Customer, Reading, account_id, created_events, customers, read, request_id, status,
+    summary,
 };
 
 use crate::{
     answers::{
-        API, BAD_EMAIL, HTML, INVALID, LOCKED, MADE, Pairs, REPLAYED, RETRY, WAIT, response,
+        API, BAD_EMAIL, HTML, INVALID, LOCKED, MADE, MISSING, Pairs, REPLAYED, RETRY, WAIT,
+        response,
     },
-    scene::{cus, site, tenant},
+    scene::{context, cus, tenant},
 };
 
 #[test]
-fn what_a_read_brought() {
-    let missing = r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#;
-    let seconds = |it| Reading::Again(Some(Duration::from_secs(it)));
+fn a_read_has_five_results() {
+    let seconds = |it| Reading::Retry(Some(Duration::from_secs(it)));
     let table: &[(u16, Pairs<'_>, &str, Reading<String>)] = &[
         (200, &[], MADE, Reading::Found("cus_1".into())),
         (200, REPLAYED, MADE, Reading::Found("cus_1".into())),
-        (200, &[], HTML, Reading::Again(None)),
-        (200, &[], "", Reading::Again(None)),
-        (404, &[], missing, Reading::Missing),
+        (200, &[], HTML, Reading::Retry(None)),
+        (200, &[], "", Reading::Retry(None)),
+        (404, &[], MISSING, Reading::Missing),
         (404, &[], HTML, Reading::Forbidden),
         (404, &[], INVALID, Reading::Forbidden),
-        (400, &[], missing, Reading::Forbidden),
+        // A page that should start after an entry which is gone.
+        (400, &[], MISSING, Reading::Missing),
+        (400, &[], INVALID, Reading::Forbidden),
+        (403, &[], MISSING, Reading::Forbidden),
+        (401, &[], MISSING, Reading::Unauthorized),
         (401, &[], INVALID, Reading::Unauthorized),
         (403, &[], INVALID, Reading::Forbidden),
-        (400, RETRY, INVALID, Reading::Again(None)),
-        (409, &[], LOCKED, Reading::Again(None)),
+        (400, RETRY, INVALID, Reading::Retry(None)),
+        (409, &[], LOCKED, Reading::Retry(None)),
         (429, WAIT, API, seconds(7)),
-        (500, &[], API, Reading::Again(None)),
-        (502, &[], HTML, Reading::Again(None)),
+        (500, &[], API, Reading::Retry(None)),
+        (502, &[], HTML, Reading::Retry(None)),
         (503, WAIT, HTML, seconds(7)),
-        (302, &[], HTML, Reading::Again(None)),
-        (100, &[], "", Reading::Again(None)),
-        (0, &[], "", Reading::Again(None)),
+        (302, &[], HTML, Reading::Retry(None)),
+        (100, &[], "", Reading::Retry(None)),
+        (0, &[], "", Reading::Retry(None)),
     ];
     for (status, headers, body, expected) in table {
         let reading = read(&response(*status, headers, body), account_id);
         assert_eq!(reading, *expected, "{status} {body}");
     }
-    assert_eq!(read(&Answer::NoAnswer("reset".into()), account_id), Reading::Again(None));
+    assert_eq!(read(&Answer::NoAnswer("reset".into()), account_id), Reading::Retry(None));
 }
 
 #[test]
@@ -71,7 +75,7 @@ fn a_customer_is_read_leniently() {
 #[test]
 fn a_customer_names_its_tenant_and_its_installation() {
     let tenant = tenant();
-    let installation = site().origin.installation;
+    let installation = context().identity.installation;
     let (ours, ids) = (installation.as_str(), tenant.as_str());
     let table = [
         (format!(r#"{{"tenantId":"{ids}"}}"#), true, None),
@@ -183,11 +187,11 @@ fn an_answer_in_a_few_words() {
         (400, r#"{"error":"no"}"#, "HTTP 400"),
     ];
     for (status, body, expected) in table {
-        assert_eq!(describe(&response(*status, &[], body)), *expected);
+        assert_eq!(summary(&response(*status, &[], body)), *expected);
     }
     let long = format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(65));
-    assert_eq!(describe(&response(400, &[], &long)), "HTTP 400");
-    assert_eq!(describe(&Answer::NoAnswer("timed out".into())), "no answer: timed out");
+    assert_eq!(summary(&response(400, &[], &long)), "HTTP 400");
+    assert_eq!(summary(&Answer::NoAnswer("timed out".into())), "no answer: timed out");
 }
 
 #[test]
@@ -198,7 +202,7 @@ fn the_request_id_is_kept_for_stripes_support() {
 }
 
 #[test]
-fn the_status_is_told_of_an_answer_that_came() {
+fn an_answer_has_a_status_if_it_came() {
     assert_eq!(status(&response(404, &[], HTML)), Some(404));
     assert_eq!(status(&Answer::NoAnswer("reset".into())), None);
 }

@@ -7,7 +7,7 @@ use tenant_billing_core::{
 
 use crate::{
     ids::{parsed, parts},
-    scene::{DETAILS, EMAIL, INSTALLATION, TENANT, request, site, tenant},
+    scene::{DETAILS, EMAIL, INSTALLATION, TENANT, context, request, tenant},
 };
 
 pub(crate) fn plain() -> CustomerDetails {
@@ -76,7 +76,8 @@ fn metadata_leaves_room_for_our_own_two_keys() {
     };
     assert!(with(48).is_ok());
     assert_eq!(with(49).map_err(|it| it.field), Err("metadata".into()));
-    let full = FrozenRequest::freeze(&site().origin, &tenant(), 1, &with(48).expect("48 keys"));
+    let full =
+        FrozenRequest::freeze(&context().identity, &tenant(), 1, &with(48).expect("48 keys"));
     assert_eq!(full.body.matches("metadata%5B").count(), 50);
 }
 
@@ -93,7 +94,7 @@ fn a_request_is_frozen_with_the_tenant_and_the_installation() {
     ];
     assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
     assert_eq!(request.key, IdempotencyKey::of(&parts(INSTALLATION, Mode::Live, TENANT, 5)));
-    assert_eq!((request.account, request.stripe_account), (site().origin.account, None));
+    assert_eq!((request.account, request.stripe_account), (context().identity.account, None));
     assert_eq!(request.stripe_version, "2026-10-28.endive");
 }
 
@@ -103,10 +104,10 @@ fn form_pairs(body: &str) -> Vec<(String, String)> {
 
 #[test]
 fn a_connected_account_is_frozen_too() {
-    let mut origin = site().origin;
-    origin.stripe_account = AccountId::parse("acct_connected").ok();
-    let frozen = FrozenRequest::freeze(&origin, &tenant(), 1, &DETAILS);
-    assert_eq!(frozen.stripe_account, origin.stripe_account);
+    let mut identity = context().identity;
+    identity.stripe_account = AccountId::parse("acct_connected").ok();
+    let frozen = FrozenRequest::freeze(&identity, &tenant(), 1, &DETAILS);
+    assert_eq!(frozen.stripe_account, identity.stripe_account);
 }
 
 #[test]
@@ -118,14 +119,14 @@ fn what_was_frozen_can_be_asked_again() {
         .and_then(|it| it.with_metadata("email", "not the email"))
         .expect("within the limits");
     for details in [plain(), DETAILS.clone(), odd] {
-        let frozen = FrozenRequest::freeze(&site().origin, &tenant(), 1, &details);
+        let frozen = FrozenRequest::freeze(&context().identity, &tenant(), 1, &details);
         assert_eq!(frozen.details(), Ok(details.clone()));
-        assert_eq!(FrozenRequest::freeze(&site().origin, &tenant(), 1, &details), frozen);
+        assert_eq!(FrozenRequest::freeze(&context().identity, &tenant(), 1, &details), frozen);
     }
 }
 
 #[test]
-fn what_nobody_froze_cannot_be_read_back() {
+fn a_body_that_was_never_frozen_cannot_be_read_back() {
     for body in [
         "",
         "name=x",
@@ -142,7 +143,7 @@ fn what_nobody_froze_cannot_be_read_back() {
 
 #[test]
 fn a_request_holds_the_fields_that_it_was_frozen_with() {
-    let plain = FrozenRequest::freeze(&site().origin, &tenant(), 1, &plain());
+    let plain = FrozenRequest::freeze(&context().identity, &tenant(), 1, &plain());
     let table = [
         ("email", true, true),
         ("name", true, false),

@@ -1,24 +1,27 @@
 //! The tenant that every table is about, in each of its states.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
-    answer::{Customer, Refusal},
+    answer::{Customer, Rejection},
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
-    provisioning::{Asker, Event, Findings, How, Look, Site},
-    request::{Account, CustomerDetails, FrozenRequest, Origin},
-    state::{Candidate, Row, State, View},
+    provisioning::{Asker, Context, Findings, Inquiry, Observation},
+    request::{Account, CustomerDetails, FrozenRequest, Identity},
+    state::{CustomerFacts, Row, State, View},
 };
 
 /// The generation of every row that is there. A tenant without a row opens 1.
 pub(crate) const G: u64 = 3;
 /// The Customer that events are about.
 pub(crate) const X: &str = "cus_x";
-/// The Customer that the settled row settled with.
+/// The Customer that the provisioned row is provisioned with.
 pub(crate) const CID: &str = "cus_cid";
 /// The Customer that a host has bound by itself.
 pub(crate) const HOST: &str = "cus_host";
+/// An older Customer than [`X`], and a younger one.
+pub(crate) const OLD: &str = "cus_old";
+pub(crate) const YOUNG: &str = "cus_young";
 
 pub(crate) const EMAIL: &str = "jane.doe@example.com";
 pub(crate) const OTHER_EMAIL: &str = "richard.roe@example.org";
@@ -68,35 +71,35 @@ pub(crate) fn details(email: &str) -> CustomerDetails {
 
 /// The first writer's details, which every row's request was frozen with.
 pub(crate) static DETAILS: LazyLock<CustomerDetails> = LazyLock::new(|| details(EMAIL));
-/// Those of somebody who asks for something else.
+/// Another caller's details.
 pub(crate) static OTHER: LazyLock<CustomerDetails> = LazyLock::new(|| details(OTHER_EMAIL));
 
-pub(crate) fn site() -> Site {
-    Site {
-        origin: Origin {
+pub(crate) fn context() -> Context {
+    Context {
+        identity: Identity {
             installation: InstallationId::parse(INSTALLATION).expect("an installation id"),
             account: ours(),
             stripe_account: None,
         },
-        look_first: false,
+        inquire_first: false,
         restored_at: None,
     }
 }
 
-pub(crate) fn look_first() -> Site {
-    Site { look_first: true, ..site() }
+pub(crate) fn inquire_first() -> Context {
+    Context { inquire_first: true, ..context() }
 }
 
-pub(crate) fn restored(at: Timestamp) -> Site {
-    Site { restored_at: Some(at), ..site() }
+pub(crate) fn restored(at: Timestamp) -> Context {
+    Context { restored_at: Some(at), ..context() }
 }
 
 pub(crate) fn request(generation: u64) -> FrozenRequest {
-    FrozenRequest::freeze(&site().origin, &tenant(), generation, &DETAILS)
+    FrozenRequest::freeze(&context().identity, &tenant(), generation, &DETAILS)
 }
 
-pub(crate) fn refusal() -> Refusal {
-    Refusal {
+pub(crate) fn rejection() -> Rejection {
+    Rejection {
         code: Some("email_invalid".into()),
         param: Some("email".into()),
         message: "Invalid email address: […]".into(),
@@ -109,18 +112,19 @@ pub(crate) enum At {
     NoRow,
     Vacant,
     Pending,
-    Suspect,
+    InDoubt,
     Rejected,
-    Settled,
+    Provisioned,
 }
 
 pub(crate) const COLUMNS: [At; 6] =
-    [At::NoRow, At::Vacant, At::Pending, At::Suspect, At::Rejected, At::Settled];
+    [At::NoRow, At::Vacant, At::Pending, At::InDoubt, At::Rejected, At::Provisioned];
 
-/// A suspect row: what it waits for, and whether its generation may have been sent.
-pub(crate) fn suspect(quiet_until: Timestamp, sent: bool) -> State {
+/// The state in doubt, with the moment from which an inquiry is conclusive, and whether its
+/// generation may have been sent.
+pub(crate) fn in_doubt(conclusive_from: Timestamp, sent: bool) -> State {
     let request = request(G);
-    State::Suspect { request, quiet_until, sent }
+    State::InDoubt { request, conclusive_from, sent }
 }
 
 /// A row that was opened two hours ago, failed twice, and is due.
@@ -141,19 +145,19 @@ fn state(at: At) -> Option<State> {
         At::NoRow => return None,
         At::Vacant => State::Vacant,
         At::Pending => State::Pending(request(G)),
-        At::Suspect => suspect(now() - minutes(10), true),
-        At::Rejected => State::Rejected(request(G), refusal()),
-        At::Settled => State::Settled(cus(CID)),
+        At::InDoubt => in_doubt(now() - minutes(10), true),
+        At::Rejected => State::Rejected(request(G), rejection()),
+        At::Provisioned => State::Provisioned(cus(CID)),
     })
 }
 
-/// The tenant in that column: it exists, and it is bound where it is settled.
+/// The tenant in that column: it exists, and where it is provisioned, it is bound.
 pub(crate) fn view(at: At) -> View {
-    let bound = (at == At::Settled).then(|| cus(CID));
+    let bound = (at == At::Provisioned).then(|| cus(CID));
     View { bound, ..unbound(state(at).map(row_in)) }
 }
 
-/// The tenant with this row and a null column.
+/// The tenant with this row and a null column. Nothing in particular is known of any Customer.
 pub(crate) fn unbound(row: Option<Row>) -> View {
     View {
         tenant: tenant(),
@@ -163,8 +167,13 @@ pub(crate) fn unbound(row: Option<Row>) -> View {
         row,
         lost_generation: 0,
         account: Some(ours()),
-        candidate: Candidate::default(),
+        facts: facts(),
     }
+}
+
+/// The Customers of this scene, none of them known to be anything but alive.
+pub(crate) fn facts() -> BTreeMap<CustomerId, CustomerFacts> {
+    [X, CID, HOST, OLD, YOUNG].map(|id| (cus(id), CustomerFacts::JUST_CREATED)).into()
 }
 
 /// Small changes to a view, to be chained.
@@ -172,9 +181,9 @@ pub(crate) trait But: Sized {
     fn bound_to(self, customer: &str) -> Self;
     fn nulled(self) -> Self;
     fn gone(self) -> Self;
-    fn known_deleted(self) -> Self;
-    fn bound_elsewhere(self) -> Self;
-    fn taken_off(self) -> Self;
+    fn deleted(self, customer: &str) -> Self;
+    fn bound_elsewhere(self, customer: &str) -> Self;
+    fn unbound_by_operator(self, customer: &str) -> Self;
     fn aged(self, age: SignedDuration) -> Self;
 }
 
@@ -188,24 +197,26 @@ impl But for View {
         Self { bound: None, ..self }
     }
 
-    /// The host's rows are gone, the column's with the tenant's.
+    /// The tenant does not exist any more, and its column went with it.
     fn gone(self) -> Self {
         Self { exists: false, ..self.nulled() }
     }
 
-    fn known_deleted(mut self) -> Self {
-        self.candidate.deleted = true;
+    /// This Customer is on record as deleted.
+    fn deleted(mut self, customer: &str) -> Self {
+        fact(&mut self, customer).deleted = true;
         self
     }
 
-    fn bound_elsewhere(mut self) -> Self {
-        self.candidate.bound_elsewhere = true;
+    /// Another tenant's column holds this Customer.
+    fn bound_elsewhere(mut self, customer: &str) -> Self {
+        fact(&mut self, customer).bound_elsewhere = true;
         self
     }
 
-    /// An operator took the Customer that events are about off its tenant.
-    fn taken_off(mut self) -> Self {
-        self.candidate.unbound = true;
+    /// An operator has unbound this Customer.
+    fn unbound_by_operator(mut self, customer: &str) -> Self {
+        fact(&mut self, customer).unbound_by_operator = true;
         self
     }
 
@@ -217,13 +228,16 @@ impl But for View {
     }
 }
 
+fn fact<'a>(view: &'a mut View, customer: &str) -> &'a mut CustomerFacts {
+    view.facts.entry(cus(customer)).or_insert(CustomerFacts::JUST_CREATED)
+}
+
 /// A live Customer that a send of `generation` was answered with.
-pub(crate) fn live(generation: u64, customer: &str) -> Event {
-    Event::Live {
+pub(crate) fn live(generation: u64, customer: &str) -> Observation {
+    Observation::CreatedAlive {
         generation,
         customer: cus(customer),
         request: Some(request(generation)),
-        how: How::Created,
     }
 }
 
@@ -236,20 +250,22 @@ pub(crate) fn customer(id: &str, created: i64) -> Customer {
     Customer::parse(body.as_bytes()).expect("a Customer")
 }
 
+/// An inquiry found these Customers, the oldest first.
 pub(crate) fn found(ids: &[&str]) -> Findings {
-    let times = 1..;
-    Findings::Ours(ids.iter().zip(times).map(|(id, at)| customer(id, at)).collect())
+    let mut customers = ids.iter().zip(1..).map(|(id, at)| customer(id, at));
+    let oldest = customers.next().expect("at least one Customer");
+    Findings::Found { oldest, others: customers.collect() }
 }
 
-/// A look at version 7 of a row of this generation that began now.
-pub(crate) fn looked(findings: Findings) -> Event {
-    looked_at(7, now(), findings)
+/// An inquiry for version 7 of a row of this generation, which began now.
+pub(crate) fn inquired(findings: Findings) -> Observation {
+    inquired_at(7, now(), findings)
 }
 
-pub(crate) fn looked_at(version: u64, began: Timestamp, findings: Findings) -> Event {
-    Event::Looked {
-        generation: G,
-        look: Look {
+pub(crate) fn inquired_at(version: u64, began: Timestamp, findings: Findings) -> Observation {
+    Observation::InquiryEnded {
+        inquiry: Inquiry {
+            generation: G,
             version,
             began,
             events_since: now() - hours(26),
@@ -260,7 +276,7 @@ pub(crate) fn looked_at(version: u64, began: Timestamp, findings: Findings) -> E
     }
 }
 
-/// Somebody who asks with these details and waits for ten seconds.
+/// A caller who asks with these details and waits for ten seconds.
 pub(crate) fn caller(details: &CustomerDetails) -> Asker<'_> {
     Asker::Caller(details, SignedDuration::from_secs(10))
 }

@@ -1,14 +1,16 @@
-//! No text that may end up in a log or a database holds who a tenant is, or a key.
+//! No text that may end up in a log or a database holds personal data or a secret key.
 
 use tenant_billing_core::{
-    answer::{Failure, Refusal, Verdict, describe, judge},
+    answer::{Failure, Rejection, Verdict, judge, summary},
     state::State,
 };
 
 use crate::{
     answers::response,
-    scene::{At, DETAILS, EMAIL, caller, customer, found, live, looked, refusal, request, view},
-    summary::nameless,
+    scene::{
+        At, DETAILS, EMAIL, caller, customer, found, inquired, live, rejection, request, view,
+    },
+    summary::without_personal_data,
 };
 
 /// The e-mail address, the name `Jane Q. Doe` and a key, as they are and in disguise.
@@ -37,7 +39,7 @@ fn leaks(text: &str) -> bool {
 }
 
 #[test]
-fn a_refusals_message_names_nobody() {
+fn the_message_of_a_rejection_holds_no_personal_data() {
     let mut leaked = Vec::new();
     for disguise in DISGUISES {
         for message in [
@@ -48,16 +50,16 @@ fn a_refusals_message_names_nobody() {
             let body = format!(
                 r#"{{"error":{{"type":"invalid_request_error","param":"email","message":"{message}"}}}}"#
             );
-            let Verdict::Failed(Failure::Refused(refusal)) =
+            let Verdict::Failed(Failure::Rejected(rejection)) =
                 judge(&response(400, &[], &body), &request(1))
             else {
                 panic!("{body}");
             };
-            if leaks(&refusal.message)
-                || leaks(&refusal.to_string())
-                || leaks(&format!("{refusal:?}"))
+            if leaks(&rejection.message)
+                || leaks(&rejection.to_string())
+                || leaks(&format!("{rejection:?}"))
             {
-                leaked.push(refusal.message);
+                leaked.push(rejection.message);
             }
         }
     }
@@ -65,23 +67,23 @@ fn a_refusals_message_names_nobody() {
 }
 
 #[test]
-fn a_refusals_message_says_what_is_wrong() {
+fn the_message_of_a_rejection_says_what_is_wrong() {
     let body = format!(
         r#"{{"error":{{"type":"invalid_request_error","code":"email_invalid","param":"email","message":"Invalid email address: {EMAIL}"}}}}"#
     );
-    let expected = Refusal {
+    let expected = Rejection {
         code: Some("email_invalid".into()),
         param: Some("email".into()),
         message: "Invalid email address: […]".into(),
     };
     assert_eq!(
         judge(&response(400, &[], &body), &request(1)),
-        Verdict::Failed(Failure::Refused(expected))
+        Verdict::Failed(Failure::Rejected(expected))
     );
 }
 
 #[test]
-fn the_few_words_name_nobody() {
+fn the_summary_of_an_answer_holds_no_personal_data() {
     let mut leaked = Vec::new();
     for disguise in DISGUISES {
         for field in ["type", "code", "param"] {
@@ -89,7 +91,7 @@ fn the_few_words_name_nobody() {
                 [(*disguise).to_owned(), format!("bad_{disguise}"), format!("metadata[{disguise}]")]
             {
                 let body = format!(r#"{{"error":{{"message":"{disguise}","{field}":"{value}"}}}}"#);
-                let words = describe(&response(400, &[], &body));
+                let words = summary(&response(400, &[], &body));
                 if leaks(&words) {
                     leaked.push(words);
                 }
@@ -100,22 +102,22 @@ fn the_few_words_name_nobody() {
 }
 
 #[test]
-fn debug_output_shows_nobody() {
+fn debug_output_holds_no_personal_data() {
     let key = request(1).key.to_string();
     let shown = [
         format!("{:?}", DETAILS.email()),
         format!("{:#?}", *DETAILS),
         format!("{:?}", request(1)),
         format!("{:?}", State::Pending(request(1))),
-        format!("{:?}", State::Rejected(request(1), refusal())),
+        format!("{:?}", State::Rejected(request(1), rejection())),
         format!("{:?}", customer("cus_1", 7)),
         format!("{:?}", live(1, "cus_1")),
-        format!("{:?}", looked(found(&["cus_1"]))),
+        format!("{:?}", inquired(found(&["cus_1"]))),
         format!("{:?}", caller(&DETAILS)),
-        format!("{:?}", view(At::Suspect)),
+        format!("{:?}", view(At::InDoubt)),
     ];
     for text in shown {
-        nameless(&text);
+        without_personal_data(&text);
         assert!(!text.contains("gold") && !text.contains("example"), "{text}");
     }
     assert!(format!("{:?}", request(1)).contains(&key), "a log needs the key");

@@ -1,32 +1,35 @@
-//! What the prose around the table demands: look windows, requests frozen anew, guards, accounts, pace.
+//! The rules beside the table: what an inquiry reads, which requests are frozen, accounts, and
+//! pace.
 
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
+    OperatorError,
     answer::Failure,
+    decide::{after, next},
     ids::{Email, Mode},
-    provisioning::{Asker, Event, Findings, How, Look, Site, Step, Stop, after, next},
-    request::{CustomerDetails, FrozenRequest, STRIPE_VERSION},
+    provisioning::{Asker, Context, Findings, Inconclusive, Inquiry, Observation, Step},
+    request::{Account, CustomerDetails, FrozenRequest, STRIPE_VERSION},
     state::{Column, Row, State, View},
 };
 
 use crate::{
     scene::{
-        At, But, CID, COLUMNS, DETAILS, G, NOW, OTHER, SECOND, X, account, caller, cus, details,
-        found, hours, live, look_first, looked, minutes, now, refusal, request, restored, row_in,
-        site, suspect, tenant, unbound, view,
+        At, But, CID, COLUMNS, DETAILS, G, NOW, OTHER, SECOND, X, account, caller, context, cus,
+        details, found, hours, in_doubt, inquire_first, inquired, live, minutes, now, ours,
+        rejection, request, restored, row_in, tenant, unbound, view,
     },
     summary::{check, step},
 };
 
-fn look_of(view: &View) -> Look {
-    match next(view, Asker::Worker, &site()) {
-        Step::Look(look) => look,
-        step => panic!("no look: {step:?}"),
+fn inquiry_of(view: &View) -> Inquiry {
+    match next(view, Asker::Worker, &context()) {
+        Step::Inquire(inquiry) => inquiry,
+        step => panic!("no inquiry: {step:?}"),
     }
 }
 
 #[test]
-fn a_look_reads_events_since_a_day_before_the_opening_and_30_days_at_most() {
+fn an_inquiry_reads_events_since_a_day_before_the_opening_and_30_days_at_most() {
     let month = hours(30 * 24);
     let table = [
         // age of the row, sent, events since (before now), needs search
@@ -37,18 +40,18 @@ fn a_look_reads_events_since_a_day_before_the_opening_and_30_days_at_most() {
         (month - hours(24) + SECOND, true, month, true),
         (month, true, month, true),
         (hours(9999), true, month, true),
-        // Never sent: whatever there is, it is not this generation's.
+        // Never sent: whatever exists is of another generation.
         (NOW, false, month, false),
         (hours(2), false, month, false),
     ];
     for (age, sent, since, needs_search) in table {
-        let mut view = view(At::Suspect).aged(age);
+        let mut view = view(At::InDoubt).aged(age);
         if let Some(row) = &mut view.row {
-            row.state = suspect(now(), sent);
+            row.state = in_doubt(now(), sent);
         }
-        let look = look_of(&view);
+        let inquiry = inquiry_of(&view);
         assert_eq!(
-            (look.events_since, look.needs_search),
+            (inquiry.events_since, inquiry.needs_search),
             (now() - since, needs_search),
             "{age:#} {sent}"
         );
@@ -56,11 +59,14 @@ fn a_look_reads_events_since_a_day_before_the_opening_and_30_days_at_most() {
 }
 
 #[test]
-fn a_suspect_row_keeps_its_opening_time_and_is_due_at_once() {
-    let event =
-        Event::Answered { generation: G, failure: Failure::Spent, words: "HTTP 500".into() };
+fn a_row_in_doubt_keeps_its_opening_time_and_is_due_at_once() {
+    let observation = Observation::AnsweredWithoutCustomer {
+        generation: G,
+        failure: Failure::StoredFailure,
+        summary: "HTTP 500".into(),
+    };
     let view = view(At::Pending);
-    let row = after(&view, &event, &site()).change.row.expect("a row");
+    let row = after(&view, &observation, &context()).change.row.expect("a row");
     assert_eq!(row.opened_at, now() - hours(2));
     assert_eq!((row.next_attempt_at, row.attempts), (now(), 0));
     assert_eq!(row.last_error.as_deref(), Some("HTTP 500"));
@@ -68,93 +74,100 @@ fn a_suspect_row_keeps_its_opening_time_and_is_due_at_once() {
 
 #[test]
 fn a_row_that_moves_on_forgets_what_went_wrong() {
-    let words = "HTTP 400".to_owned();
-    let refused = Failure::Refused(refusal());
-    let refused = Event::Answered { generation: G, failure: refused, words };
-    let dead = Event::Dead { generation: G, customer: cus(X) };
-    for event in [live(G, X), refused, dead] {
-        let row = after(&view(At::Pending), &event, &site()).change.row.expect("a row");
-        assert_eq!((row.attempts, row.last_error), (0, None), "{event:?}");
+    let (failure, summary) = (Failure::Rejected(rejection()), "HTTP 400".to_owned());
+    let rejected = Observation::AnsweredWithoutCustomer { generation: G, failure, summary };
+    let deleted = Observation::CreatedButDeleted { generation: G, customer: cus(X) };
+    for observation in [live(G, X), rejected, deleted] {
+        let row = after(&view(At::Pending), &observation, &context()).change.row.expect("a row");
+        assert_eq!((row.attempts, row.last_error), (0, None), "{observation:?}");
     }
-    let row = after(&view(At::Suspect), &looked(Findings::None), &site()).change.row;
+    let row = after(&view(At::InDoubt), &inquired(Findings::Nothing), &context()).change.row;
     assert_eq!(row.map(|row| (row.attempts, row.last_error)), Some((0, None)));
 }
 
 #[test]
-fn a_quiet_time_is_never_shortened() {
+fn an_inquiry_is_never_conclusive_earlier_than_it_was_going_to_be() {
     let table = [
-        (hours(9), "S3 +9h"),
-        (hours(5), "S3 +5h"),
-        (minutes(10), "S3 +5h"),
-        (-hours(9), "S3 +5h"),
+        (hours(9), "D3 +9h"),
+        (hours(5), "D3 +5h"),
+        (minutes(10), "D3 +5h"),
+        (-hours(9), "D3 +5h"),
     ];
-    for (quiet, expected) in table {
-        let mut view = view(At::Suspect);
+    for (conclusive, expected) in table {
+        let mut view = view(At::InDoubt);
         if let Some(row) = &mut view.row {
-            row.state = suspect(now() + quiet, true);
+            row.state = in_doubt(now() + conclusive, true);
         }
-        let cell = format!("{expected} surplus cus_x late [surplus suspected]");
-        check("older generation", &view, &live(G - 1, X), &site(), &cell);
+        let cell = format!("{expected} surplus cus_x late [surplus in_doubt]");
+        check("older generation", &view, &live(G - 1, X), &context(), &cell);
     }
 }
 
 #[test]
-fn a_row_that_is_given_up_to_an_older_answer_looks_for_what_the_sender_asked() {
+fn a_row_that_an_older_answer_puts_in_doubt_keeps_the_request_of_that_answer() {
     let mut asked = request(G - 1);
     asked.body = asked.body.replace("jane", "joan");
     let (generation, customer) = (G - 1, cus(X));
-    let event =
-        Event::Live { generation, customer, request: Some(asked.clone()), how: How::Created };
-    for at in [At::Vacant, At::Pending, At::Suspect, At::Rejected] {
-        let row = after(&view(at), &event, &site()).change.row.expect("a row");
+    let observation =
+        Observation::CreatedAlive { generation, customer, request: Some(asked.clone()) };
+    for at in [At::Vacant, At::Pending, At::InDoubt, At::Rejected] {
+        let row = after(&view(at), &observation, &context()).change.row.expect("a row");
         assert_eq!(row.state.request(), Some(&asked), "{at:?}");
     }
 }
 
-/// What a look leaves of a suspect row when there is certainly none.
+/// The row after an inquiry has proved that there is no Customer.
 fn reopened(state: State) -> Row {
     let view = unbound(Some(row_in(state)));
-    let change = after(&view, &looked(Findings::None), &site()).change;
+    let change = after(&view, &inquired(Findings::Nothing), &context()).change;
     change.row.expect("a row")
 }
 
 #[test]
-fn certainly_none_freezes_the_rows_own_fields_anew() {
+fn a_proof_that_there_is_none_freezes_the_rows_own_details_anew() {
     let mut old = request(G);
     old.stripe_version = "2020-08-27".into();
     old.account = account("acct_ours", Mode::Live);
     for (sent, generation) in [(true, G + 1), (false, G)] {
-        let quiet_until = now();
-        let row = reopened(State::Suspect { request: old.clone(), quiet_until, sent });
-        let expected = FrozenRequest::freeze(&site().origin, &tenant(), generation, &DETAILS);
+        let conclusive_from = now();
+        let row = reopened(State::InDoubt { request: old.clone(), conclusive_from, sent });
+        let expected = FrozenRequest::freeze(&context().identity, &tenant(), generation, &DETAILS);
         assert_eq!(row.state, State::Pending(expected));
         assert_eq!((row.generation, row.opened_at, row.attempts), (generation, now(), 0));
-        assert!(row.next_attempt_at > now(), "who reopened it sends it");
+        assert!(row.next_attempt_at > now(), "whoever reopened it sends it");
         let State::Pending(request) = &row.state else { panic!() };
         assert_eq!(request.stripe_version, STRIPE_VERSION);
     }
 }
 
 #[test]
-fn certainly_none_sends_nothing_that_cannot_be_read_back() {
+fn a_proof_that_there_is_none_opens_nothing_that_cannot_be_read_back() {
     let mut request = request(G);
     request.body = "name=x".into();
-    let view = unbound(Some(row_in(State::Suspect { request, quiet_until: now(), sent: true })));
-    check("unreadable", &view, &looked(Findings::None), &site(), "paced [look_failed]");
+    let view =
+        unbound(Some(row_in(State::InDoubt { request, conclusive_from: now(), sent: true })));
+    check(
+        "unreadable",
+        &view,
+        &inquired(Findings::Nothing),
+        &context(),
+        "postponed [inquiry_failed]",
+    );
 }
 
 #[test]
 fn an_opening_freezes_what_was_asked() {
-    for (at, was, generation) in
+    for (at, version, generation) in
         [(At::NoRow, None, 1), (At::Vacant, Some(7), G), (At::Rejected, Some(7), G + 1)]
     {
-        let Step::Commit(change) = next(&view(at), caller(&OTHER), &site()) else {
+        let Step::Commit(change) = next(&view(at), caller(&OTHER), &context()) else {
             panic!("{at:?}")
         };
         let row = change.row.clone().expect("a row");
-        let expected = FrozenRequest::freeze(&site().origin, &tenant(), generation, &OTHER);
+        let expected = FrozenRequest::freeze(&context().identity, &tenant(), generation, &OTHER);
         assert_eq!(row.state, State::Pending(expected));
-        assert_eq!((change.was, row.opened_at, row.attempts), (was, now(), 0));
+        assert_eq!((change.only_if.version, row.version), (version, version.unwrap_or(0) + 1));
+        assert_eq!((row.opened_at, row.attempts), (now(), 0));
         assert!(
             row.next_attempt_at > now() + SignedDuration::from_secs(10),
             "past the caller's deadline"
@@ -164,40 +177,50 @@ fn an_opening_freezes_what_was_asked() {
 }
 
 #[test]
-fn a_look_first_opening_is_due_at_once_and_a_look_opens_its_own_generation() {
+fn an_opening_that_begins_in_doubt_is_due_at_once_and_its_proof_opens_the_same_generation() {
     for (at, generation) in [(At::NoRow, 1), (At::Vacant, G), (At::Rejected, G + 1)] {
-        let next = |view: &View| next(view, caller(&OTHER), &look_first());
+        let next = |view: &View| next(view, caller(&OTHER), &inquire_first());
         let Step::Commit(change) = next(&view(at)) else { panic!("{at:?}") };
         let opened = view(at).changed(*change);
-        let Step::Look(look) = next(&opened) else { panic!("{at:?}") };
-        assert_eq!(look.events_since, now() - hours(30 * 24));
-        let event = Event::Looked { generation, look, findings: Findings::None };
-        let change = after(&opened, &event, &look_first()).change;
-        let expected = FrozenRequest::freeze(&site().origin, &tenant(), generation, &OTHER);
+        let Step::Inquire(inquiry) = next(&opened) else { panic!("{at:?}") };
+        assert_eq!(inquiry.events_since, now() - hours(30 * 24));
+        assert_eq!(inquiry.generation, generation);
+        let findings = Findings::Nothing;
+        let observation = Observation::InquiryEnded { inquiry, findings };
+        let change = after(&opened, &observation, &inquire_first()).change;
+        let expected = FrozenRequest::freeze(&context().identity, &tenant(), generation, &OTHER);
         assert_eq!(next(&opened.changed(change)), Step::Send(expected));
     }
 }
 
-/// Rows are never deleted, so a trail without a row is a loss: given up as of now, and looked for as far
-/// back as events reach.
+/// Rows are never deleted, so a trail without a row means a loss. Its generation may have been sent
+/// until now, and inquiries read as far back as events reach.
 #[test]
-fn a_tenant_whose_row_was_lost_is_looked_for_before_the_next_generation() {
+fn a_tenant_whose_row_was_lost_is_in_doubt_before_the_next_generation() {
     let lost = View { lost_generation: G, ..view(At::NoRow) };
-    let said = step(&lost, caller(&OTHER), &site());
-    assert_eq!(said, format!("S{G} +5h guarded [suspected]"));
-    let Step::Commit(change) = next(&lost, caller(&OTHER), &site()) else { panic!("gives up") };
-    let suspect = lost.changed(*change);
-    let Step::Look(look) = next(&suspect, caller(&OTHER), &site()) else { panic!("looks") };
-    assert_eq!((look.events_since, look.needs_search), (now() - hours(29 * 24), false));
-    let after_the_quiet = View { now: now() + hours(23), ..suspect.clone() };
-    assert!(!look_of(&after_the_quiet).needs_search, "an account without search can conclude");
-    let event = |began| {
-        let look = Look { began, ..look.clone() };
-        Event::Looked { generation: G, look, findings: Findings::None }
+    let said = step(&lost, caller(&OTHER), &context());
+    assert_eq!(said, format!("D{G} +5h guarded [in_doubt]"));
+    let Step::Commit(change) = next(&lost, caller(&OTHER), &context()) else { panic!("no row") };
+    let in_doubt = lost.changed(*change);
+    let Step::Inquire(inquiry) = next(&in_doubt, caller(&OTHER), &context()) else {
+        panic!("no inquiry")
     };
-    check("too early", &suspect, &event(now() + hours(5) - SECOND), &site(), "paced [look_failed]");
-    let certain = format!("P{} guarded [reopened]", G + 1);
-    check("in time", &suspect, &event(now() + hours(5)), &site(), &certain);
+    assert_eq!((inquiry.events_since, inquiry.needs_search), (now() - hours(29 * 24), false));
+    let later = View { now: now() + hours(23), ..in_doubt.clone() };
+    assert!(!inquiry_of(&later).needs_search, "an account without search can conclude");
+    let nothing = |began| {
+        let inquiry = Inquiry { began, ..inquiry.clone() };
+        Observation::InquiryEnded { inquiry, findings: Findings::Nothing }
+    };
+    check(
+        "too early",
+        &in_doubt,
+        &nothing(now() + hours(5) - SECOND),
+        &context(),
+        "postponed [inquiry_failed]",
+    );
+    let proof = format!("P{} guarded [reopened]", G + 1);
+    check("in time", &in_doubt, &nothing(now() + hours(5)), &context(), &proof);
 }
 
 #[test]
@@ -207,47 +230,47 @@ fn a_restore_is_remembered_by_the_rows_that_it_concerns() {
         panic!("opens")
     };
     let row = change.row.expect("a row");
-    let State::Suspect { quiet_until, .. } = row.state else { panic!("{row:?}") };
-    assert_eq!(quiet_until, at + hours(5));
-    // A row from before it learns of it by the first look that finds none.
-    let none = looked(Findings::None);
-    let row = after(&view(At::Suspect), &none, &restored(at)).change.row.expect("a row");
-    let State::Suspect { quiet_until, .. } = row.state else { panic!("{row:?}") };
-    assert_eq!(quiet_until, at + hours(5));
+    let State::InDoubt { conclusive_from, .. } = row.state else { panic!("{row:?}") };
+    assert_eq!(conclusive_from, at + hours(5));
+    // A row from before the restore takes it over when the first inquiry finds nothing.
+    let nothing = inquired(Findings::Nothing);
+    let row = after(&view(At::InDoubt), &nothing, &restored(at)).change.row.expect("a row");
+    let State::InDoubt { conclusive_from, .. } = row.state else { panic!("{row:?}") };
+    assert_eq!(conclusive_from, at + hours(5));
 }
 
-/// What a backup has lost may have used any generation that counting leads to, up to a row's own.
+/// The history that a restore has lost may have used any generation that counting leads to.
 #[test]
 fn after_a_restore_no_generation_is_used_that_may_have_been_used_before() {
     let restored_at = now() - hours(6);
     let unused = u64::try_from(restored_at.as_millisecond()).expect("after 1970");
-    let site = restored(restored_at);
-    let opened = |view: &View, site: &Site| {
-        let Step::Commit(change) = next(view, caller(&OTHER), site) else { panic!("opens") };
+    let context = restored(restored_at);
+    let opened = |view: &View, context: &Context| {
+        let Step::Commit(change) = next(view, caller(&OTHER), context) else { panic!("opens") };
         change.row.expect("a row")
     };
     for at in [At::NoRow, At::Vacant, At::Rejected] {
-        let row = opened(&view(at), &site);
-        let State::Suspect { request, sent, .. } = &row.state else { panic!("{row:?}") };
+        let row = opened(&view(at), &context);
+        let State::InDoubt { request, sent, .. } = &row.state else { panic!("{row:?}") };
         let key = request.key.parts().expect("a key of ours");
         assert_eq!((row.generation, key.generation, *sent), (unused, unused, false));
     }
-    // One that a look before the restore had opened, and that may have been sent since.
+    // A row in doubt from before the restore.
     for sent in [true, false] {
-        let mut view = view(At::Suspect);
+        let mut view = view(At::InDoubt);
         if let Some(row) = &mut view.row {
-            row.state = suspect(now() - hours(7), sent);
+            row.state = in_doubt(now() - hours(7), sent);
         }
         let expected = format!("P{unused} guarded [reopened]");
-        check("restored", &view, &looked(Findings::None), &site, &expected);
+        check("restored", &view, &inquired(Findings::Nothing), &context, &expected);
     }
-    // From there on it counts as ever.
+    // From there on, generations are counted by one again.
     for (at, expected) in [(At::Vacant, unused + 3), (At::Rejected, unused + 4)] {
         let mut view = view(at);
         if let Some(row) = &mut view.row {
             row.generation = unused + 3;
         }
-        assert_eq!(opened(&view, &site).generation, expected);
+        assert_eq!(opened(&view, &context).generation, expected);
     }
     let before_1970 = restored(Timestamp::from_second(-1).expect("a time"));
     assert_eq!(opened(&view(At::Vacant), &before_1970).generation, G);
@@ -259,14 +282,15 @@ fn a_request_that_was_frozen_for_another_account_is_not_sent() {
     if let Some(Row { state: State::Pending(request), .. }) = &mut view.row {
         request.account.id = "acct_other".parse().expect("an id");
     }
-    let step = next(&view, Asker::Worker, &site());
-    assert!(matches!(step, Step::Stop(Stop::WrongAccount(_))), "{step:?}");
+    let step = next(&view, Asker::Worker, &context());
+    let recorded = account("acct_other", Mode::Live);
+    assert_eq!(step, wrong_account(&recorded));
 }
 
 #[test]
-fn an_opening_waits_as_long_as_anybody_likes() {
+fn an_opening_accepts_any_time_to_wait() {
     for wait in [SignedDuration::ZERO, hours(24), SignedDuration::MAX] {
-        let said = step(&view(At::NoRow), Asker::Caller(&DETAILS, wait), &site());
+        let said = step(&view(At::NoRow), Asker::Caller(&DETAILS, wait), &context());
         assert_eq!(said, "P1 guarded [opened]", "{wait:?}");
     }
 }
@@ -276,25 +300,26 @@ fn a_rejection_is_final_only_for_the_same_request() {
     let plain = |email: &str| CustomerDetails::new(Email::parse(email).expect("an address"));
     let email = DETAILS.email().as_str();
     let table = [
-        ((*DETAILS).clone(), "refused"),
-        (details(email), "refused"),
+        ((*DETAILS).clone(), "rejected"),
+        (details(email), "rejected"),
         (plain(email), "P4 guarded [opened]"),
         (details(&email.to_uppercase()), "P4 guarded [opened]"),
         (details("jane.doe@example.net"), "P4 guarded [opened]"),
     ];
     for (asked, expected) in table {
-        assert_eq!(step(&view(At::Rejected), caller(&asked), &site()), expected);
+        assert_eq!(step(&view(At::Rejected), caller(&asked), &context()), expected);
     }
 }
 
 #[test]
-fn looks_that_decide_nothing_are_spread_out_up_to_ten_minutes() {
+fn inquiries_that_decide_nothing_are_spread_out_up_to_ten_minutes() {
     let table = [(0, 5), (1, 10), (2, 20), (6, 320), (7, 600), (8, 600), (u32::MAX - 1, 600)];
     for (attempts, seconds) in table {
-        let mut view = view(At::Suspect);
+        let mut view = view(At::InDoubt);
         view.row.iter_mut().for_each(|row| row.attempts = attempts);
-        let failed = looked(Findings::Failed("HTTP 500".into()));
-        let row = after(&view, &failed, &site()).change.row.expect("a row");
+        let unavailable = Inconclusive::Unavailable("HTTP 500".into());
+        let failed = inquired(Findings::Inconclusive(unavailable));
+        let row = after(&view, &failed, &context()).change.row.expect("a row");
         let due = now() + SignedDuration::from_secs(seconds);
         assert_eq!((row.next_attempt_at, row.attempts), (due, attempts + 1));
     }
@@ -315,20 +340,20 @@ fn recovery_of_failed_sends_is_spread_out_up_to_ten_minutes_and_leaves_callers_a
     for (age, was_due, due) in table {
         let mut view = view(At::Pending).aged(age);
         view.row.iter_mut().for_each(|row| row.next_attempt_at = now() + was_due);
-        let (failure, words) = (Failure::Again(None), "HTTP 500".into());
-        let event = Event::Answered { generation: G, failure, words };
-        let row = after(&view, &event, &site()).change.row.expect("a row");
+        let (failure, summary) = (Failure::Retry(None), "HTTP 500".into());
+        let observation = Observation::AnsweredWithoutCustomer { generation: G, failure, summary };
+        let row = after(&view, &observation, &context()).change.row.expect("a row");
         assert_eq!((row.next_attempt_at, row.attempts), (now() + due, 3), "{age:#}");
     }
 }
 
 #[test]
-fn a_suspect_row_is_due_again_when_a_look_begins_to_count() {
-    let mut view = view(At::Suspect);
+fn a_row_in_doubt_is_due_again_as_soon_as_an_inquiry_can_be_conclusive() {
+    let mut view = view(At::InDoubt);
     if let Some(row) = &mut view.row {
-        (row.attempts, row.state) = (7, suspect(now() + minutes(3), true));
+        (row.attempts, row.state) = (7, in_doubt(now() + minutes(3), true));
     }
-    let row = after(&view, &looked(Findings::None), &site()).change.row.expect("a row");
+    let row = after(&view, &inquired(Findings::Nothing), &context()).change.row.expect("a row");
     assert_eq!(row.next_attempt_at, now() + minutes(3));
 }
 
@@ -338,20 +363,26 @@ fn nothing_is_opened_sent_or_bound_on_another_account() {
         for at in COLUMNS {
             let mut view = view(at);
             view.account = Some(recorded.clone());
-            let stop = Step::Stop(Stop::WrongAccount(recorded.clone()));
-            assert_eq!(next(&view, Asker::Worker, &site()), stop, "{at:?}");
-            let asked = next(&view, caller(&DETAILS), &site());
+            let stop = wrong_account(&recorded);
+            assert_eq!(next(&view, Asker::Worker, &context()), stop, "{at:?}");
+            let asked = next(&view, caller(&DETAILS), &context());
             let bound = Step::Done(cus(CID));
-            assert_eq!(asked, if at == At::Settled { bound } else { stop }, "{at:?}");
-            for event in [live(G, X), looked(found(&[X])), looked(found(&["cus_old", X]))] {
-                let outcome = after(&view, &event, &site());
-                let under_way = matches!(at, At::Pending | At::Suspect);
-                assert!(outcome.change.is_nothing() || !under_way, "{at:?}");
-                assert_eq!(outcome.change.column, Column::Keep, "{at:?}");
+            assert_eq!(asked, if at == At::Provisioned { bound } else { stop }, "{at:?}");
+            for observation in [live(G, X), inquired(found(&[X])), inquired(found(&["cus_old", X]))]
+            {
+                let decision = after(&view, &observation, &context());
+                let under_way = matches!(at, At::Pending | At::InDoubt);
+                assert!(decision.change.is_nothing() || !under_way, "{at:?}");
+                assert_eq!(decision.change.column, Column::Keep, "{at:?}");
                 let pending =
-                    outcome.change.row.is_some_and(|row| matches!(row.state, State::Pending(_)));
+                    decision.change.row.is_some_and(|row| matches!(row.state, State::Pending(_)));
                 assert!(!pending, "{at:?}");
             }
         }
     }
+}
+
+fn wrong_account(recorded: &Account) -> Step {
+    let (recorded, ours) = (recorded.clone(), ours());
+    Step::Fail(OperatorError::WrongAccount { recorded, ours }.into())
 }

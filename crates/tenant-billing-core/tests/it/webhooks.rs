@@ -1,9 +1,9 @@
-//! What a host's webhooks and an operator bring about, and how the process ends.
+//! Webhooks, operators, and the end of a process.
 
 use std::time::Duration;
 
 use tenant_billing_core::{
-    Advice, Error, Policy,
+    Error, OperatorError, Policy,
     audit::{EventKind, SurplusReason},
     ids::{Email, IdempotencyKey, KeyParts, Mode},
     request::CustomerDetails,
@@ -11,15 +11,15 @@ use tenant_billing_core::{
 };
 
 use crate::{
-    answers::{API, response},
+    answers::{API, MISSING, response},
     fakes::{created, world},
     ids::parts,
     scene::{At, EMAIL, G, INSTALLATION, TENANT, X, cus, request, view},
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_created_webhook_binds_what_our_key_made() {
-    for at in [At::Pending, At::Suspect] {
+async fn a_created_webhook_binds_what_our_key_created() {
+    for at in [At::Pending, At::InDoubt] {
         let world = world(Policy::default());
         world.store.put(view(at));
         let key = request(G).key;
@@ -32,7 +32,7 @@ async fn a_created_webhook_binds_what_our_key_made() {
     }
 }
 
-/// No row is left, so what the key was sent with is read off the Customer.
+/// No row is left, so the details that the key was sent with are read from the Customer.
 #[tokio::test(start_paused = true)]
 async fn a_created_webhook_whose_row_was_lost_binds_its_customer_too() {
     let world = world(Policy::default());
@@ -46,14 +46,15 @@ async fn a_created_webhook_whose_row_was_lost_binds_its_customer_too() {
     assert_eq!(world.billing.customer_created(key.as_str(), &cus(X)).await, Ok(()));
     assert_eq!(world.tenant().bound, Some(cus(X)));
     let row = world.tenant().row.expect("a row");
-    assert_eq!((row.generation, row.state), (G, State::Settled(cus(X))));
-    let suspected = world.store.data().written[0].row.clone().expect("a row");
-    assert_eq!(suspected.state.request(), Some(&request(G)));
+    assert_eq!((row.generation, row.state), (G, State::Provisioned(cus(X))));
+    let in_doubt = world.store.data().written[0].row.clone().expect("a row");
+    assert_eq!(in_doubt.state.request(), Some(&request(G)));
 }
 
-/// What cannot be asked again as it stands is left out; without an address, nothing can be asked.
+/// Details that a caller could not give are left out. Without an e-mail address there is no
+/// request.
 #[tokio::test(start_paused = true)]
-async fn a_created_webhook_makes_do_with_what_the_customer_shows() {
+async fn a_created_webhook_takes_the_details_that_the_customer_shows() {
     let bare = |email: &str| CustomerDetails::new(Email::parse(email).expect("an address"));
     let long = "x".repeat(257);
     let table = [
@@ -79,7 +80,7 @@ async fn a_created_webhook_makes_do_with_what_the_customer_shows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_created_webhook_of_somebody_elses_key_is_nothing_to_us() {
+async fn a_created_webhook_of_a_key_that_is_not_ours_does_nothing() {
     let of = |parts: &KeyParts| IdempotencyKey::of(parts).to_string();
     let keys = [
         of(&parts("another-installation", Mode::Live, TENANT, G)),
@@ -98,8 +99,8 @@ async fn a_created_webhook_of_somebody_elses_key_is_nothing_to_us() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_created_webhook_that_cannot_be_confirmed_is_to_come_again() {
-    for (status, code) in [(503, "try_again_later"), (403, "operator_must_act")] {
+async fn a_created_webhook_that_cannot_be_confirmed_is_delivered_again() {
+    for (status, code) in [(503, "retry_later"), (403, "operator_must_act")] {
         let world = world(Policy::default());
         world.store.put(view(At::Pending));
         world.stripe.says("customer cus_x", [response(status, &[], API)]);
@@ -109,10 +110,35 @@ async fn a_created_webhook_that_cannot_be_confirmed_is_to_come_again() {
     }
 }
 
+/// Delivering it again would not help, so the error names what a person has to check.
 #[tokio::test(start_paused = true)]
-async fn a_deleted_webhook_makes_room_for_another_customer() {
+async fn a_created_webhook_of_a_customer_that_stripe_does_not_know_is_for_an_operator() {
+    for status in [404, 400] {
+        let world = world(Policy::default());
+        world.store.put(view(At::Pending));
+        world.stripe.says("customer cus_x", [response(status, &[], MISSING)]);
+        let told = world.billing.customer_created(request(G).key.as_str(), &cus(X)).await;
+        assert_eq!(told, Err(OperatorError::UnknownCustomer(cus(X)).into()), "{status}");
+        assert!(world.store.data().written.is_empty(), "{status}");
+    }
+}
+
+/// The retrieve of a webhook may show the Customer deleted already.
+#[tokio::test(start_paused = true)]
+async fn a_created_webhook_of_a_deleted_customer_opens_the_next_generation() {
     let world = world(Policy::default());
-    world.store.put(view(At::Settled));
+    world.store.put(view(At::Pending));
+    world.stripe.shows("customer cus_x", r#"{"id":"cus_x","deleted":true}"#);
+    assert_eq!(world.billing.customer_created(request(G).key.as_str(), &cus(X)).await, Ok(()));
+    assert_eq!(world.store.data().deleted, [cus(X)]);
+    let row = world.tenant().row.expect("a row");
+    assert_eq!((row.generation, row.state), (G + 1, State::Vacant));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_deleted_webhook_the_next_caller_gets_another_customer() {
+    let world = world(Policy::default());
+    world.store.put(view(At::Provisioned));
     assert_eq!(world.billing.customer_deleted(&cus("cus_cid")).await, Ok(()));
     assert_eq!(world.tenant().bound, None);
     assert_eq!(world.store.data().deleted, [cus("cus_cid")]);
@@ -121,17 +147,17 @@ async fn a_deleted_webhook_makes_room_for_another_customer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_takes_a_customer_off_unless_a_creation_is_under_way() {
+async fn an_operator_unbinds_a_customer_unless_a_creation_is_under_way() {
     let world = world(Policy::default());
     let (tenant, ours) = (crate::scene::tenant(), cus("cus_cid"));
-    for at in [At::Pending, At::Suspect] {
+    for at in [At::Pending, At::InDoubt] {
         world.store.put(view(at));
         let told = world.billing.unbind(&tenant, &ours).await.expect_err("it is under way");
-        assert_eq!(told.advice(), Advice::TryAgain(Duration::from_secs(10)));
-        assert!(told.unsettled() && world.store.data().written.is_empty());
+        assert_eq!(told.retry_after(), Some(Duration::from_secs(10)));
+        assert!(told.may_have_created() && world.store.data().written.is_empty());
     }
-    world.store.put(view(At::Settled));
-    // Not another's, and not twice.
+    world.store.put(view(At::Provisioned));
+    // Only the Customer that is bound, and only once.
     for (customer, written) in [(X, 0), ("cus_cid", 1), ("cus_cid", 1)] {
         assert_eq!(world.billing.unbind(&tenant, &cus(customer)).await, Ok(()));
         assert_eq!(world.store.data().written.len(), written, "{customer}");
@@ -143,7 +169,7 @@ async fn an_operator_takes_a_customer_off_unless_a_creation_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_shuts_down_takes_no_calls_and_waits_for_what_is_under_way() {
+async fn a_process_that_shuts_down_takes_no_calls_and_waits_for_the_work_in_flight() {
     let idle = world(Policy::default());
     assert!(idle.billing.shutdown(Duration::ZERO).await);
     assert!(idle.stripe.asked().is_empty());
@@ -158,16 +184,16 @@ async fn a_process_that_shuts_down_takes_no_calls_and_waits_for_what_is_under_wa
     let (called, closed) = tokio::join!(world.call(), close);
     assert_eq!((called, closed), (created("cus_new1"), (false, true)));
 
-    // Who has a Customer is still told of it; nothing new is begun.
+    // A bound tenant still gets its Customer, and nothing new is begun.
     assert!(world.call().await.is_ok());
     let mut other = view(At::NoRow);
     other.tenant = "another".parse().expect("a tenant id");
     world.store.put(other.clone());
     let details = &crate::scene::DETAILS;
     let told = world.billing.get_or_create(&other.tenant, details, Duration::from_secs(1)).await;
-    assert!(matches!(told, Err(Error::Later { unsettled: false, .. })), "{told:?}");
+    assert!(matches!(told, Err(Error::Retry { may_have_created: false, .. })), "{told:?}");
     let told = world.billing.customer_created(request(G).key.as_str(), &cus(X)).await;
-    assert!(matches!(told, Err(Error::Later { unsettled: false, .. })), "{told:?}");
+    assert!(matches!(told, Err(Error::Retry { may_have_created: false, .. })), "{told:?}");
     assert_eq!(world.stripe.sent().len(), 1);
     assert!(world.billing.shutdown(Duration::ZERO).await);
 }

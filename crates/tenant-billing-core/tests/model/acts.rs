@@ -1,7 +1,8 @@
 //! What can happen next: what goes right, and what the configuration lets go wrong.
 
 use crate::{
-    concrete::{self, Ask},
+    bridge::ids,
+    concrete::Ask,
     system::{Act, Fault, System},
     world::{Db, GOOD, KEY_KEPT, Key, Minutes, OTHER, Pc, Stripe, World},
 };
@@ -30,7 +31,7 @@ impl System {
                     }
                 }
                 Pc::Confirm { .. } | Pc::Retrieve(_) => acts.push(Act::Retrieve(p)),
-                Pc::Look(_) => {
+                Pc::Inquire(_) => {
                     acts.push(Act::Read { p, behind: false });
                     if world.stripe.can_be_behind() {
                         acts.push(Act::Read { p, behind: true });
@@ -45,7 +46,7 @@ impl System {
         }
         for (id, it) in (0..8).zip(&world.stripe.customers) {
             if it.dead {
-                acts.push(Act::Told(id));
+                acts.push(Act::DeletionTold(id));
             }
         }
         for g in 0..world.stripe.keys.len() {
@@ -67,7 +68,7 @@ impl System {
     fn faults(&self, world: &World, fault: Fault, acts: &mut Vec<Act>) {
         match fault {
             Fault::Deleted => {
-                let live = concrete::ids(world.stripe.ours());
+                let live = ids(world.stripe.ours());
                 acts.extend(live.map(Act::Deleted));
             }
             Fault::Nulled => acts.extend(world.db.bound.map(|_| Act::Nulled)),
@@ -95,8 +96,8 @@ impl System {
                             | Fault::Denied,
                             Pc::Await { .. },
                         ) => true,
-                        (Fault::CannotLook, Pc::Look(_)) => true,
-                        (Fault::CannotRetrieve, Pc::Confirm { .. } | Pc::Retrieve(_)) => true,
+                        (Fault::InquiryFails, Pc::Inquire(_)) => true,
+                        (Fault::RetrieveFails, Pc::Confirm { .. } | Pc::Retrieve(_)) => true,
                         _ => false,
                     }
                 });

@@ -1,5 +1,5 @@
-//! What is explored, and how far: each configuration is gone through to its last state, and says how many
-//! there are.
+//! What is explored, and how far: each configuration is explored to its last state, and the number
+//! of states is known.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +11,8 @@ use crate::{
     world::{HOUR, Minutes},
 };
 
-/// Two processes, every fault that leaves the database what it committed, and an accepted e-mail address.
+/// Two processes, every fault that leaves the database what it committed, and an accepted e-mail
+/// address.
 pub(crate) fn plain() -> System {
     System {
         procs: 2,
@@ -22,7 +23,7 @@ pub(crate) fn plain() -> System {
         other_refused: false,
         foreign: false,
         webhooks: false,
-        look_first: false,
+        inquire_first: false,
         careful: false,
         twist: Twist::None,
         symmetric: true,
@@ -31,10 +32,11 @@ pub(crate) fn plain() -> System {
     }
 }
 
-/// After a day's sends and their three hours, a key is forgotten, and a look may count.
+/// A key is sent for 20 hours, and executed within three more; then Stripe forgets it, and an
+/// inquiry may be conclusive.
 const A_DAY: &[Minutes] = &[20 * HOUR - 1, 3 * HOUR, 2 * HOUR + 1];
 
-/// Goes through all of it. Panics unless every property holds and exactly `states` were found.
+/// Explores all of it. Panics unless every property holds and there are exactly `states` states.
 pub(crate) fn holds(name: &str, system: System, states: usize) {
     let checker = system.checker().threads(2).spawn_bfs().join();
     checker.assert_properties();
@@ -42,7 +44,7 @@ pub(crate) fn holds(name: &str, system: System, states: usize) {
         (checker.unique_state_count(), checker.model().longest.load(Ordering::Relaxed));
     println!("{name}: {found} states, {} steps, {longest} to rest", checker.state_count());
     assert!((1..=WITHIN).contains(&longest));
-    assert_eq!(found, states, "{name}: another space than the one that is known");
+    assert_eq!(found, states, "{name}: the number of states has changed");
 }
 
 #[test]
@@ -77,12 +79,16 @@ fn a_foreign_customer_and_webhooks_at_any_time_and_any_two_faults() {
 }
 
 #[test]
-fn look_first_and_any_fault() {
+fn inquire_first_and_any_fault() {
     let clock = &[11, 70, 3 * HOUR, 5 * HOUR, 20 * HOUR - 1, 24 * HOUR];
-    holds("look first", System { faults: 1, jumps: 1, clock, look_first: true, ..plain() }, 43_886);
+    holds(
+        "inquire first",
+        System { faults: 1, jumps: 1, clock, inquire_first: true, ..plain() },
+        43_886,
+    );
 }
 
-/// Without what only changes a single process's luck.
+/// Without the faults that concern a single process only.
 #[test]
 fn three_processes_that_crash_and_lose_answers() {
     let kinds = &[Fault::Crash, Fault::Orphan, Fault::AnswerLost, Fault::Deleted];

@@ -1,5 +1,5 @@
-//! The same search over a protocol that lacks one thing. Each must end in a story of how it breaks; a
-//! search that finds none would say that the model cannot see what that thing is for.
+//! The same search over a protocol that lacks one thing. Each must end in a story of how it breaks.
+//! If a search found none, the model could not show what that thing is for.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,8 +14,8 @@ use crate::{
     world::{HOUR, World},
 };
 
-/// The shortest way to a state in which `property` does not hold, in words. (The checker's own discovery is
-/// a way, and seldom the shortest.)
+/// The shortest way to a state in which `property` does not hold, in words. (The checker's own
+/// discovery is a way, and seldom the shortest.)
 pub(crate) fn breaks(title: &str, property: &'static str, system: System) -> Vec<String> {
     let system = System { symmetric: false, ..system };
     let holds = system.property(property).condition;
@@ -48,7 +48,7 @@ fn way(from: &HashMap<World, Option<(Act, World)>>, end: World) -> Vec<(World, O
 }
 
 #[test]
-fn without_the_quiet_gap_a_key_is_sent_that_stripe_forgets() {
+fn without_the_pause_before_23_hours_a_key_is_sent_that_stripe_forgets() {
     let kinds = &[Fault::RequestLost, Fault::Orphan];
     let system = System {
         faults: 1,
@@ -58,12 +58,12 @@ fn without_the_quiet_gap_a_key_is_sent_that_stripe_forgets() {
         twist: Twist::NoGap,
         ..plain()
     };
-    let story = breaks("Without the quiet gap", ONE, system);
+    let story = breaks("Without the pause before 23 hours", ONE, system);
     assert_eq!(story.len(), 8);
 }
 
 #[test]
-fn without_the_frozen_request_a_look_asks_for_the_wrong_address() {
+fn without_the_frozen_request_an_inquiry_lists_the_wrong_address() {
     let kinds = &[Fault::Stored500(Leaves::Shown)];
     let system =
         System { faults: 1, kinds, jumps: 1, clock: &[11], twist: Twist::NotFrozen, ..plain() };
@@ -87,9 +87,9 @@ fn without_a_retrieve_a_replayed_answer_binds_a_dead_customer() {
 }
 
 #[test]
-fn without_looks_by_recovery_a_customer_waits_for_a_caller() {
+fn without_inquiries_by_recovery_a_customer_waits_for_a_caller() {
     let kinds = &[Fault::Stored500(Leaves::Shown)];
-    let system = System { faults: 1, kinds, twist: Twist::NoSuspects, ..plain() };
-    let story = breaks("Without looks by recovery", SAFE, system);
+    let system = System { faults: 1, kinds, twist: Twist::NoInquiriesByRecovery, ..plain() };
+    let story = breaks("Without inquiries by recovery", SAFE, system);
     assert_eq!(story.len(), 3);
 }

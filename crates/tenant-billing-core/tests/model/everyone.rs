@@ -71,7 +71,7 @@ fn read_create_save_makes_two() {
                 At::ReadNull => format!("process {who} reads the column: it is null"),
                 At::Created(id) => format!("process {who} creates a Customer: cus_{id}"),
                 At::Done => format!("process {who} saves it"),
-                At::Start => unreachable!("nobody starts twice"),
+                At::Start => unreachable!("no process starts twice"),
             })
         })
         .collect();

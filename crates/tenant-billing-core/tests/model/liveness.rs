@@ -1,19 +1,19 @@
-//! What becomes of a state when nothing goes wrong any more.
+//! How each state goes on when nothing goes wrong any more.
 //!
-//! The continuation is one fixed run: whoever is under way goes on, Stripe delivers its webhooks, the
-//! worker and a caller take their turns, events stay behind for as long as they may, and where all can
-//! only wait, the clock moves to the moment that the row names. It is tried twice: what is in the air
-//! at the start comes true, or comes to nothing. That makes "sooner or later" a property of one state,
-//! which no cycle of retries can hide.
+//! The continuation is one fixed run: processes under way go on, Stripe delivers its webhooks, the
+//! worker and a caller take their turns, events stay behind for as long as they may, and where all
+//! can only wait, the clock moves to the moment that the row names. It is tried twice: the requests
+//! that are on their way at the start are executed, or are lost. That makes "sooner or later" a
+//! property of one state, which no cycle of retries can hide.
 //!
-//! And both once more where everybody dies at the start and nobody ever calls again: recovery alone must
-//! see to it that nothing is lost.
+//! Both are tried once more with every process stopped at the start and without any later call:
+//! recovery alone must lose nothing.
 
 use std::{cell::RefCell, sync::atomic::Ordering};
 
 use crate::{
     concrete::{Ask, Todo},
-    memory::Memory,
+    fast_map::FastMap,
     system::{Act, System},
     world::{Ev, Failed, GOOD, Id, Minutes, Pc, St, World, has},
 };
@@ -31,16 +31,16 @@ pub(crate) enum Who {
 
 thread_local! {
     /// How many steps a state is from its end. (A checker's threads serve one configuration only.)
-    static KNOWN: RefCell<Memory<(World, Who), Option<u32>>> = RefCell::default();
+    static KNOWN: RefCell<FastMap<(World, Who), Option<u32>>> = RefCell::default();
 }
 
 /// Whether both continuations end well, soon enough.
-pub(crate) fn lands(system: &System, world: &World) -> bool {
+pub(crate) fn ends_well(system: &System, world: &World) -> bool {
     starts(world).into_iter().all(|start| ends(system, start, Who::All))
 }
 
-/// Whether recovery alone loses nothing, after everybody has died. (What a backup has forgotten it cannot
-/// know of; where that is said, the next caller looks.)
+/// Whether recovery alone loses nothing after every process has stopped. (It cannot know what a
+/// restored backup does not hold. Where the restore is known, the next caller makes an inquiry.)
 pub(crate) fn recovers(system: &System, world: &World) -> bool {
     if world.restored.is_some() && !system.careful {
         return true;
@@ -69,7 +69,7 @@ pub(crate) fn starts(world: &World) -> [World; 2] {
     comes_to_nothing.stripe.late = None;
     for pc in &mut comes_to_nothing.procs {
         if let Pc::Await { flying, .. } = pc {
-            *pc = Pc::Write(Ev::Answered { g: flying.req.g, failed: Failed::Again });
+            *pc = Pc::Write(Ev::AnsweredWithoutCustomer { g: flying.req.g, failed: Failed::Retry });
         }
     }
     [comes_true, comes_to_nothing]
@@ -84,7 +84,7 @@ fn steps(system: &System, mut world: World, who: Who) -> Option<u32> {
             break known;
         }
         world = state.0;
-        if landed(&world, who) {
+        if at_rest(&world, who) {
             break Some(0);
         }
         if way.len() > WITHIN as usize {
@@ -106,21 +106,24 @@ fn steps(system: &System, mut world: World, who: Who) -> Option<u32> {
     rest
 }
 
-/// Nothing is under way, and no live Customer is left that is neither bound nor on record. Where somebody
-/// calls, the tenant is bound to a live one; else a row that is gone is for the next caller to make good.
-fn landed(world: &World, who: Who) -> bool {
+/// Nothing is under way, and no live Customer is left that is neither bound nor on record. Where
+/// there is a caller, the tenant is bound to a live one; else the next caller has to replace a row
+/// that is gone.
+fn at_rest(world: &World, who: Who) -> bool {
     let ours = world.stripe.ours();
     let kept = |id: Id| has(ours, id) && ours & !(1 << id) & !world.db.surplus == 0;
     let still = world.procs.iter().all(|pc| *pc == Pc::Idle)
         && world.orphans.is_empty()
         && world.stripe.late.is_none()
-        && !matches!(world.row(), Some(St::Pending(_) | St::Suspect { .. }));
+        && !matches!(world.row(), Some(St::Pending(_) | St::InDoubt { .. }));
     still
         && match (who, world.db.bound, world.row()) {
             (_, Some(bound), _) => kept(bound),
             (Who::All, None, _) => false,
             (Who::Worker, None, None) => true,
-            (Who::Worker, None, Some(St::Settled(settled))) => kept(settled) || !has(ours, settled),
+            (Who::Worker, None, Some(St::Provisioned(provisioned))) => {
+                kept(provisioned) || !has(ours, provisioned)
+            }
             (Who::Worker, None, Some(_)) => ours & !world.db.surplus == 0,
         }
 }
@@ -140,13 +143,13 @@ pub(crate) fn onward(system: &System, world: &World, who: Who) -> Option<(Act, W
             Pc::Commit { .. } => Act::Commit(p),
             Pc::Await { .. } => Act::Answer(p),
             Pc::Confirm { .. } | Pc::Retrieve(_) => Act::Retrieve(p),
-            Pc::Look(_) => Act::Read { p, behind: true },
+            Pc::Inquire(_) => Act::Read { p, behind: true },
             Pc::Write(_) => Act::Decide(p),
         });
     }
     for (id, it) in (0..8).zip(&world.stripe.customers) {
-        if it.dead && !has(world.db.told, id) {
-            return step(Act::Told(id));
+        if it.dead && !has(world.db.known_deleted, id) {
+            return step(Act::DeletionTold(id));
         }
     }
     if let Some(wait) = waits(system, world) {
@@ -158,11 +161,12 @@ pub(crate) fn onward(system: &System, world: &World, who: Who) -> Option<(Act, W
     step(Act::Begin(0, Ask::Worker)).or_else(|| caller().filter(|_| who == Who::All))
 }
 
-/// How long there is nothing to do but to wait: as `next` says, or until a look may count.
+/// How long there is nothing to do but to wait: as `next` says, or until an inquiry may be
+/// conclusive.
 fn waits(system: &System, world: &World) -> Option<Minutes> {
     match (world.row()?, system.next(world, Ask::Caller(GOOD))) {
-        (St::Suspect { quiet, .. }, _) if quiet > 0 => Some(quiet),
-        (_, Todo::Later(minutes)) => Some(minutes),
+        (St::InDoubt { conclusive, .. }, _) if conclusive > 0 => Some(conclusive),
+        (_, Todo::RetryAt(minutes)) => Some(minutes),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold in every state, what must happen on the way, and the checker that sees to both.
+//! What must hold in every state, and what must happen on the way.
 
 use stateright::{Model, Property};
 
@@ -9,8 +9,8 @@ use crate::{
     world::{KEY_KEPT, Minutes, St, World, has},
 };
 
-pub(crate) const ONE: &str = "never two live Customers made by us";
-pub(crate) const SOUND: &str = "never bound to a dead or foreign one";
+pub(crate) const ONE: &str = "never two live Customers that we created";
+pub(crate) const SOUND: &str = "never bound to a deleted or foreign one";
 pub(crate) const LIVE: &str = "left alone, it is soon bound, and no live Customer is left unbound";
 pub(crate) const SAFE: &str = "left to recovery alone, no live Customer is left unbound";
 
@@ -40,10 +40,10 @@ impl Model for System {
         let mut all = vec![
             Property::always(ONE, |_, w: &World| w.stripe.ours().count_ones() <= 1),
             Property::always(SOUND, |_, w: &World| {
-                let bad = |id| has(w.db.told, id) || w.stripe.is_foreign(id);
+                let bad = |id| has(w.db.known_deleted, id) || w.stripe.is_foreign(id);
                 !w.bound_dead && !w.db.bound.is_some_and(bad)
             }),
-            Property::always(LIVE, liveness::lands),
+            Property::always(LIVE, liveness::ends_well),
             Property::always(SAFE, liveness::recovers),
         ];
         all.extend(STATES.iter().map(|(name, seen)| Property::sometimes(name, *seen)));
@@ -63,7 +63,7 @@ impl System {
         let mut acts = vec![Act::InUse(0)];
         for fault in self.kinds.iter().filter(|_| self.faults > 0) {
             match fault {
-                Fault::Deleted => acts.extend([Act::Deleted(0), Act::Told(0)]),
+                Fault::Deleted => acts.extend([Act::Deleted(0), Act::DeletionTold(0)]),
                 Fault::Nulled => acts.push(Act::Nulled),
                 Fault::RowLost => acts.push(Act::RowLost),
                 Fault::Restored => acts.push(Act::Restored),
@@ -92,7 +92,7 @@ type Sight = fn(&System, &World) -> bool;
 const STATES: &[(&str, Sight)] = &[
     ("a request is frozen", |_, w| matches!(w.row(), Some(St::Pending(_)))),
     ("a tenant is bound", |_, w| w.db.bound.is_some()),
-    ("a row is suspect", |_, w| matches!(w.row(), Some(St::Suspect { .. }))),
+    ("a row is in doubt", |_, w| matches!(w.row(), Some(St::InDoubt { .. }))),
     (
         "a second generation is frozen",
         |_, w| matches!(w.row(), Some(St::Pending(req)) if req.g > 1),
@@ -103,8 +103,8 @@ fn seen<const N: usize>(system: &System, _: &World) -> bool {
     system.tally.of(N) > 0
 }
 
-/// Things that happen between two states; each is a `sometimes` property of every configuration that
-/// allows it.
+/// Things that happen between two states; each is a `sometimes` property of every configuration
+/// that allows it.
 const HAPPENS: &[(&str, Is, Sight)] = &[
     ("a process crashes", |it| matches!(it, Act::Fault(_, Fault::Crash)), seen::<0>),
     ("a sender dies or gives up", |it| matches!(it, Act::Fault(_, Fault::Orphan)), seen::<1>),
@@ -128,8 +128,8 @@ const HAPPENS: &[(&str, Is, Sight)] = &[
         seen::<8>,
     ),
     ("a key is refused", |it| matches!(it, Act::Fault(_, Fault::Denied)), seen::<9>),
-    ("a look fails", |it| matches!(it, Act::Fault(_, Fault::CannotLook)), seen::<10>),
-    ("a retrieve fails", |it| matches!(it, Act::Fault(_, Fault::CannotRetrieve)), seen::<11>),
+    ("an inquiry fails", |it| matches!(it, Act::Fault(_, Fault::InquiryFails)), seen::<10>),
+    ("a retrieve fails", |it| matches!(it, Act::Fault(_, Fault::RetrieveFails)), seen::<11>),
     ("a Customer is deleted", |it| matches!(it, Act::Deleted(_)), seen::<12>),
     ("the column is nulled", |it| matches!(it, Act::Nulled), seen::<13>),
     ("a row is lost", |it| matches!(it, Act::RowLost), seen::<14>),
@@ -139,7 +139,11 @@ const HAPPENS: &[(&str, Is, Sight)] = &[
     ("a request outlives its sender", |it| matches!(it, Act::Orphan(_)), seen::<18>),
     ("a key is in use", |it| matches!(it, Act::InUse(_)), seen::<19>),
     ("a key is forgotten", |it| matches!(it, Act::Forgets(_)), seen::<20>),
-    ("a deletion is told", |it| matches!(it, Act::Told(_)), seen::<21>),
+    ("a deletion is told", |it| matches!(it, Act::DeletionTold(_)), seen::<21>),
     ("a failure shows what it left", |it| matches!(it, Act::Surfaces), seen::<22>),
-    ("a look is shown old events", |it| matches!(it, Act::Read { behind: true, .. }), seen::<23>),
+    (
+        "an inquiry reads events that are behind",
+        |it| matches!(it, Act::Read { behind: true, .. }),
+        seen::<23>,
+    ),
 ];

@@ -1,7 +1,8 @@
-//! What each thing that happens makes of the world: the loop of `driver.rs`, one await at a time.
+//! How each thing that happens changes the world: the loop of `driver.rs`, one await at a time.
 
 use crate::{
-    concrete::{self, Ask, Seen, Todo},
+    bridge::ids,
+    concrete::{Ask, Snapshot, Todo},
     stripe::Answer,
     system::{Act, Fault, System, Twist},
     world::{Col, Ev, Failed, Flying, Found, Key, Pc, Req, St, World},
@@ -44,7 +45,7 @@ impl System {
                 w.faults -= 1;
                 w.stripe.customers[usize::from(id)].dead = true;
             }
-            Act::Told(id) => w.record_deletion(id, self.swap()),
+            Act::DeletionTold(id) => w.record_deletion(id, self.swap()),
             Act::Nulled => {
                 w.faults -= 1;
                 w.db.bound = None;
@@ -72,10 +73,10 @@ impl System {
     fn entered(&self, todo: Todo) -> Option<Pc> {
         match todo {
             Todo::Commit(plan) => Some(Pc::Commit { plan, of: None }),
-            Todo::Send(req) => Some(Pc::Await { flying: Flying { req, age: 0 }, seen: true }),
-            Todo::Look(look) => Some(Pc::Look(look)),
+            Todo::Send(req) => Some(Pc::Await { flying: Flying { req, age: 0 }, current: true }),
+            Todo::Inquire(inquiry) => Some(Pc::Inquire(inquiry)),
             Todo::Retrieve(id) => Some(Pc::Retrieve(id)),
-            Todo::Done(_) | Todo::Refused | Todo::Later(_) | Todo::Idle => None,
+            Todo::Done(_) | Todo::Rejected | Todo::RetryAt(_) | Todo::Idle => None,
         }
     }
 
@@ -91,19 +92,21 @@ impl System {
         if plan.row.is_some() {
             w.row_moved(self.swap());
         }
-        if let (Col::Bind(_), Some(Ev::Live { dead: true, .. })) = (plan.column, of) {
+        if let (Col::Bind(_), Some(Ev::CreatedAlive { dead: true, .. })) = (plan.column, of) {
             w.bound_dead = true;
         }
         match (of, w.db.row.map(|row| (row.g, row.st))) {
-            // What was written last counts as the reading for the send that follows.
+            // A change that was written counts as the reading for the send that follows.
             (None, _) => {
                 let todo = self.next(w, Ask::Worker);
-                if let Todo::Send(_) | Todo::Look(_) = todo {
+                if let Todo::Send(_) | Todo::Inquire(_) = todo {
                     w.procs[p] = self.entered(todo).unwrap_or(Pc::Idle);
                 }
             }
-            // A row that was lost, or had given up this generation, is suspect now: bind at once.
-            (Some(ev @ Ev::Live { g, .. }), Some((now, St::Suspect { .. }))) if now == g => {
+            // A row that was lost, or had given up this generation, is in doubt now: bind at once.
+            (Some(ev @ Ev::CreatedAlive { g, .. }), Some((now, St::InDoubt { .. })))
+                if now == g =>
+            {
                 w.procs[p] = Pc::Write(ev);
             }
             _ => {}
@@ -111,40 +114,40 @@ impl System {
     }
 
     fn answer(&self, w: &mut World, p: usize) {
-        let Pc::Await { flying, seen } = w.procs[p] else { unreachable!("nothing was sent") };
+        let Pc::Await { flying, current } = w.procs[p] else { unreachable!("nothing was sent") };
         let Flying { req, .. } = flying;
         let g = req.g;
-        let failed = |failed| Pc::Write(Ev::Answered { g, failed });
+        let failed = |failed| Pc::Write(Ev::AnsweredWithoutCustomer { g, failed });
         w.procs[p] = match w.stripe.execute(req, self.refuses(req.body)) {
-            Answer::Refused => failed(Failed::Refused),
-            Answer::Spent => failed(Failed::Spent),
+            Answer::Rejected => failed(Failed::Rejected),
+            Answer::StoredFailure => failed(Failed::StoredFailure),
             Answer::Mismatched => failed(Failed::Mismatched),
             Answer::Replay(id) if self.twist == Twist::TrustReplay => {
-                Pc::Write(Ev::Live { g, id, req, dead: w.stripe.dead(id) })
+                Pc::Write(Ev::CreatedAlive { g, id, req, dead: w.stripe.dead(id) })
             }
             Answer::Replay(id) => Pc::Confirm { g, id },
             Answer::Fresh(id) => {
-                let ev = Ev::Live { g, id, req, dead: false };
-                // Fresh news is first written on the view that permitted the send.
-                let view = Seen { bound: None, ..w.db.view(None) };
-                if seen { self.planned(w, view, ev) } else { Pc::Write(ev) }
+                let ev = Ev::CreatedAlive { g, id, req, dead: false };
+                // A new Customer is first written from the view that permitted the send.
+                let view = Snapshot { bound: None, deleted: 0, ..w.db.view(1 << id) };
+                if current { self.planned(w, view, ev) } else { Pc::Write(ev) }
             }
         };
     }
 
-    fn planned(&self, w: &World, view: Seen, ev: Ev) -> Pc {
+    fn planned(&self, w: &World, view: Snapshot, ev: Ev) -> Pc {
         let plan = self.plan(w, view, ev);
         if plan.is_nothing() { Pc::Idle } else { Pc::Commit { plan, of: Some(ev) } }
     }
 
     fn decide(&self, w: &mut World, p: usize) {
         let Pc::Write(ev) = w.procs[p] else { unreachable!("nothing was learned") };
-        let candidate = match ev {
-            Ev::Live { id, .. } | Ev::StillLive(id) => Some(id),
-            Ev::Looked { found: Found::Ours(set), .. } => concrete::ids(set).next(),
-            _ => None,
+        let asked = match ev {
+            Ev::CreatedAlive { id, .. } | Ev::StillExists(id) => 1 << id,
+            Ev::InquiryEnded { found: Found::Ours(set), .. } => set,
+            _ => 0,
         };
-        w.procs[p] = self.planned(w, w.db.view(candidate), ev);
+        w.procs[p] = self.planned(w, w.db.view(asked), ev);
     }
 
     fn retrieve(&self, w: &mut World, p: usize) {
@@ -159,25 +162,27 @@ impl System {
         }
         let body = w.stripe.customers[usize::from(id)].req.body;
         w.procs[p] = match (made, dead) {
-            (Some(g), true) => Pc::Write(Ev::Dead { g, id }),
-            (Some(g), false) => Pc::Write(Ev::Live { g, id, req: Req { g, body }, dead: false }),
+            (Some(g), true) => Pc::Write(Ev::CreatedButDeleted { g, id }),
+            (Some(g), false) => {
+                Pc::Write(Ev::CreatedAlive { g, id, req: Req { g, body }, dead: false })
+            }
             (None, true) => Pc::Idle,
-            (None, false) => Pc::Write(Ev::StillLive(id)),
+            (None, false) => Pc::Write(Ev::StillExists(id)),
         };
     }
 
     fn read(&self, w: &mut World, p: usize, behind: bool) {
-        let Pc::Look(look) = w.procs[p] else { unreachable!("no look") };
-        let (found, dead) = w.stripe.look(&look, w.db.surplus, behind);
-        for id in concrete::ids(dead) {
+        let Pc::Inquire(inquiry) = w.procs[p] else { unreachable!("no inquiry") };
+        let (found, dead) = w.stripe.read(&inquiry, w.db.surplus, behind);
+        for id in ids(dead) {
             w.record_deletion(id, self.swap());
         }
-        let Pc::Look(look) = w.procs[p] else { unreachable!("no look") };
-        w.procs[p] = Pc::Write(Ev::Looked { look, found });
+        let Pc::Inquire(inquiry) = w.procs[p] else { unreachable!("no inquiry") };
+        w.procs[p] = Pc::Write(Ev::InquiryEnded { inquiry, found });
     }
 
     fn fail(&self, w: &mut World, p: usize, fault: Fault) {
-        let again = |g| Pc::Write(Ev::Answered { g, failed: Failed::Again });
+        let again = |g| Pc::Write(Ev::AnsweredWithoutCustomer { g, failed: Failed::Retry });
         w.procs[p] = match (fault, w.procs[p]) {
             (Fault::Orphan, Pc::Await { flying, .. }) => {
                 w.orphans.push(flying);
@@ -193,10 +198,10 @@ impl System {
                 again(flying.req.g)
             }
             (Fault::Denied, Pc::Await { flying, .. }) => {
-                Pc::Write(Ev::Answered { g: flying.req.g, failed: Failed::Operator })
+                Pc::Write(Ev::AnsweredWithoutCustomer { g: flying.req.g, failed: Failed::Operator })
             }
-            (Fault::CannotLook, Pc::Look(look)) => {
-                Pc::Write(Ev::Looked { look, found: Found::Failed })
+            (Fault::InquiryFails, Pc::Inquire(inquiry)) => {
+                Pc::Write(Ev::InquiryEnded { inquiry, found: Found::Inconclusive })
             }
             _ => Pc::Idle,
         };

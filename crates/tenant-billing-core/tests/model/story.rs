@@ -28,18 +28,18 @@ fn line(before: &World, act: Act, after: &World) -> String {
             };
             format!("{} {ask}, reads {}: {}", who(p), database(before), now(p))
         }
-        Act::Hook(p, id) => format!("{} is told by webhook that {} was made", who(p), cus(id)),
+        Act::Hook(p, id) => format!("{} learns by webhook that {} was created", who(p), cus(id)),
         Act::Commit(p) if before.db == after.db => match after.procs[p] {
             Pc::Write(_) => format!("{} finds that it has moved, writes nothing", who(p)),
-            _ => format!("{} notes the attempt: {}", who(p), now(p)),
+            _ => format!("{} records the attempt: {}", who(p), now(p)),
         },
         Act::Commit(p) => format!("{} writes {}: {}", who(p), database(after), now(p)),
         Act::Answer(p) => format!("{}'s request: {}: {}", who(p), done(before, after), now(p)),
         Act::InUse(p) => format!("{} is told that the key is in use (409)", who(p)),
         Act::Retrieve(p) => format!("{} retrieves it: {}", who(p), now(p)),
         Act::Read { p, behind } => {
-            let behind = if behind { ", of which events are behind" } else { "" };
-            format!("{} looks at all of Stripe{behind}: {}", who(p), now(p))
+            let behind = if behind { ", while events are behind" } else { "" };
+            format!("{} makes an inquiry{behind}: {}", who(p), now(p))
         }
         Act::Decide(p) => format!("{} reads {}: {}", who(p), database(before), now(p)),
         Act::Fault(p, fault) => format!("{}: {} ({})", who(p), wrong(fault), done(before, after)),
@@ -51,10 +51,10 @@ fn line(before: &World, act: Act, after: &World) -> String {
         Act::OrphanFails(..) => "the request whose sender is gone fails with a stored 500".into(),
         Act::Surfaces => format!("what the stored 500 left behind shows: {}", done(before, after)),
         Act::Deleted(id) => format!("somebody deletes {} in Stripe", cus(id)),
-        Act::Told(id) => format!("the webhook says that {} is deleted", cus(id)),
+        Act::DeletionTold(id) => format!("the webhook says that {} is deleted", cus(id)),
         Act::Nulled => "the host sets its column to null".into(),
         Act::RowLost => "somebody deletes our row".into(),
-        Act::Restored => "a backup is restored that knows nothing of the tenant".into(),
+        Act::Restored => "a backup is restored that holds nothing of the tenant".into(),
         Act::Forgets(g) => format!("Stripe forgets key {g}, which is older than 24 hours"),
         Act::Passes(by) => format!("{} pass", time(by)),
     }
@@ -68,22 +68,24 @@ fn doing(pc: &Pc) -> String {
             None => "about to write to the column".into(),
         },
         Pc::Await { flying, .. } => format!("sends {}", request(flying.req)),
-        Pc::Confirm { id, .. } | Pc::Retrieve(id) => format!("has word of {}", cus(*id)),
-        Pc::Look(_) => "begins to look".into(),
+        Pc::Confirm { id, .. } | Pc::Retrieve(id) => format!("knows of {}", cus(*id)),
+        Pc::Inquire(_) => "begins an inquiry".into(),
         Pc::Write(ev) => match ev {
-            Ev::Answered { failed, .. } => match failed {
-                Failed::Refused => "told that the e-mail address is refused".into(),
-                Failed::Spent => "told that the key holds a failure".into(),
+            Ev::AnsweredWithoutCustomer { failed, .. } => match failed {
+                Failed::Rejected => "told that the e-mail address is refused".into(),
+                Failed::StoredFailure => "told that Stripe has stored a failure".into(),
                 Failed::Mismatched => "told that the key belongs to another request".into(),
-                Failed::Again => "told nothing of use".into(),
+                Failed::Retry => "told nothing of use".into(),
                 Failed::Operator => "told that it may not".into(),
             },
-            Ev::Live { id, .. } | Ev::StillLive(id) => format!("has {} in hand", cus(*id)),
-            Ev::Dead { id, .. } => format!("knows that {} is deleted", cus(*id)),
-            Ev::Looked { found, .. } => match found {
-                Found::Ours(_) => "found ours".into(),
-                Found::None => "found none".into(),
-                Found::Failed => "could not look".into(),
+            Ev::CreatedAlive { id, .. } | Ev::StillExists(id) => {
+                format!("has {} in hand", cus(*id))
+            }
+            Ev::CreatedButDeleted { id, .. } => format!("knows that {} is deleted", cus(*id)),
+            Ev::InquiryEnded { found, .. } => match found {
+                Found::Ours(_) => "found a Customer of ours".into(),
+                Found::Nothing => "found nothing".into(),
+                Found::Inconclusive => "an inquiry that is not conclusive".into(),
             },
         },
     }
@@ -98,12 +100,14 @@ fn wrong(fault: Fault) -> &'static str {
         Fault::Plain500 => "a 500 that Stripe does not store",
         Fault::Masked500 => "a 500 in place of Stripe's success",
         Fault::Stored500(Leaves::Nothing) => "a 500 that Stripe stores; nothing was done",
-        Fault::Stored500(Leaves::Shown) => "a 500 that Stripe stores; a Customer was made",
-        Fault::Stored500(Leaves::Late) => "a 500 that Stripe stores; a Customer may yet show",
+        Fault::Stored500(Leaves::Shown) => "a 500 that Stripe stores; a Customer was created",
+        Fault::Stored500(Leaves::Late) => "a 500 that Stripe stores; a Customer may show later",
         Fault::Denied => "Stripe refuses the secret key",
-        Fault::CannotLook => "the look fails",
-        Fault::CannotRetrieve => "the retrieve fails",
-        Fault::Deleted | Fault::Nulled | Fault::RowLost | Fault::Restored => "no process's own",
+        Fault::InquiryFails => "the inquiry fails",
+        Fault::RetrieveFails => "the retrieve fails",
+        Fault::Deleted | Fault::Nulled | Fault::RowLost | Fault::Restored => {
+            "not a fault of one process"
+        }
     }
 }
 
@@ -111,7 +115,7 @@ fn database(world: &World) -> String {
     let row = world.db.row.as_ref().map_or("no row".into(), words);
     match world.db.bound {
         Some(id) => format!("\"{row}\", bound to {}", cus(id)),
-        None => format!("\"{row}\", unbound"),
+        None => format!("\"{row}\", not bound"),
     }
 }
 
@@ -120,19 +124,21 @@ fn words(row: &Row) -> String {
     match row.st {
         St::Vacant => format!("vacant {g}"),
         St::Pending(req) => format!("pending {g} of {}", email(req.body)),
-        St::Suspect { quiet, .. } if quiet > 0 => format!("suspect {g}, quiet for {}", time(quiet)),
-        St::Suspect { .. } => format!("suspect {g}"),
+        St::InDoubt { conclusive, .. } if conclusive > 0 => {
+            format!("in doubt {g}, not conclusive for {}", time(conclusive))
+        }
+        St::InDoubt { .. } => format!("in doubt {g}"),
         St::Rejected(req) => format!("rejected {g} of {}", email(req.body)),
-        St::Settled(id) => format!("settled {g} with {}", cus(id)),
+        St::Provisioned(id) => format!("provisioned {g} with {}", cus(id)),
     }
 }
 
 fn done(before: &World, after: &World) -> String {
     match after.stripe.customers.len() {
         all if all > before.stripe.customers.len() => {
-            format!("Stripe makes {}", cus(u8::try_from(all - 1).expect("few Customers")))
+            format!("Stripe creates {}", cus(u8::try_from(all - 1).expect("few Customers")))
         }
-        _ => "Stripe makes none".into(),
+        _ => "Stripe creates none".into(),
     }
 }
 

@@ -1,14 +1,14 @@
-//! Stripe as the protocol assumes it to be: keys, what they made, and what a look is shown.
+//! Stripe as the protocol assumes it to be: keys, what they created, and what an inquiry can read.
 
-use crate::world::{Customer, Found, INDEXED_WITHIN, Id, Ids, Key, Looking, Req, Stripe, has};
+use crate::world::{Customer, Found, INDEXED_WITHIN, Id, Ids, Inquiry, Key, Req, Stripe, has};
 
 /// What became of a request for a Customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Fresh(Id),
     Replay(Id),
-    Refused,
-    Spent,
+    Rejected,
+    StoredFailure,
     Mismatched,
 }
 
@@ -27,7 +27,7 @@ impl Stripe {
     pub(crate) fn execute(&mut self, req: Req, refused: bool) -> Answer {
         match self.remembered(req) {
             Some(answer) => answer,
-            None if refused => Answer::Refused,
+            None if refused => Answer::Rejected,
             None => {
                 let id = self.make(req, false);
                 self.keys[usize::from(req.g)] = Key::Made(id);
@@ -51,7 +51,7 @@ impl Stripe {
         let (body, answer) = match self.keys[usize::from(req.g)] {
             Key::Unknown => return None,
             Key::Made(id) => (self.customers[usize::from(id)].req.body, Answer::Replay(id)),
-            Key::Failed { body, .. } => (body, Answer::Spent),
+            Key::Failed { body, .. } => (body, Answer::StoredFailure),
         };
         Some(if body == req.body { answer } else { Answer::Mismatched })
     }
@@ -76,18 +76,19 @@ impl Stripe {
         (0..8).zip(&self.customers).fold(0, |set, (id, it)| set | Ids::from(which(it)) << id)
     }
 
-    /// Every source read once, each hit retrieved: what is found, and which hits turned out deleted.
+    /// Every source read once, each hit retrieved: what is found, and which hits turned out
+    /// deleted.
     /// `behind`: events and search do not show yet what is less than an hour old.
-    pub(crate) fn look(&self, look: &Looking, on_record: Ids, behind: bool) -> (Found, Ids) {
+    pub(crate) fn read(&self, inquiry: &Inquiry, on_record: Ids, behind: bool) -> (Found, Ids) {
         let indexed = |it: &Customer| !behind || it.age >= INDEXED_WITHIN;
         let hits = self.set(|it| {
-            let in_events = !it.foreign && indexed(it) && it.age <= look.since;
-            let in_list = !it.dead && it.req.body == look.req.body;
+            let in_events = !it.foreign && indexed(it) && it.age <= inquiry.since;
+            let in_list = !it.dead && it.req.body == inquiry.req.body;
             in_events || in_list || indexed(it)
         }) | on_record;
         let (ours, dead) = (hits & self.ours(), hits & self.set(|it| it.dead));
         // In test mode a Customer of another installation is passed over.
-        (if ours == 0 { Found::None } else { Found::Ours(ours) }, dead)
+        (if ours == 0 { Found::Nothing } else { Found::Ours(ours) }, dead)
     }
 
     /// Whether it matters that events and search are behind.

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::{
-    concrete::{self, Ask, Policy, Seen, Todo, UNUSED},
+    bridge::UNUSED,
+    concrete::{self, Ask, Policy, Snapshot, Todo},
     stripe::Leaves,
     world::{Body, Col, Db, Ev, GOOD, Id, Minutes, OTHER, Pc, Plan, Req, Row, St, Stripe, World},
 };
 
-/// What can go wrong. Each time that one does costs one of the configuration's faults.
+/// What can go wrong. Each occurrence uses up one of the configuration's faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// A process stops, and with it what it had in memory; its request never left.
@@ -27,17 +28,17 @@ pub(crate) enum Fault {
     Stored500(Leaves),
     /// 401 and the like.
     Denied,
-    /// A look could not read everything.
-    CannotLook,
+    /// An inquiry could not read everything.
+    InquiryFails,
     /// A retrieve fails.
-    CannotRetrieve,
+    RetrieveFails,
     /// Somebody deletes the Customer in Stripe.
     Deleted,
     /// The host sets its column to null.
     Nulled,
     /// Somebody deletes our row; the audit trail stays.
     RowLost,
-    /// A backup is restored that knows nothing of it all.
+    /// A backup is restored that holds nothing of the tenant.
     Restored,
 }
 
@@ -52,8 +53,8 @@ pub(crate) const ALL: &[Fault] = &[
     Fault::Stored500(Leaves::Shown),
     Fault::Stored500(Leaves::Late),
     Fault::Denied,
-    Fault::CannotLook,
-    Fault::CannotRetrieve,
+    Fault::InquiryFails,
+    Fault::RetrieveFails,
     Fault::Deleted,
     Fault::Nulled,
     Fault::RowLost,
@@ -74,8 +75,8 @@ pub(crate) enum Twist {
     NoSwap,
     /// A replayed answer is bound without a retrieve.
     TrustReplay,
-    /// The worker leaves suspect rows to callers.
-    NoSuspects,
+    /// The worker leaves rows in doubt to callers.
+    NoInquiriesByRecovery,
     /// After a restore, generations are counted on from what the backup shows.
     UsedKeys,
 }
@@ -93,7 +94,7 @@ pub(crate) struct System {
     pub(crate) foreign: bool,
     /// Stripe's webhook `customer.created` is delivered, at any time, any number of times.
     pub(crate) webhooks: bool,
-    pub(crate) look_first: bool,
+    pub(crate) inquire_first: bool,
     /// After a restore, all know when it was.
     pub(crate) careful: bool,
     pub(crate) twist: Twist,
@@ -142,11 +143,11 @@ pub(crate) enum Act {
     /// A request is executed whose sender is gone.
     Orphan(usize),
     OrphanFails(usize, Leaves),
-    /// What a stored failure left behind comes to light.
+    /// What a stored failure left behind shows.
     Surfaces,
     Deleted(Id),
     /// The webhook `customer.deleted`.
-    Told(Id),
+    DeletionTold(Id),
     Nulled,
     RowLost,
     Restored,
@@ -177,12 +178,15 @@ impl System {
     }
 
     pub(crate) fn policy(&self, world: &World) -> Policy {
-        Policy { look_first: self.look_first, restored: world.restored.filter(|_| self.careful) }
+        Policy {
+            inquire_first: self.inquire_first,
+            restored: world.restored.filter(|_| self.careful),
+        }
     }
 
     /// The shipped decision, or the broken one.
     pub(crate) fn next(&self, world: &World, ask: Ask) -> Todo {
-        let mut seen = world.db.view(None);
+        let mut seen = world.db.view(0);
         if self.twist == Twist::NoGap
             && let Some(row) = &mut seen.row
             && (20 * 60..23 * 60).contains(&row.age)
@@ -193,26 +197,28 @@ impl System {
             (Todo::Send(req), Ask::Caller(body)) if self.twist == Twist::NotFrozen => {
                 Todo::Send(Req { body, ..req })
             }
-            (Todo::Look(_), Ask::Worker) if self.twist == Twist::NoSuspects => Todo::Idle,
+            (Todo::Inquire(_), Ask::Worker) if self.twist == Twist::NoInquiriesByRecovery => {
+                Todo::Idle
+            }
             (Todo::Commit(plan), _) => Todo::Commit(self.numbered(plan, seen)),
             (todo, _) => todo,
         }
     }
 
     /// The shipped outcome, or the broken one.
-    pub(crate) fn plan(&self, world: &World, seen: Seen, ev: Ev) -> Plan {
+    pub(crate) fn plan(&self, world: &World, seen: Snapshot, ev: Ev) -> Plan {
         self.numbered(concrete::after(seen, ev, self.policy(world)), seen)
     }
 
     /// Broken, it counts on from what the database shows, whatever a restore has lost.
-    fn numbered(&self, plan: Plan, seen: Seen) -> Plan {
+    fn numbered(&self, plan: Plan, seen: Snapshot) -> Plan {
         if self.twist != Twist::UsedKeys {
             return plan;
         }
         let before = seen.row.map_or((0, St::Vacant), |row| (row.g, row.st));
         plan.with_generation(match before {
             (0, _) => 1,
-            (g, St::Rejected(_) | St::Suspect { sent: true, .. }) => g + 1,
+            (g, St::Rejected(_) | St::InDoubt { sent: true, .. }) => g + 1,
             (g, _) => g,
         })
     }
@@ -225,7 +231,7 @@ impl System {
 impl Plan {
     /// The same, where it opens a generation that was never used, under another key.
     fn with_generation(mut self, g: u8) -> Self {
-        if let Some(Row { st: St::Pending(req) | St::Suspect { req, .. }, g: of_row, .. }) =
+        if let Some(Row { st: St::Pending(req) | St::InDoubt { req, .. }, g: of_row, .. }) =
             &mut self.row
             && *of_row >= UNUSED
         {

@@ -1,17 +1,17 @@
-//! Time, a restored backup, and one way to write each state down.
+//! Time, a restored backup, and one form for states that are the same.
 
 use crate::world::{
-    Db, EXECUTED_WITHIN, Ev, Failed, Key, Looking, Minutes, Pc, SHOWS_WITHIN, St, World,
+    Db, EXECUTED_WITHIN, Ev, Failed, Inquiry, Key, Minutes, Pc, SHOWS_WITHIN, St, World,
 };
 
 impl Pc {
-    /// The look under way, if there is one, or its findings at hand.
-    pub(crate) fn look(&mut self, then: impl FnOnce(&mut Looking)) {
-        if let Self::Look(look)
-        | Self::Write(Ev::Looked { look, .. })
-        | Self::Commit { of: Some(Ev::Looked { look, .. }), .. } = self
+    /// The inquiry under way, if there is one, or the one whose findings are about to be written.
+    pub(crate) fn inquiry(&mut self, then: impl FnOnce(&mut Inquiry)) {
+        if let Self::Inquire(inquiry)
+        | Self::Write(Ev::InquiryEnded { inquiry, .. })
+        | Self::Commit { of: Some(Ev::InquiryEnded { inquiry, .. }), .. } = self
         {
-            then(look);
+            then(inquiry);
         }
     }
 }
@@ -21,13 +21,13 @@ impl World {
         self.db.row.map(|row| row.st)
     }
 
-    /// Time passes, for the database and for Stripe alike: at least two minutes, so whatever was decided
-    /// and not yet written is decided anew.
+    /// Time passes, for the database and for Stripe alike: at least two minutes, so whatever was
+    /// decided and not yet written is decided anew.
     pub(crate) fn pass(&mut self, by: Minutes) {
         if let Some(row) = &mut self.db.row {
             row.age += by;
-            if let St::Suspect { quiet, .. } = &mut row.st {
-                *quiet -= by;
+            if let St::InDoubt { conclusive, .. } = &mut row.st {
+                *conclusive -= by;
             }
         }
         self.restored = self.restored.map(|ago| ago + by);
@@ -49,24 +49,25 @@ impl World {
             match pc {
                 Pc::Commit { of: None, .. } => *pc = Pc::Idle,
                 Pc::Commit { of: Some(ev), .. } => *pc = Pc::Write(*ev),
-                Pc::Await { flying, seen } => {
+                Pc::Await { flying, current } => {
                     flying.age += by;
-                    *seen = false;
+                    *current = false;
                     if flying.age > EXECUTED_WITHIN {
-                        let (g, failed) = (flying.req.g, Failed::Again);
-                        *pc = Pc::Write(Ev::Answered { g, failed });
+                        let (g, failed) = (flying.req.g, Failed::Retry);
+                        *pc = Pc::Write(Ev::AnsweredWithoutCustomer { g, failed });
                     }
                 }
                 _ => {}
             }
-            pc.look(|look| {
-                look.began += by;
-                look.since += by;
+            pc.inquiry(|inquiry| {
+                inquiry.began += by;
+                inquiry.since += by;
             });
         }
     }
 
-    /// Everybody stops, the database forgets the tenant's whole history, and everybody starts again.
+    /// Every process stops, the database loses the tenant's whole history, and every process starts
+    /// again.
     pub(crate) fn restore(&mut self) {
         for pc in &mut self.procs {
             if let Pc::Await { flying, .. } = pc {
@@ -85,13 +86,13 @@ impl World {
             self.procs.sort_unstable();
         }
         self.orphans.sort_unstable();
-        // A quiet time that is over counts for every look that has begun since.
+        // A moment that has passed is the same for every inquiry that has begun since.
         let oldest = self.procs.iter_mut().fold(0, |mut oldest, pc| {
-            pc.look(|look| oldest = oldest.max(look.began));
+            pc.inquiry(|inquiry| oldest = oldest.max(inquiry.began));
             oldest
         });
-        if let Some(St::Suspect { quiet, .. }) = self.db.row.as_mut().map(|row| &mut row.st) {
-            *quiet = (*quiet).max(-oldest);
+        if let Some(St::InDoubt { conclusive, .. }) = self.db.row.as_mut().map(|row| &mut row.st) {
+            *conclusive = (*conclusive).max(-oldest);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The state that is explored: one tenant's database, Stripe, and the processes in between.
 //!
-//! All times are whole minutes, counted from now: an age is how long ago, `quiet` is how far ahead. So
-//! two states that differ only in the date are one state. Nothing here decides anything.
+//! All times are whole minutes, counted from now: an age is how long ago something was, and
+//! `conclusive` how far ahead the moment is from which an inquiry is conclusive. So two states that
+//! differ only in the date are one state. Nothing here decides anything.
 
 pub(crate) type Minutes = i32;
 /// A Customer: its place in [`Stripe::customers`], which is the order of their creation.
@@ -37,17 +38,17 @@ pub(crate) struct Req {
     pub(crate) body: Body,
 }
 
-/// The state of a row, with the payload that the functions look at.
+/// The state of a row, with the payload that the functions read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum St {
     Vacant,
     Pending(Req),
-    Suspect { req: Req, quiet: Minutes, sent: bool },
+    InDoubt { req: Req, conclusive: Minutes, sent: bool },
     Rejected(Req),
-    Settled(Id),
+    Provisioned(Id),
 }
 
-/// A row of `customer_provisioning`, less its pacing and its words.
+/// A row of `customer_provisioning`, without its pacing and its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Row {
     pub(crate) g: u8,
@@ -55,17 +56,17 @@ pub(crate) struct Row {
     pub(crate) st: St,
 }
 
-/// All that the database holds of the tenant.
+/// All that the database holds about the tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Db {
     pub(crate) row: Option<Row>,
     /// The host's column.
     pub(crate) bound: Option<Id>,
     /// Customers known to be deleted.
-    pub(crate) told: Ids,
+    pub(crate) known_deleted: Ids,
     /// Surplus on record and not resolved.
     pub(crate) surplus: Ids,
-    /// The newest generation that the audit trail tells of.
+    /// The newest generation in the audit trail.
     pub(crate) trail: u8,
 }
 
@@ -90,14 +91,14 @@ pub(crate) struct Customer {
     pub(crate) foreign: bool,
 }
 
-/// A generation is spent by a fault or a refusal, and there are few of either.
+/// A fault or a rejection uses up a generation, and there are few of either.
 pub(crate) const KEYS: usize = 10;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Stripe {
     pub(crate) keys: [Key; KEYS],
     pub(crate) customers: Vec<Customer>,
-    /// What a stored failure will yet bring to light, and how long ago it was.
+    /// The request whose stored failure will still show a Customer, and how long ago it failed.
     pub(crate) late: Option<(Req, Minutes)>,
 }
 
@@ -111,23 +112,23 @@ pub(crate) struct Flying {
 /// How an answer without a Customer was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Failed {
-    Refused,
-    Spent,
+    Rejected,
+    StoredFailure,
     Mismatched,
-    Again,
+    Retry,
     Operator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Found {
     Ours(Ids),
-    None,
-    Failed,
+    Nothing,
+    Inconclusive,
 }
 
-/// A look under way.
+/// An inquiry under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Looking {
+pub(crate) struct Inquiry {
     pub(crate) g: u8,
     /// The row has another version by now.
     pub(crate) stale: bool,
@@ -142,36 +143,36 @@ pub(crate) struct Looking {
 /// What a process has learned and must write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Ev {
-    Answered {
+    AnsweredWithoutCustomer {
         g: u8,
         failed: Failed,
     },
-    Live {
+    CreatedAlive {
         g: u8,
         id: Id,
         req: Req,
-        /// It was dead when this process last had word of it from Stripe.
+        /// It was deleted when Stripe last told this process of it.
         dead: bool,
     },
-    Dead {
+    CreatedButDeleted {
         g: u8,
         id: Id,
     },
-    Looked {
-        look: Looking,
+    InquiryEnded {
+        inquiry: Inquiry,
         found: Found,
     },
-    StillLive(Id),
+    StillExists(Id),
 }
 
-/// A change that was decided, less its times and words.
+/// A change that was decided, without its times and texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Plan {
     /// Whether there was a row.
     pub(crate) was: bool,
     pub(crate) row: Option<Row>,
     pub(crate) column: Col,
-    pub(crate) unbound_on: bool,
+    pub(crate) needs_null: bool,
     pub(crate) surplus: Ids,
     /// The newest generation that its audit events name, or 0.
     pub(crate) trail: u8,
@@ -192,15 +193,15 @@ pub(crate) enum Pc {
     Idle,
     /// A change is decided and not yet written; of an event, if it is not one of `next`.
     Commit { plan: Plan, of: Option<Ev> },
-    /// A send was permitted. `seen`: the view that permitted it is still what the database holds, and
-    /// less than a minute old.
-    Await { flying: Flying, seen: bool },
-    /// A Customer of old news is at hand: retrieve it.
+    /// A send was permitted. `current`: the view that permitted it is still what the database
+    /// holds, and less than a minute old.
+    Await { flying: Flying, current: bool },
+    /// An old answer or a webhook has named a Customer: retrieve it.
     Confirm { g: u8, id: Id },
-    /// The column has lost the Customer that the row settled with: retrieve that.
+    /// The column has lost the Customer that the row is provisioned with: retrieve that.
     Retrieve(Id),
-    /// A look has begun.
-    Look(Looking),
+    /// An inquiry has begun.
+    Inquire(Inquiry),
     /// Something was learned: read the database again, and decide.
     Write(Ev),
 }
@@ -217,6 +218,6 @@ pub(crate) struct World {
     /// How many more moves of the clock, and how many more faults, are to be tried.
     pub(crate) jumps: u8,
     pub(crate) faults: u8,
-    /// A Customer was bound of which the last word from Stripe was that it is dead.
+    /// A Customer was bound although Stripe's last answer about it was that it is deleted.
     pub(crate) bound_dead: bool,
 }

@@ -1,11 +1,11 @@
-//! `get-or-create`: the main job.
+//! `get-or-create`: prints a tenant's Customer, and creates it if there is none.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use tenant_billing::{
-    Outcome, Provisioned,
-    ids::{Email, TenantId},
+    Outcome, TenantCustomer,
+    ids::{CustomerId, Email, TenantId},
     request::CustomerDetails,
 };
 
@@ -16,23 +16,23 @@ use crate::{
     session::Session,
 };
 
-/// Prints the tenant's Customer, which is created if there is none.
+/// Prints the tenant's Customer, and creates it if there is none.
 pub(crate) async fn run(options: &Options, arguments: &GetOrCreate) -> Result<Exit, Failure> {
-    // Whatever is wrong with the input is told before anything is opened, a wrong key likewise.
+    // Invalid input is reported before the database is opened, a wrong key before it is read.
     let tenant = TenantId::parse(&arguments.tenant_id)?;
     let details = details(arguments)?;
     let session = Session::open(options).await?;
     let target = session.target(options)?;
-    let view = session.store.view(&tenant, None).await?;
+    let view = session.store.view(&tenant, &[]).await?;
     if let Some(customer) = view.bound {
-        let existing = Provisioned { tenant: view.tenant, customer, outcome: Outcome::Existing };
+        let existing = TenantCustomer { tenant: view.tenant, customer, outcome: Outcome::Existing };
         return print(&existing, arguments.json);
     }
     let running = session.connect(target, options).await?;
-    let patience = Duration::from_secs(arguments.deadline);
-    let provisioned = running.billing.get_or_create(&view.tenant, &details, patience).await;
-    let ended = match provisioned {
-        Ok(provisioned) => print(&provisioned, arguments.json),
+    let deadline = Duration::from_secs(arguments.deadline);
+    let result = running.billing.get_or_create(&view.tenant, &details, deadline).await;
+    let ended = match result {
+        Ok(customer) => print(&customer, arguments.json),
         Err(error) => Err(error.into()),
     };
     running.close().await;
@@ -50,21 +50,21 @@ fn details(arguments: &GetOrCreate) -> Result<CustomerDetails, Failure> {
     Ok(details)
 }
 
-/// What `--json` prints.
+/// The object that `--json` prints.
 #[derive(Serialize)]
 struct Printed<'a> {
-    tenant_id: &'a str,
-    stripe_customer_id: &'a str,
-    outcome: &'static str,
+    tenant_id: &'a TenantId,
+    stripe_customer_id: &'a CustomerId,
+    outcome: Outcome,
 }
 
-fn print(provisioned: &Provisioned, as_json: bool) -> Result<Exit, Failure> {
-    let Provisioned { tenant, customer, outcome } = provisioned;
+fn print(found: &TenantCustomer, as_json: bool) -> Result<Exit, Failure> {
+    let TenantCustomer { tenant, customer, outcome } = found;
     if as_json {
         output::print_json(&Printed {
-            tenant_id: tenant.as_str(),
-            stripe_customer_id: customer.as_str(),
-            outcome: outcome.as_str(),
+            tenant_id: tenant,
+            stripe_customer_id: customer,
+            outcome: *outcome,
         })?;
     } else {
         output::print(customer.as_str())?;

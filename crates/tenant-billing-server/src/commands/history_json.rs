@@ -1,20 +1,21 @@
-//! A history as JSON. The names are a contract with scripts, so they stand apart from the types that
-//! the protocol uses.
+//! A history as JSON. Its keys are a contract with scripts, so they do not depend on the names of
+//! the library's fields.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tenant_billing::{
-    audit::{AuditEvent, History},
-    ids::CustomerId,
+    audit::{EventKind, History, SurplusReason},
+    ids::{CustomerId, TenantId},
 };
 
-/// What `--json` prints.
+/// The object that `--json` prints.
 #[derive(Serialize)]
 pub(super) struct Printed<'a> {
-    tenant_id: &'a str,
+    tenant_id: &'a TenantId,
     exists: bool,
-    stripe_customer_id: Option<&'a str>,
+    stripe_customer_id: Option<&'a CustomerId>,
     state: Option<&'static str>,
-    settled_with: Option<&'a str>,
+    provisioned_with: Option<&'a CustomerId>,
     overridden: bool,
     events: Vec<PrintedEvent<'a>>,
     surplus: Vec<PrintedSurplus<'a>>,
@@ -22,45 +23,44 @@ pub(super) struct Printed<'a> {
 
 #[derive(Serialize)]
 struct PrintedEvent<'a> {
-    at: String,
-    event: &'static str,
+    at: Timestamp,
+    event: EventKind,
     generation: u64,
-    stripe_customer_id: Option<&'a str>,
+    stripe_customer_id: Option<&'a CustomerId>,
     stripe_request_id: Option<&'a str>,
     detail: &'a str,
 }
 
 #[derive(Serialize)]
 struct PrintedSurplus<'a> {
-    stripe_customer_id: &'a str,
-    reason: &'static str,
-    found_at: String,
-    resolved_at: Option<String>,
+    stripe_customer_id: &'a CustomerId,
+    reason: SurplusReason,
+    found_at: Timestamp,
+    resolved_at: Option<Timestamp>,
 }
 
 /// The history as `--json` prints it.
 pub(super) fn of(history: &History) -> Printed<'_> {
-    let events = history.events.iter().map(|AuditEvent { at, event }| PrintedEvent {
-        at: at.to_string(),
-        event: event.kind.as_str(),
-        generation: event.generation,
-        stripe_customer_id: event.customer.as_ref().map(CustomerId::as_str),
-        stripe_request_id: event.request_id.as_deref(),
-        detail: &event.detail,
+    let events = history.events.iter().map(|it| PrintedEvent {
+        at: it.at,
+        event: it.event.kind,
+        generation: it.event.generation,
+        stripe_customer_id: it.event.customer.as_ref(),
+        stripe_request_id: it.event.request_id.as_deref(),
+        detail: &it.event.detail,
     });
-    let surplus = history.surplus.iter().map(|surplus| PrintedSurplus {
-        stripe_customer_id: surplus.customer.as_str(),
-        reason: surplus.reason.as_str(),
-        found_at: surplus.found_at.to_string(),
-        resolved_at: surplus.resolved_at.map(|at| at.to_string()),
+    let surplus = history.surplus.iter().map(|it| PrintedSurplus {
+        stripe_customer_id: &it.customer,
+        reason: it.reason,
+        found_at: it.found_at,
+        resolved_at: it.resolved_at,
     });
-    let settled_with = history.state.as_ref().and_then(|(_, settled)| settled.as_ref());
     Printed {
-        tenant_id: history.tenant.as_str(),
+        tenant_id: &history.tenant,
         exists: history.exists,
-        stripe_customer_id: history.bound.as_ref().map(CustomerId::as_str),
+        stripe_customer_id: history.bound.as_ref(),
         state: history.state.as_ref().map(|(state, _)| *state),
-        settled_with: settled_with.map(CustomerId::as_str),
+        provisioned_with: history.state.as_ref().and_then(|(_, customer)| customer.as_ref()),
         overridden: history.overridden().is_some(),
         events: events.collect(),
         surplus: surplus.collect(),

@@ -1,6 +1,6 @@
-//! `lookup`: which Customer a tenant has, by one read of the database.
+//! `lookup`: prints the Customer that a tenant has, by one read of the database.
 //!
-//! No Stripe client is made here, so that it certainly creates nothing and needs no key.
+//! The command builds no Stripe client, so it needs no key and cannot create a Customer.
 
 use serde::Serialize;
 use tenant_billing::{
@@ -15,28 +15,26 @@ use crate::{
     session::Session,
 };
 
-/// What `--json` prints.
+/// The object that `--json` prints.
 #[derive(Serialize)]
 struct Printed<'a> {
-    tenant_id: &'a str,
-    stripe_customer_id: Option<&'a str>,
+    tenant_id: &'a TenantId,
+    stripe_customer_id: Option<&'a CustomerId>,
 }
 
 /// Prints the Customer's id, if there is one.
 pub(crate) async fn run(session: &Session, arguments: &OneTenant) -> Result<Exit, Failure> {
-    let view = session.store.view(&TenantId::parse(&arguments.tenant_id)?, None).await?;
+    let view = session.store.view(&TenantId::parse(&arguments.tenant_id)?, &[]).await?;
     if view.bound.is_none() && !view.exists {
         return Err(Error::UnknownTenant(view.tenant).into());
     }
     if arguments.json {
-        output::print_json(&Printed {
-            tenant_id: view.tenant.as_str(),
-            stripe_customer_id: view.bound.as_ref().map(CustomerId::as_str),
-        })?;
+        let (tenant_id, stripe_customer_id) = (&view.tenant, view.bound.as_ref());
+        output::print_json(&Printed { tenant_id, stripe_customer_id })?;
     } else if let Some(customer) = &view.bound {
         output::print(customer.as_str())?;
     } else {
-        output::say("no Customer yet; `tenant-billing get-or-create` makes one");
+        output::say("the tenant has no Customer yet; `tenant-billing get-or-create` creates one");
     }
     Ok(if view.bound.is_some() { Exit::Done } else { Exit::NoCustomer })
 }

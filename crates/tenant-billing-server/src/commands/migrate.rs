@@ -1,24 +1,24 @@
-//! `migrate`: the tables, on purpose. In a SQLite file every other command makes them on first use.
+//! `migrate`: creates or updates the tables. In a SQLite file, every other command does so too.
 
-use tenant_billing::{SystemClock, ids::Invalid};
+use tenant_billing::ids::Invalid;
 
 use crate::{
     cli::{Migrate, Options},
-    database::Database,
+    database::Opened,
     exit::{Exit, Failure},
     output,
 };
 
-/// Migrates, or prints what a role needs that does not.
+/// Migrates the database, or prints the grants for a role that runs the other commands.
 pub(crate) async fn run(options: &Options, arguments: &Migrate) -> Result<Exit, Failure> {
-    let database = Database::open(options, SystemClock::shared())?;
+    let opened = Opened::open(options)?;
     let Some(role) = &arguments.print_grants else {
-        database.store().migrate().await?;
+        opened.into_store().migrate().await?;
         output::print("the database is up to date")?;
         return Ok(Exit::Done);
     };
-    let Database::Postgres(store) = database else {
-        let why = "is for PostgreSQL; a SQLite file is its owner's";
+    let Opened::Postgres(store) = opened else {
+        let why = "is for PostgreSQL only; SQLite has no roles";
         return Err(Invalid::new("--print-grants", why).into());
     };
     output::print(store.grants(role).await?.trim_end())?;

@@ -1,4 +1,4 @@
-//! One file per command. Each says what it prints, and returns how it ended.
+//! The commands, one file each. A command prints its result and returns its exit code.
 
 mod get_or_create;
 mod history;
@@ -18,9 +18,7 @@ use crate::{
     session::Session,
 };
 
-pub(crate) use self::history::{Table, lines as history_lines};
-
-/// Runs a command to its end, its failure told.
+/// Runs a command, and reports its failure if it fails.
 pub(crate) fn run(cli: Cli) -> Exit {
     let Cli { options, command } = cli;
     let as_json = match &command {
@@ -45,22 +43,22 @@ pub(crate) fn run(cli: Cli) -> Exit {
         }),
     };
     ended.unwrap_or_else(|failure| {
-        output::tell(&failure, as_json);
+        output::report(&failure, as_json);
         failure.exit
     })
 }
 
-/// One thread starts faster than many, and a command does one thing.
+/// Runs a command on one thread, which starts faster than many.
 fn on_one_thread(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         Failure::operator(
-            format!("this process gets no event loop: {error}"),
-            "see the machine's limits on processes and open files",
+            format!("this process cannot start an event loop: {error}"),
+            "check the machine's limits on processes and open files",
         )
     })?;
     let ended = runtime.block_on(command);
-    // A thread that still waits for a file lock or a disk must not hold up the end.
+    // The command must not wait for a thread that is blocked by a file lock or a disk.
     runtime.shutdown_background();
     ended
 }

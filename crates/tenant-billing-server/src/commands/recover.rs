@@ -1,7 +1,8 @@
-//! `recover`: finishes what was begun and cut off.
+//! `recover`: completes interrupted work.
 //!
-//! What concerns one tenant is printed and left for the next time. What concerns them all (a key
-//! that Stripe refuses, the wrong account) ends the command, since no waiting mends it.
+//! An error about one tenant is printed, and the tenant is tried again the next time. An error that
+//! concerns all tenants (a key that Stripe does not accept, the wrong account) ends the command,
+//! because waiting does not help.
 
 use std::time::Duration;
 
@@ -16,22 +17,23 @@ use crate::{
     signals::told_to_stop,
 };
 
-/// Another process may settle what this one waits for, so it looks at least this often.
-const LONGEST_NAP: Duration = Duration::from_secs(5);
-const SHORTEST_NAP: Duration = Duration::from_millis(200);
+/// The longest pause between two runs, because another process may complete the work meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The shortest pause between two runs.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Goes over what is due, once or until nothing remains, and says how far it came.
+/// Processes what is due, once or until nothing remains, and prints the result.
 pub(crate) async fn run(options: &Options, arguments: &Recover) -> Result<Exit, Failure> {
     let session = Session::open(options).await?;
     let target = session.target(options)?;
     let running = session.connect(target, options).await?;
     let progress = progress();
-    let mut settled = 0;
-    let work = work(&session, &running.billing, arguments.wait, &progress, &mut settled);
+    let mut provisioned = 0;
+    let work = work(&session, &running.billing, arguments.wait, &progress, &mut provisioned);
     let ended = tokio::select! {
         ended = work => ended,
         () = told_to_stop() => {
-            output::say("stopping; what was begun is on record");
+            output::say("stopping; what is unfinished is recorded, and the next `recover` completes it");
             Ok(())
         }
     };
@@ -39,8 +41,8 @@ pub(crate) async fn run(options: &Options, arguments: &Recover) -> Result<Exit, 
     running.close().await;
     ended?;
     let backlog = session.store.backlog().await?;
-    output::print(&summary(settled, &backlog))?;
-    Ok(if backlog.rows == 0 { Exit::Done } else { Exit::Later })
+    output::print(&summary(provisioned, &backlog))?;
+    Ok(if backlog.rows == 0 { Exit::Done } else { Exit::Retry })
 }
 
 async fn work(
@@ -48,35 +50,35 @@ async fn work(
     billing: &Billing,
     wait: bool,
     progress: &ProgressBar,
-    settled: &mut usize,
+    provisioned: &mut usize,
 ) -> Result<(), Failure> {
     loop {
         let backlog = match billing.recover_once().await {
             Ok(recovery) => {
-                *settled += recovery.settled.len();
+                *provisioned += recovery.provisioned.len();
                 progress.suspend(|| report(&recovery))?;
                 recovery.backlog
             }
-            Err(Error::Later { .. }) if wait => session.store.backlog().await?,
+            Err(Error::Retry { .. }) if wait => session.store.backlog().await?,
             Err(error) => return Err(error.into()),
         };
         if backlog.rows == 0 || !wait {
             return Ok(());
         }
-        progress.set_message(summary(*settled, &backlog));
-        session.clock.sleep(until_due(&backlog).clamp(SHORTEST_NAP, LONGEST_NAP)).await;
+        progress.set_message(summary(*provisioned, &backlog));
+        session.clock.sleep(until_due(&backlog).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
     }
 }
 
 fn report(recovery: &Recovery) -> Result<(), Failure> {
-    for it in &recovery.settled {
+    for it in &recovery.provisioned {
         output::print(&format!("{}  {}  {}", it.tenant, it.customer, it.outcome.as_str()))?;
     }
     for (tenant, error) in &recovery.postponed {
         if concerns_all(error) {
             return Err(error.clone().into());
         }
-        output::print(&format!("{tenant}  not yet: {error}"))?;
+        output::print(&format!("{tenant}  postponed: {error}"))?;
     }
     Ok(())
 }
@@ -87,23 +89,25 @@ fn concerns_all(error: &Error) -> bool {
         Error::Operator(error) => match error {
             OperatorError::BadKey(_)
             | OperatorError::AccountUnreadable(_)
+            | OperatorError::NotDeclared(_)
             | OperatorError::WrongAccount { .. }
             | OperatorError::Store(_) => true,
-            OperatorError::Stripe(_)
+            OperatorError::UnexpectedAnswer(_)
+            | OperatorError::NotPermitted(_)
             | OperatorError::BoundElsewhere(_)
             | OperatorError::ForeignCustomer(_)
             | OperatorError::OutOfReach
             | OperatorError::UnknownCustomer(_) => false,
         },
-        Error::Invalid(_) | Error::UnknownTenant(_) | Error::Refused(_) | Error::Later { .. } => {
+        Error::Invalid(_) | Error::UnknownTenant(_) | Error::Rejected(_) | Error::Retry { .. } => {
             false
         }
     }
 }
 
-fn summary(settled: usize, backlog: &Backlog) -> String {
+fn summary(provisioned: usize, backlog: &Backlog) -> String {
     let remains = match backlog.rows {
-        0 => return format!("settled {settled}; nothing remains"),
+        0 => return format!("provisioned {provisioned}; nothing remains"),
         1 => "1 remains".to_owned(),
         rows => format!("{rows} remain"),
     };
@@ -111,9 +115,9 @@ fn summary(settled: usize, backlog: &Backlog) -> String {
         Some(due) if due > backlog.now => {
             let seconds = until_due(backlog).as_secs_f64().ceil();
             let at = due.strftime("%Y-%m-%dT%H:%M:%SZ");
-            format!("settled {settled}; {remains}, the next is due in {seconds} s, at {at}")
+            format!("provisioned {provisioned}; {remains}, the next is due in {seconds} s, at {at}")
         }
-        _ => format!("settled {settled}; {remains}, due now"),
+        _ => format!("provisioned {provisioned}; {remains}, due now"),
     }
 }
 
@@ -122,7 +126,7 @@ fn until_due(backlog: &Backlog) -> Duration {
     Duration::try_from(due.duration_since(backlog.now)).unwrap_or_default()
 }
 
-/// Turns on a terminal, and is nowhere to be seen elsewhere.
+/// A spinner on a terminal; elsewhere, nothing is shown.
 fn progress() -> ProgressBar {
     let progress = ProgressBar::new_spinner();
     if !progress.is_hidden() {

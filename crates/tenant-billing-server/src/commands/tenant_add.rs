@@ -1,4 +1,4 @@
-//! `tenant add`: registers tenants, all that were named or, if one of them is no tenant id, none.
+//! `tenant add`: registers tenants. If one of the ids is invalid, it registers none.
 
 use std::io::{self, BufRead};
 
@@ -13,7 +13,7 @@ use crate::{
     session::Session,
 };
 
-/// Registers the tenants, and prints how many were new.
+/// Registers the tenants, and prints how many of them are new.
 pub(crate) async fn run(session: &Session, tenant_ids: &[String]) -> Result<Exit, Failure> {
     let named = match tenant_ids {
         [only] if only == "-" => read_lines(io::stdin().lock())?,
@@ -28,16 +28,16 @@ pub(crate) async fn run(session: &Session, tenant_ids: &[String]) -> Result<Exit
         tenants.push(tenant.map_err(|failure| at(&place, failure))?);
     }
     let added = session.store.add_tenants(&tenants).await?;
-    let there = match tenants.len() - added {
+    let known = match tenants.len() - added {
         0 => String::new(),
-        1 => ", 1 was there already".to_owned(),
-        more => format!(", {more} were there already"),
+        1 => ", 1 was registered already".to_owned(),
+        more => format!(", {more} were registered already"),
     };
-    output::print(&format!("added {added}{there}"))?;
+    output::print(&format!("added {added}{known}"))?;
     Ok(Exit::Done)
 }
 
-/// The tenant id, if this database takes it: a read asks as much of it as a write.
+/// The tenant id, if this database accepts it. A read has the same requirements as a write.
 async fn checked(session: &Session, text: &str) -> Result<TenantId, Failure> {
     let tenant = TenantId::parse(text)?;
     match session.store.bound(&tenant).await {
@@ -47,18 +47,18 @@ async fn checked(session: &Session, text: &str) -> Result<TenantId, Failure> {
     }
 }
 
-/// The lines that say something, and where each stands.
+/// The lines that are not empty, each with its place.
 fn read_lines(input: impl BufRead) -> Result<Vec<(String, String)>, Failure> {
     let mut lines = Vec::new();
     for (number, line) in (1..).zip(input.lines()) {
         let place = format!("line {number}");
         let line = line.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => {
-                at(&place, Invalid::new("tenant_id", "is not text in UTF-8").into())
+                at(&place, Invalid::new("tenant_id", "is not UTF-8").into())
             }
             _ => Failure::operator(
                 format!("standard input cannot be read: {error}"),
-                "nothing was added; run the command again",
+                "run the command again; no tenant was added",
             ),
         })?;
         let line = line.trim();
@@ -69,14 +69,14 @@ fn read_lines(input: impl BufRead) -> Result<Vec<(String, String)>, Failure> {
     Ok(lines)
 }
 
-/// The failure with the place where its cause stands; one that has no cause there as it is.
+/// Adds the place of the invalid id to a failure. Other failures are not changed.
 fn at(place: &str, failure: Failure) -> Failure {
     if failure.exit != Exit::InvalidInput {
         return failure;
     }
     Failure {
         message: format!("{place}: {}", failure.message),
-        hint: "correct it and run the command again; nothing was added".to_owned(),
+        hint: "correct it and run the command again; no tenant was added".to_owned(),
         ..failure
     }
 }
@@ -95,9 +95,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_text_is_named() {
+    fn a_line_that_is_not_utf_8_is_named() {
         let failure = read_lines(&b"a\n\xff\n"[..]).unwrap_err();
-        assert_eq!(failure.message, "line 2: tenant_id: is not text in UTF-8");
+        assert_eq!(failure.message, "line 2: tenant_id: is not UTF-8");
         assert_eq!(failure.exit, Exit::InvalidInput);
     }
 

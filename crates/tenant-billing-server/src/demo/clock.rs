@@ -1,4 +1,4 @@
-//! The clock of the demo: a day passes when it is told to, and chance comes from the seed.
+//! The clock of the demo: it can skip time, and its random numbers come from the seed.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing::{SystemClock, ports::Clock};
 
-/// The machine's clock, ahead by as much as has been skipped.
+/// The machine's clock plus the time that was skipped.
 pub(super) struct DemoClock {
     machine: Arc<dyn Clock>,
     skipped_seconds: AtomicI64,
@@ -20,7 +20,7 @@ pub(super) struct DemoClock {
 }
 
 impl DemoClock {
-    /// A clock that has skipped nothing yet.
+    /// A clock that has not skipped any time yet.
     pub(super) fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self {
             machine: SystemClock::shared(),
@@ -29,7 +29,7 @@ impl DemoClock {
         })
     }
 
-    /// Time passes at once.
+    /// Skips this much time.
     pub(super) fn skip(&self, time: Duration) {
         let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         self.skipped_seconds.fetch_add(seconds, Ordering::SeqCst);

@@ -1,8 +1,8 @@
-//! `demo`: what this software is for, in one command that needs nothing.
+//! `demo`: shows what this software is for, in one command without any setup.
 //!
-//! Three programs go through the same bad day, each with a database and a Stripe of its own: two as
-//! they are commonly written, and ours. `play.rs` is the day, `rivals.rs` and `ours.rs` are the
-//! programs, and `tally.rs` counts what came of it.
+//! Three programs go through the same bad day, each with a database and a simulated Stripe of its
+//! own: two as they are commonly written, and ours. `play.rs` is the day, `rivals.rs` and `ours.rs`
+//! are the programs, `tally.rs` counts the results, and `report.rs` prints them.
 
 mod app;
 mod clock;
@@ -13,6 +13,7 @@ mod report;
 mod rivals;
 mod sdk;
 mod tally;
+mod world;
 
 use std::path::PathBuf;
 
@@ -22,10 +23,10 @@ use tenant_billing::audit::{EventKind, History};
 use tokio::runtime::Runtime;
 
 use self::{
-    app::{Contender, World},
     ours::Ours,
     plan::Plan,
     tally::Tally,
+    world::{Program, World},
 };
 use crate::{
     cli::Demo,
@@ -34,54 +35,59 @@ use crate::{
     signals::told_to_stop,
 };
 
-/// Each caller calls in each of three acts.
+/// The number of acts. Each caller calls once in each.
 const ACTS: usize = 3;
 
-/// What a shell makes of a program that Ctrl-C ended.
+/// The exit code of a program that Ctrl-C ended.
 const STOPPED: i32 = 130;
 
-/// Shows it.
+/// Runs the demo.
 pub(crate) fn run(arguments: &Demo) -> Result<Exit, Failure> {
     let plan = Plan::new(arguments.seed, arguments.tenants, arguments.callers);
     let directory = TempDir::with_prefix("tenant-billing-demo").map_err(|error| {
-        let words = format!("no temporary directory can be made: {error}");
-        Failure::operator(words, "set TMPDIR to a directory that can be written to")
+        let message = format!("the demo cannot create a temporary directory: {error}");
+        Failure::operator(message, "set TMPDIR to a directory that you may write to")
     })?;
     output::print(&report::intro(&plan))?;
-    let stage = app::runtime()?;
-    stage.spawn(tidy_up_when_stopped(directory.path().to_owned()));
+    let stage = world::runtime()?;
+    stage.spawn(delete_files_when_stopped(directory.path().to_owned()));
     let bar = progress(&plan);
     let (mut tallies, mut story) = (Vec::new(), None);
-    for contender in Contender::ALL {
-        let world = stage.block_on(World::new(contender, &plan, directory.path()))?;
+    for program in Program::ALL {
+        let world = stage.block_on(World::new(program, &plan, directory.path()))?;
         let calls = play::play(&stage, &world, &plan, &bar)?;
         tallies.push(Tally::count(&world, &plan, &calls)?);
-        if contender == Contender::Ours {
-            story = told(&stage, &world, &plan)?;
+        if program == Program::Ours {
+            story = story_of_a_lost_answer(&stage, &world, &plan)?;
         }
         stage.block_on(world.sandbox.stop());
     }
     bar.finish_and_clear();
-    output::print(&report::table(&tallies))?;
+    output::print(&report::table(&plan, &tallies))?;
+    output::print(&format!("\n{}", report::conclusion(&plan, &tallies)))?;
     if let Some(story) = story {
         output::print(&format!("\n{story}"))?;
     }
-    output::print(&format!("\n{}", report::FURTHER))?;
+    output::print(&format!("\n{}", report::NEXT))?;
     stage.shutdown_background();
     Ok(Exit::Done)
 }
 
-/// Who stops the demo ends its files too.
-async fn tidy_up_when_stopped(directory: PathBuf) {
+/// Deletes the files of the demo and ends it when the user stops it.
+async fn delete_files_when_stopped(directory: PathBuf) {
     told_to_stop().await;
-    // Whoever made it impossible to delete them will know how to.
+    // If this fails, the files stay in the directory for temporary files.
     let _ = std::fs::remove_dir_all(directory);
     std::process::exit(STOPPED);
 }
 
-/// The story of a tenant whose first answer got lost: the shortest in which the program lived to see
-/// it, if there is one.
-fn told(stage: &Runtime, world: &World, plan: &Plan) -> Result<Option<String>, Failure> {
+/// The history of a tenant whose first answer was lost: of those in which the program was still
+/// running then, the shortest, if there is one.
+fn story_of_a_lost_answer(
+    stage: &Runtime,
+    world: &World,
+    plan: &Plan,
+) -> Result<Option<String>, Failure> {
     let requests = world.sandbox.requests();
     let lost = |tenant: &&String| {
         let about = |key: &String| key.contains(tenant.as_str());
@@ -101,9 +107,9 @@ fn told(stage: &Runtime, world: &World, plan: &Plan) -> Result<Option<String>, F
     Ok(shortest.map(|history| report::story(&history)))
 }
 
-/// On a terminal a bar, elsewhere nothing.
+/// A progress bar on a terminal; elsewhere, nothing is shown.
 fn progress(plan: &Plan) -> ProgressBar {
-    let calls = plan.tenants.len() * plan.callers * ACTS * Contender::ALL.len();
+    let calls = plan.tenants.len() * plan.callers * ACTS * Program::ALL.len();
     let bar = ProgressBar::new(calls as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos:>6} of {len} calls  {msg}") {
         bar.set_style(style);

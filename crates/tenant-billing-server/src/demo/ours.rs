@@ -1,10 +1,10 @@
-//! Our contender: the library as anybody would embed it, its recovery worker included.
+//! Our program: it embeds the library as any host would, with the recovery worker.
 
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use tenant_billing::{
-    Billing, SecretKey, SqliteStore, StripeClient,
+    Billing, Database, SecretKey, SqliteStore, StripeClient,
     audit::History,
     ids::TenantId,
     ports::{Clock, Store},
@@ -19,47 +19,46 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    /// Makes the file, with these tenants in it.
+    /// Creates the database file with these tenants in it.
     ///
     /// # Errors
-    /// What the store says.
+    /// If the store fails.
     pub(super) async fn create(
         file: &Path,
         tenants: &[String],
         clock: Arc<dyn Clock>,
     ) -> Result<(), Failure> {
-        let store = SqliteStore::open(file, clock)?;
+        let store = SqliteStore::open(file)?.with_clock(clock);
         store.migrate().await?;
-        for tenant in tenants {
-            store.add_tenant(&TenantId::parse(tenant)?).await?;
-        }
+        let tenants: Result<Vec<_>, _> = tenants.iter().map(|id| TenantId::parse(id)).collect();
+        store.add_tenants(&tenants?).await?;
         Ok(())
     }
 
-    /// Starts it, as a program does when it starts.
+    /// Starts billing and its recovery worker.
     ///
     /// # Errors
-    /// What the store says.
+    /// If the store cannot be opened.
     pub(super) fn start(file: &Path, url: &str, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        let store = Arc::new(SqliteStore::open(file, Arc::clone(&clock))?);
+        let store = SqliteStore::open(file)?.with_clock(Arc::clone(&clock));
         let key = SecretKey::parse("sk_test_sandbox")?;
-        let stripe = Arc::new(StripeClient::new(key, Arc::clone(&clock)).with_base(url)?);
-        let billing = Billing::new(store, stripe, clock);
+        let stripe = StripeClient::new(key).with_clock(clock).with_base(url)?;
+        let billing = Billing::new(store, stripe);
         let worker = billing.clone();
         tokio::spawn(async move { worker.run_recovery(std::future::pending()).await });
         Ok(Self { billing })
     }
 
-    /// All that is on record of a tenant.
+    /// A tenant's history.
     ///
     /// # Errors
-    /// What the store says.
+    /// If the store fails.
     pub(super) async fn history(
         file: &Path,
         tenant: &str,
         clock: Arc<dyn Clock>,
     ) -> Result<History, Failure> {
-        let store = SqliteStore::open(file, clock)?;
+        let store = SqliteStore::open(file)?.with_clock(clock);
         Ok(store.history(&TenantId::parse(tenant)?).await?)
     }
 }
@@ -71,10 +70,10 @@ impl App for Ours {
         customer.map(|id| id.as_str().to_owned()).map_err(|error| error.to_string())
     }
 
-    async fn work_by_itself(&self) {
-        // The worker does the same every few seconds; in a day that is skipped it does not get to it.
+    async fn background_work(&self) {
+        // The worker does this every few seconds, but not while the demo skips a day.
         if let Err(error) = self.billing.recover_once().await {
-            tracing::warn!(%error, "recovery in the demo");
+            tracing::warn!(%error, "recovery failed in the demo");
         }
     }
 }

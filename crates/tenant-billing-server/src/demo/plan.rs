@@ -1,5 +1,5 @@
-//! What happens in the demo: who calls, who hangs up, and what goes wrong. All of it is a function of
-//! the seed, and the same for all three programs.
+//! Decides from the seed who calls, who hangs up, and what goes wrong, the same for all three
+//! programs.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use stripe_sandbox::{Chaos, FaultKind};
 
 use super::clock::mix;
 
-/// How likely each fault is to strike a request. Together, one request in four goes wrong: a bad day,
-/// so that a few seconds show what otherwise takes months.
+/// The probability of each fault. Together, one request in four goes wrong, so that a few seconds
+/// show what otherwise takes months.
 const FAULTS: [(FaultKind, f64); 9] = [
     (FaultKind::RequestLost, 0.03),
     (FaultKind::AnswerLost, 0.07),
@@ -23,12 +23,13 @@ const FAULTS: [(FaultKind, f64); 9] = [
 
 /// One caller in so many hangs up before the answer.
 const HANGS_UP: u64 = 8;
-/// The users of one tenant in so many do not try again today if the program dies under them.
-const COMES_TOMORROW: u64 = 5;
-/// Every so many-th caller is not the owner of the tenant, and has an address of their own.
+/// The users of one tenant in so many do not retry on the same day if the program dies during their
+/// calls.
+const RETRIES_TOMORROW: u64 = 5;
+/// One caller in so many is not the tenant's owner, and has another e-mail address.
 const COLLEAGUE: usize = 5;
 
-/// The play.
+/// The plan of one demo.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) seed: u64,
@@ -44,13 +45,13 @@ pub(super) struct Caller {
 }
 
 impl Plan {
-    /// The play of this seed.
+    /// The plan for this seed.
     pub(super) fn new(seed: u64, tenants: usize, callers: usize) -> Self {
         let id = |number: usize| {
             let high = mix(mix(seed) ^ number as u64);
             let bits = u128::from(high) << 64 | u128::from(mix(high));
             let hex = format!("{bits:032x}");
-            // The digits that say "random" in a UUID.
+            // The digits 4 and 8 mark a UUID as random.
             format!(
                 "{}-{}-4{}-8{}-{}",
                 &hex[..8],
@@ -63,7 +64,7 @@ impl Plan {
         Self { seed, tenants: (0..tenants).map(id).collect(), callers }
     }
 
-    /// Everybody: the first caller of each tenant, then the second of each, and so on.
+    /// All callers: the first of each tenant, then the second of each, and so on.
     pub(super) fn everybody(&self) -> Vec<Caller> {
         let callers = 0..self.callers;
         callers
@@ -71,32 +72,32 @@ impl Plan {
             .collect()
     }
 
-    /// The tenant that a caller belongs to.
+    /// The tenant of a caller.
     pub(super) fn tenant(&self, caller: Caller) -> &str {
         &self.tenants[caller.tenant]
     }
 
-    /// The e-mail address that a caller has.
+    /// The e-mail address of a caller.
     pub(super) fn email(&self, caller: Caller) -> String {
         let who = if caller.number % COLLEAGUE == COLLEAGUE - 1 { "colleague" } else { "owner" };
         format!("{who}@tenant-{}.example", caller.tenant)
     }
 
-    /// After how long a caller hangs up, if that is what they do.
+    /// How long a caller waits before they hang up, if they do.
     pub(super) fn hangs_up(&self, caller: Caller) -> Option<Duration> {
         let draw = self.draw(1, caller.tenant * self.callers + caller.number);
         draw.is_multiple_of(HANGS_UP).then(|| Duration::from_millis(mix(draw) % 400))
     }
 
-    /// Whether a caller whom the program failed tries again today.
-    pub(super) fn tries_again_today(&self, caller: Caller) -> bool {
-        !self.draw(2, caller.tenant).is_multiple_of(COMES_TOMORROW)
+    /// Whether a caller retries on the same day after the program died during their call.
+    pub(super) fn retries_today(&self, caller: Caller) -> bool {
+        !self.draw(2, caller.tenant).is_multiple_of(RETRIES_TOMORROW)
     }
 
-    /// What goes wrong at Stripe and on the way there, reading or writing.
+    /// The faults at Stripe and on the network, for reads and writes.
     pub(super) fn faults(&self) -> Chaos {
-        let calm = Chaos::new(self.seed).methods(&["GET", "POST"]);
-        FAULTS.into_iter().fold(calm, |chaos, (kind, probability)| chaos.with(kind, probability))
+        let none = Chaos::new(self.seed).methods(&["GET", "POST"]);
+        FAULTS.into_iter().fold(none, |chaos, (kind, probability)| chaos.with(kind, probability))
     }
 
     fn draw(&self, question: u64, about: usize) -> u64 {

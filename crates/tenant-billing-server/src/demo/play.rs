@@ -1,10 +1,10 @@
-//! The play, in three acts, the same for all three programs.
+//! The bad day in three acts, the same for all three programs.
 //!
-//! 1. Everybody calls at once while much goes wrong. Some hang up. In the middle of it the program is
-//!    killed and started anew, and those whom that cut off try again, most of them at once and some
-//!    the next day.
-//! 2. A day passes, as long as Stripe remembers idempotency keys and longer; everybody calls again.
-//! 3. Two hours later nothing goes wrong any more, and everybody calls once more.
+//! 1. All callers call at once while many requests fail. Some hang up. Halfway, the program is
+//!    killed and restarted, and the callers whose calls that ended retry, most of them at once and
+//!    some on the next day.
+//! 2. After 25 hours, when Stripe has forgotten the idempotency keys, all callers call again.
+//! 3. Two hours later nothing goes wrong any more, and all callers call once more.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -13,38 +13,35 @@ use tenant_billing::ports::Clock;
 use tokio::{runtime::Runtime, task::JoinHandle};
 
 use super::{
-    app::{Process, World},
     clock::DemoClock,
     plan::{Caller, Plan},
+    world::{Process, World},
 };
 use crate::exit::Failure;
 
 const A_DAY: Duration = Duration::from_secs(25 * 3600);
 const A_WHILE: Duration = Duration::from_secs(2 * 3600);
-/// How often the one who will kill the program looks whether it is time.
-const GLANCE: Duration = Duration::from_millis(2);
+/// How often the demo checks whether it is time to kill the program.
+const CHECK_EVERY: Duration = Duration::from_millis(2);
 
-/// What came of the calls.
+/// The number of calls, and how many of them failed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Calls {
     pub(super) made: usize,
-    /// Errors that were shown to callers who had not hung up.
+    /// How many callers who had not hung up were shown an error.
     pub(super) errors: usize,
-    /// How many calls there were in the last act, and how long it took. In the others, time goes by
-    /// in waiting before the next try.
-    pub(super) last: (usize, Duration),
 }
 
-/// What a caller saw.
+/// What a caller was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Saw {
     Customer,
     Error,
-    /// Nothing: they hung up.
+    /// The caller hung up before.
     Nothing,
 }
 
-/// Plays it to the end. `stage` is the runtime that outlives the program's processes.
+/// Runs all three acts. `stage` is the runtime that outlives the program's processes.
 ///
 /// # Errors
 /// If the program cannot be started.
@@ -57,7 +54,7 @@ pub(super) fn play(
     let mut calls = Calls::default();
     let everybody = plan.everybody();
 
-    bar.set_message(format!("{}: all call at once", world.contender.name()));
+    bar.set_message(format!("{}: all users call at once", world.program.name()));
     world.sandbox.chaos(Some(plan.faults()));
     let first = world.start()?;
     let handles = call(&first, world, plan, &everybody, Plan::hangs_up, bar);
@@ -66,30 +63,28 @@ pub(super) fn play(
     let saw = stage.block_on(calls.collect(handles));
     let cut_off = everybody.iter().zip(saw).filter(|(_, saw)| saw.is_none());
     let (again, tomorrow): (Vec<_>, Vec<_>) =
-        cut_off.map(|(caller, _)| *caller).partition(|caller| plan.tries_again_today(*caller));
+        cut_off.map(|(caller, _)| *caller).partition(|caller| plan.retries_today(*caller));
     let second = world.start()?;
     stage.block_on(calls.collect(call(&second, world, plan, &again, |_, _| None, bar)));
     bar.inc(tomorrow.len() as u64);
 
     for (skipped, message) in [(A_DAY, "a day later"), (A_WHILE, "two hours later")] {
-        bar.set_message(format!("{}: {message}", world.contender.name()));
+        bar.set_message(format!("{}: {message}", world.program.name()));
         world.sandbox.advance(skipped);
         world.clock.skip(skipped);
         if skipped == A_WHILE {
             world.sandbox.disarm();
         }
         let app = Arc::clone(&second.app);
-        // It ends, and what it could not do is for the calls to show.
-        let _ = stage.block_on(second.runtime.spawn(async move { app.work_by_itself().await }));
-        let began = world.clock.uptime();
+        // If this fails, the calls show it.
+        let _ = stage.block_on(second.runtime.spawn(async move { app.background_work().await }));
         stage.block_on(calls.collect(call(&second, world, plan, &everybody, |_, _| None, bar)));
-        calls.last = (everybody.len(), world.clock.uptime() - began);
     }
     second.kill();
     Ok(calls)
 }
 
-/// Lets these call, all at once.
+/// Starts the calls of these callers, all at once.
 fn call(
     process: &Process,
     world: &World,
@@ -132,7 +127,7 @@ async fn patiently(
 }
 
 impl Calls {
-    /// Waits for all of them; `None` for a caller who was cut off by the end of the process.
+    /// Waits for all calls. A call that ended with its process gives `None`.
     async fn collect(&mut self, handles: Vec<JoinHandle<Saw>>) -> Vec<Option<Saw>> {
         self.made += handles.len();
         let mut all = Vec::with_capacity(handles.len());
@@ -145,12 +140,12 @@ impl Calls {
     }
 }
 
-/// Until Stripe has made a Customer for half of the tenants, or nobody is calling any more.
+/// Waits until Stripe has created Customers for half of the tenants, or all calls have ended.
 async fn midway(world: &World, plan: &Plan, handles: &[JoinHandle<Saw>]) {
     let half = plan.tenants.len().div_ceil(2) as u64;
     while world.sandbox.counters().customers_created < half
         && !handles.iter().all(JoinHandle::is_finished)
     {
-        world.clock.sleep(GLANCE).await;
+        world.clock.sleep(CHECK_EVERY).await;
     }
 }

@@ -1,91 +1,118 @@
-//! The demo in words and figures, no wider than 100 columns.
+//! The text of the demo, no wider than 100 columns.
 
 use tenant_billing::audit::History;
 
-use super::{plan::Plan, tally::Tally};
-use crate::commands::{Table, history_lines};
+use super::{plan::Plan, tally::Tally, world::Program};
+use crate::history_text::{self, Table};
 
 const WIDTH: usize = 100;
 
-/// What the demo is about.
+/// The problem, and what the demo does.
 pub(super) fn intro(plan: &Plan) -> String {
-    let (tenants, callers) = (plan.tenants.len(), plan.callers);
-    let plural = |count: usize, one: &str, many: &str| match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {many}"),
-    };
-    let have = plural(tenants, "tenant has none", "tenants have none");
-    let ask = plural(callers, "user of each asks", "users of each ask");
-    let customers = plural(tenants, "Customer", "Customers");
+    let users = count(plan.callers, "user");
+    let asks = if plan.callers == 1 { "asks" } else { "ask" };
+    let tenants = count(plan.tenants.len(), "tenant");
     format!(
         "\
-Each tenant of a SaaS needs exactly one Stripe Customer. Here {have} yet, and
-{ask} for it at the same moment. It is a bad day: one request to Stripe in four
-goes wrong (answers lost, connections reset, 500s, 429s), some users hang up, and the program is
-killed and started anew halfway. A day passes, all ask again; then all is well, and all ask once
-more. Three programs go through it. In the end there should be {customers}, one for each tenant.
-"
+The problem: a SaaS creates a Stripe Customer for each tenant and saves its id. If two requests do
+that at the same moment, the tenant gets two Customers and could be billed twice. If the program
+dies, or Stripe's answer is lost, before the id is saved, no database row names the Customer.
+
+The demo runs three programs through the same bad day, each with its own simulated Stripe:
+
+  {:21}read the id; if there is none, create a Customer and save its id
+  {:21}do the same with idempotencyKey: tenantId and a unique column
+  {:21}use this software, with its recovery worker
+
+At the same moment, {users} of each of {tenants} {asks} for the tenant's Customer. One request
+to Stripe in four goes wrong (lost answers, reset connections, 500s, 429s), some users give up, and
+the program is killed halfway and restarted. A day later, all users ask again. Two hours after that,
+nothing goes wrong any more, and all users ask once more.
+",
+        Program::Naive.name(),
+        Program::KeyAndColumn.name(),
+        Program::Ours.name(),
     )
 }
 
-/// One row: its name, what it means, and how to read it off a tally.
-type Row = (&'static str, &'static str, fn(&Tally) -> u64);
+/// A row of the table: its label, and its figure for a program.
+type Row = (String, fn(&Tally) -> u64);
 
-const ROWS: [Row; 8] = [
-    ("calls", "by users, tried again or not", |it| it.calls),
-    ("Stripe requests", "of any kind", |it| it.requests),
-    ("Customers made", "in Stripe", |it| it.customers),
-    ("duplicates", "tenants that have several", |it| it.duplicates),
-    ("orphans", "Customers no database row names", |it| it.orphans),
-    ("left without", "tenants with none in the end", |it| it.without),
-    ("errors", "shown to users who waited", |it| it.errors),
-    ("calls per second", "at the end, when all is well", |it| it.calls_per_second),
-];
-
-const HEAD: [(&str, &str); 3] =
-    [("as everyone", "writes it"), ("as the careful", "write it"), ("ours", "")];
-
-/// The three columns.
-pub(super) fn table(tallies: &[Tally]) -> String {
-    let head = |line: fn(&(&'static str, &'static str)) -> &'static str| {
-        HEAD.iter().map(|it| format!("{:>16}", line(it))).collect::<String>()
-    };
-    let mut lines = vec![
-        format!("{:50}{}", "", head(|it| it.0)),
-        format!("{:50}{}", "", head(|it| it.1)).trim_end().to_owned(),
+/// The table: a row for each figure, and a column for each program in the order of
+/// [`Program::ALL`].
+pub(super) fn table(plan: &Plan, tallies: &[Tally]) -> String {
+    let expected = grouped(plan.tenants.len() as u64);
+    let rows: [Row; 7] = [
+        (format!("Customers in Stripe (should be {expected})"), |it| it.customers),
+        ("tenants with several Customers (should be 0)".to_owned(), |it| it.duplicates),
+        ("Customers not in the database (should be 0)".to_owned(), |it| it.orphans),
+        ("tenants without a Customer (should be 0)".to_owned(), |it| it.without),
+        ("errors shown to users".to_owned(), |it| it.errors),
+        ("calls by users, including retries".to_owned(), |it| it.calls),
+        ("requests to Stripe".to_owned(), |it| it.requests),
     ];
-    for (name, meaning, value) in ROWS {
-        let cells = tallies.iter().map(|tally| format!("{:>16}", grouped(value(tally))));
-        lines.push(format!("{name:17} {meaning:32}{}", cells.collect::<String>()));
-    }
-    lines.push(String::new());
-    lines.push(
-        "as everyone writes it:    read the id; if there is none, create a Customer; save its id"
-            .into(),
-    );
-    lines.push(
-        "as the careful write it:  the same with idempotencyKey: tenantId and a unique column"
-            .into(),
-    );
-    lines.join("\n")
+    let head = Program::ALL.map(|program| cell(program, program.name())).concat();
+    let lines = rows.map(|(label, value)| {
+        let cells = Program::ALL.iter().zip(tallies);
+        let cells = cells.map(|(program, tally)| cell(*program, &grouped(value(tally))));
+        format!("{label:46}{}", cells.collect::<String>())
+    });
+    format!("{:46}{head}\n{}", "", lines.join("\n"))
 }
 
-/// One tenant's way through it.
+/// A cell as wide as its column, with a gap before it.
+fn cell(program: Program, text: &str) -> String {
+    format!("  {text:>width$}", width = program.name().len())
+}
+
+/// What to conclude from the table.
+pub(super) fn conclusion(plan: &Plan, tallies: &[Tally]) -> String {
+    let total = count(plan.tenants.len(), "tenant");
+    let lines = Program::ALL.iter().zip(tallies).map(|(program, tally)| {
+        let duplicates = match tally.duplicates {
+            0 => "no tenant".to_owned(),
+            some => format!("{} of {total}", grouped(some)),
+        };
+        format!("  {:21}{duplicates} could be billed twice", program.name())
+    });
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    format!(
+        "\
+The result:
+
+{lines}
+
+A key and a unique column are not enough: Stripe forgets the key after a day, so a retry on the next
+day creates a second Customer. tenant-billing saves each request before it sends it, and when the
+key gets too old, it first asks Stripe what that request has created."
+    )
+}
+
+/// The history of one tenant whose first answer was lost.
 pub(super) fn story(history: &History) -> String {
     let mut lines = vec![
-        "Each step is on record. Here the first answer got lost after Stripe had made the Customer:"
+        "tenant-billing records every step. For this tenant, Stripe created the Customer and the answer"
             .to_owned(),
+        "was lost (this is what `tenant-billing history` prints):".to_owned(),
         String::new(),
     ];
-    lines.extend(history_lines(history, Table::Narrow(WIDTH)));
+    lines.extend(history_text::lines(history, Table::Narrow(WIDTH)));
     lines.join("\n")
 }
 
-/// What to do next.
-pub(super) const FURTHER: &str = "\
-Try it by hand with `tenant-billing tenant add <UUID>`, then, with no key and no account,
-`tenant-billing --sandbox get-or-create <UUID> <EMAIL>`. README.md shows the five lines of Rust that
-embed it.";
+/// What to try next.
+pub(super) const NEXT: &str = "\
+Try it yourself. With --sandbox, you need no Stripe account:
+
+  tenant-billing tenant add 7c9e6679-7425-40de-944b-e07fc1f90ae7
+  tenant-billing --sandbox get-or-create 7c9e6679-7425-40de-944b-e07fc1f90ae7 owner@example.com
+  tenant-billing history 7c9e6679-7425-40de-944b-e07fc1f90ae7";
+
+/// `1 user`, `1,000 users`.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number as u64))
+}
 
 /// 1234567 as 1,234,567.
 fn grouped(number: u64) -> String {
@@ -121,10 +148,11 @@ mod tests {
             orphans: 1_000_000,
             without: 1000,
             errors: 1_000_000,
-            calls_per_second: 1_000_000,
         };
         let plan = Plan::new(1, 1000, 100);
-        let text = [intro(&plan), table(&[tally.clone(), tally.clone(), tally]), FURTHER.into()];
+        let tallies = [tally.clone(), tally.clone(), tally];
+        let (table, conclusion) = (table(&plan, &tallies), conclusion(&plan, &tallies));
+        let text = [intro(&plan), table, conclusion, NEXT.into()];
         for line in text.iter().flat_map(|text| text.lines()) {
             assert!(line.chars().count() <= WIDTH, "{line}");
         }

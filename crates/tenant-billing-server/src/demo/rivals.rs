@@ -1,8 +1,9 @@
-//! The two programs that ours is compared with, as they stand in many a code base.
+//! The two programs that ours is compared with. Many code bases contain one of them.
 //!
-//! Both are meant well: they run over the same database settings as ours, on Stripe's own retries,
-//! and the careful one does all that the usual advice asks for. What they lack is a memory: a caller who
-//! hangs up takes the request along, as in most servers, and a process that dies takes all it knew.
+//! The comparison is fair: both use the same database settings as ours and the retries of Stripe's
+//! own library, and the second follows all the usual advice. What they lack is a memory: when a
+//! caller hangs up, their request is cancelled, as in most servers, and when a process dies,
+//! nothing is left of what it was doing.
 
 use std::{
     path::Path,
@@ -17,14 +18,14 @@ use tenant_billing::ports::Clock;
 use super::{app::App, sdk::Sdk};
 use crate::exit::Failure;
 
-/// Read, create, save.
-pub(super) struct Everyone {
+/// It reads the id, creates a Customer if there is none, and saves its id.
+pub(super) struct Naive {
     pub(super) database: Database,
     pub(super) stripe: Sdk,
 }
 
 #[async_trait]
-impl App for Everyone {
+impl App for Naive {
     async fn customer_of(&self, tenant: &str, email: &str) -> Result<String, String> {
         if let Some(customer) = self.database.customer_of(tenant)? {
             return Ok(customer);
@@ -35,15 +36,15 @@ impl App for Everyone {
     }
 }
 
-/// The same with the tenant's id for an idempotency key and a unique column: the first one saved
-/// wins, and everybody returns the winner, also those whom Stripe gave an error.
-pub(super) struct Careful {
+/// It does the same with the tenant's id as the idempotency key and a unique column. The first id
+/// that is saved wins, and every call returns that one, even if Stripe answered it with an error.
+pub(super) struct KeyAndColumn {
     pub(super) database: Database,
     pub(super) stripe: Sdk,
 }
 
 #[async_trait]
-impl App for Careful {
+impl App for KeyAndColumn {
     async fn customer_of(&self, tenant: &str, email: &str) -> Result<String, String> {
         if let Some(customer) = self.database.customer_of(tenant)? {
             return Ok(customer);
@@ -67,19 +68,19 @@ const UPDATE: &str = "UPDATE tenant_config SET stripe_customer_id = ?2 WHERE ten
 const UPDATE_IF_NULL: &str = "UPDATE tenant_config SET stripe_customer_id = ?2
                               WHERE tenant_id = ?1 AND stripe_customer_id IS NULL";
 
-/// The rivals' database: reads inline, commits on a blocking thread, as ours does it.
+/// The database of these two programs. Like ours, it reads inline and commits on a blocking thread.
 pub(super) struct Database {
     reader: Mutex<Connection>,
     writer: Arc<tokio::sync::Mutex<Connection>>,
 }
 
 impl Database {
-    /// Makes the file, with these tenants in it.
+    /// Creates the file with these tenants in it.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// If SQLite fails.
     pub(super) fn create(file: &Path, tenants: &[String]) -> Result<(), Failure> {
-        let made = connect(file).and_then(|mut connection| {
+        let created = connect(file).and_then(|mut connection| {
             let all = connection.transaction()?;
             all.execute_batch(TABLES)?;
             for tenant in tenants {
@@ -88,13 +89,13 @@ impl Database {
             }
             all.commit()
         });
-        made.map_err(unusable)
+        created.map_err(unusable)
     }
 
     /// Opens the file.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// If SQLite fails.
     pub(super) fn open(file: &Path) -> Result<Self, Failure> {
         let reader = Mutex::new(connect(file).map_err(unusable)?);
         let writer = Arc::new(tokio::sync::Mutex::new(connect(file).map_err(unusable)?));
@@ -131,14 +132,14 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn unusable(error: rusqlite::Error) -> Failure {
-    let words = format!("a temporary database cannot be used: {error}");
-    Failure::operator(words, "see whether there is room in the directory for temporary files")
+    let message = format!("a temporary database cannot be used: {error}");
+    Failure::operator(message, "check that there is room in the directory for temporary files")
 }
 
-/// What both of them are made of.
+/// The database and the Stripe client that both programs use.
 ///
 /// # Errors
-/// What SQLite or the HTTP client says.
+/// If SQLite or the HTTP client fails.
 pub(super) fn parts(
     file: &Path,
     url: &str,

@@ -1,9 +1,10 @@
-//! How the two rivals talk to Stripe: as Stripe's own library for Node does with its defaults.
+//! The Stripe client of the two other programs. It behaves as Stripe's own library for Node does
+//! with its defaults.
 //!
-//! Two retries; a lost connection, 409 and 5xx are retried unless Stripe says otherwise; back-off from
-//! half a second, with jitter; and where the program gives no idempotency key, a random one for each
-//! call, so that its own retries are safe. In one point it is kinder than the original: an answer
-//! that is cut off is asked for again instead of failing as bad JSON.
+//! It retries a lost connection, a 409 and a 5xx twice, unless Stripe says otherwise, after half a
+//! second or more, with jitter. If the program gives no idempotency key, each call gets a random
+//! one, so that the client's own retries are safe. In one point it does more than the original: it
+//! retries when an answer is cut off, instead of failing because of bad JSON.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,9 +19,9 @@ use crate::exit::Failure;
 const RETRIES: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Sockets open at once.
+/// The maximum number of open sockets.
 const SOCKETS: usize = 64;
-/// The library's default.
+/// The default of Stripe's library.
 const TIMEOUT: Duration = Duration::from_secs(80);
 
 /// A client of Stripe.
@@ -36,20 +37,20 @@ struct Customer {
     id: String,
 }
 
-/// What one request came to.
-enum Came {
+/// The result of one request.
+enum Sent {
     Customer(String),
-    Error { words: String, again: bool },
+    Error { message: String, retry: bool },
 }
 
 impl Sdk {
     /// A client of the Stripe at this URL.
     ///
     /// # Errors
-    /// If the HTTP client cannot be made.
+    /// If the HTTP client cannot be built.
     pub(super) fn new(url: &str, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let failed = |why: String| Failure::operator(why, "run the demo again");
-        // No TLS is spoken here, but the HTTP client wants to know how it would be.
+        // The sandbox speaks no TLS, but the HTTP client needs a TLS configuration.
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| failed(error.to_string()))?
@@ -70,7 +71,7 @@ impl Sdk {
     /// `stripe.customers.create({email, metadata: {tenantId}}, {idempotencyKey})`.
     ///
     /// # Errors
-    /// What went wrong at last.
+    /// The error of the last attempt.
     pub(super) async fn create_customer(
         &self,
         tenant: &str,
@@ -81,17 +82,17 @@ impl Sdk {
         let mut retries = 0;
         loop {
             match self.post(tenant, email, &key).await {
-                Came::Customer(id) => return Ok(id),
-                Came::Error { again: true, .. } if retries < RETRIES => {
+                Sent::Customer(id) => return Ok(id),
+                Sent::Error { retry: true, .. } if retries < RETRIES => {
                     self.clock.sleep(self.pause(retries)).await;
                     retries += 1;
                 }
-                Came::Error { words, .. } => return Err(words),
+                Sent::Error { message, .. } => return Err(message),
             }
         }
     }
 
-    async fn post(&self, tenant: &str, email: &str, key: &str) -> Came {
+    async fn post(&self, tenant: &str, email: &str, key: &str) -> Sent {
         let _socket = self.sockets.acquire().await;
         let form = [("email", email), ("metadata[tenantId]", tenant)];
         let body = reqwest::Url::parse_with_params("form:", form);
@@ -103,7 +104,7 @@ impl Sdk {
             .header("Idempotency-Key", key)
             .header("Content-Type", "application/x-www-form-urlencoded")
             .body(body);
-        let no_answer = || Came::Error { words: "no answer".to_owned(), again: true };
+        let no_answer = || Sent::Error { message: "no answer".to_owned(), retry: true };
         let Ok(response) = request.send().await else {
             return no_answer();
         };
@@ -114,15 +115,16 @@ impl Sdk {
         };
         if status.is_success() {
             return match serde_json::from_slice::<Customer>(&body) {
-                Ok(customer) => Came::Customer(customer.id),
+                Ok(customer) => Sent::Customer(customer.id),
                 Err(_) => no_answer(),
             };
         }
         let by_status = status == StatusCode::CONFLICT || status.is_server_error();
-        Came::Error { words: format!("HTTP {status}"), again: should_retry.unwrap_or(by_status) }
+        Sent::Error { message: format!("HTTP {status}"), retry: should_retry.unwrap_or(by_status) }
     }
 
-    /// Half a second, doubling to five, less up to half of it by chance, but never below the first.
+    /// The pause before a retry: half a second, doubled each time up to five seconds, minus up to
+    /// half of it at random, but never less than half a second.
     fn pause(&self, retries: u32) -> Duration {
         let longest = (FIRST_PAUSE * 2u32.pow(retries)).min(LONGEST_PAUSE);
         let jitter = 1.0 - 0.5 * (self.clock.random() as f64 / u64::MAX as f64);

@@ -1,10 +1,10 @@
-//! What came of it, counted from the Stripe's own books and from each program's database.
+//! Counts the results, from the simulated Stripe's Customers and from each program's database.
 
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{app::World, plan::Plan, play::Calls};
+use super::{plan::Plan, play::Calls, world::World};
 use crate::exit::Failure;
 
 /// One column of the table.
@@ -14,19 +14,17 @@ pub(super) struct Tally {
     pub(super) requests: u64,
     /// Customers that exist in Stripe.
     pub(super) customers: u64,
-    /// Tenants with more than one of them.
+    /// Tenants with more than one Customer in Stripe.
     pub(super) duplicates: u64,
     /// Customers that no row of the database names.
     pub(super) orphans: u64,
-    /// Tenants for which the database names none.
+    /// Tenants for which the database names no Customer.
     pub(super) without: u64,
     pub(super) errors: u64,
-    /// In the last act, when all is well.
-    pub(super) calls_per_second: u64,
 }
 
 impl Tally {
-    /// Counts.
+    /// Counts the results of a program.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -40,7 +38,6 @@ impl Tally {
             customers += 1;
             orphans += u64::from(!bound.contains(&customer.id));
         }
-        let (last, time) = calls.last;
         Ok(Self {
             calls: calls.made as u64,
             requests: world.sandbox.counters().requests,
@@ -49,12 +46,11 @@ impl Tally {
             orphans,
             without: (plan.tenants.len() - bound.len()) as u64,
             errors: calls.errors as u64,
-            calls_per_second: (last as f64 / time.as_secs_f64().max(1e-6)) as u64,
         })
     }
 }
 
-/// The Customers that the database names. All three have the same table and column for it.
+/// The Customers that the database names. All three programs have the same table and column.
 fn bound(world: &World) -> Result<HashSet<String>, Failure> {
     let sql = "SELECT stripe_customer_id FROM tenant_config WHERE stripe_customer_id IS NOT NULL";
     let read = || -> rusqlite::Result<HashSet<String>> {
@@ -64,7 +60,7 @@ fn bound(world: &World) -> Result<HashSet<String>, Failure> {
         select.query_map([], |row| row.get(0))?.collect()
     };
     read().map_err(|error| {
-        let words = format!("a temporary database cannot be read: {error}");
-        Failure::operator(words, "run the demo again")
+        let message = format!("a temporary database cannot be read: {error}");
+        Failure::operator(message, "run the demo again")
     })
 }

@@ -1,5 +1,5 @@
-//! A process that calls for many tenants at once, as a web server does: this very test binary, run
-//! again with its orders in the environment.
+//! A process that calls for many tenants at once, as a web server does. It is this test binary, run
+//! again with its orders in environment variables.
 
 use std::{
     path::Path,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use tenant_billing::{
-    Billing, SecretKey, StripeClient, SystemClock,
+    Billing, Policy, SecretKey, StripeClient,
     ids::{Email, TenantId},
     request::CustomerDetails,
 };
@@ -21,19 +21,18 @@ const DATABASE: &str = "TEST_CHILD_DATABASE";
 const STRIPE: &str = "TEST_CHILD_STRIPE";
 const TENANTS: &str = "TEST_CHILD_TENANTS";
 const ANSWERS: &str = "TEST_CHILD_ANSWERS";
-const PATIENCE: &str = "TEST_CHILD_PATIENCE";
-
+const DEADLINE: &str = "TEST_CHILD_DEADLINE";
 const CALLERS: &str = "TEST_CHILD_CALLERS";
 
 /// What a process does.
 pub(crate) struct Orders<'a> {
-    /// For these tenants,
+    /// The tenants to call for.
     pub(crate) tenants: &'a [String],
-    /// so many callers of each call at once,
+    /// How many callers of each tenant call at once.
     pub(crate) callers: usize,
-    /// each for so many seconds;
-    pub(crate) patience: u64,
-    /// and for each there is a line in this file, `tenant id` or `tenant error …`.
+    /// The deadline of each call, in seconds.
+    pub(crate) deadline: u64,
+    /// The file for the results, a line for each call: `tenant id` or `tenant error …`.
     pub(crate) answers: &'a Path,
 }
 
@@ -46,23 +45,23 @@ pub(crate) fn start(stage: &Stage, orders: &Orders<'_>) -> Child {
         .env(TENANTS, orders.tenants.join(" "))
         .env(CALLERS, orders.callers.to_string())
         .env(ANSWERS, orders.answers)
-        .env(PATIENCE, orders.patience.to_string())
+        .env(DEADLINE, orders.deadline.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
 }
 
-/// Does nothing unless it is such a process.
+/// Calls as ordered. In the tests' own process, it does nothing.
 #[test]
 fn calls_as_ordered() {
     let Ok(database) = std::env::var(DATABASE) else { return };
-    let [stripe, tenants, callers, answers, patience] =
-        [STRIPE, TENANTS, CALLERS, ANSWERS, PATIENCE].map(|name| std::env::var(name).unwrap());
-    let (callers, patience) = (callers.parse().unwrap(), patience.parse().unwrap());
-    let patience = Duration::from_secs(patience);
+    let [stripe, tenants, callers, answers, deadline] =
+        [STRIPE, TENANTS, CALLERS, ANSWERS, DEADLINE].map(|name| std::env::var(name).unwrap());
+    let (callers, deadline) = (callers.parse().unwrap(), deadline.parse().unwrap());
+    let deadline = Duration::from_secs(deadline);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let lines = runtime.block_on(call(&database, &stripe, &tenants, callers, patience));
+    let lines = runtime.block_on(call(&database, &stripe, &tenants, callers, deadline));
     std::fs::write(answers, lines.join("\n")).unwrap();
 }
 
@@ -71,12 +70,10 @@ async fn call(
     stripe: &str,
     tenants: &str,
     callers: usize,
-    patience: Duration,
+    deadline: Duration,
 ) -> Vec<String> {
-    let clock = SystemClock::shared();
-    let store = open(database, Arc::clone(&clock));
-    let client = StripeClient::new(SecretKey::parse(KEY).unwrap(), Arc::clone(&clock));
-    let billing = Billing::new(store, Arc::new(client.with_base(stripe).unwrap()), clock);
+    let client = StripeClient::new(SecretKey::parse(KEY).unwrap()).with_base(stripe).unwrap();
+    let billing = Billing::shared(open(database), Arc::new(client), Policy::default());
     let mut calls = JoinSet::new();
     for number in 0..callers {
         for tenant in tenants.split(' ') {
@@ -84,8 +81,8 @@ async fn call(
             let email = Email::parse(&format!("user-{number}@example.com")).unwrap();
             calls.spawn(async move {
                 let details = CustomerDetails::new(email);
-                match billing.get_or_create(&tenant, &details, patience).await {
-                    Ok(provisioned) => format!("{tenant} {}", provisioned.customer),
+                match billing.get_or_create(&tenant, &details, deadline).await {
+                    Ok(found) => format!("{tenant} {}", found.customer),
                     Err(error) => format!("{tenant} error {error}"),
                 }
             });

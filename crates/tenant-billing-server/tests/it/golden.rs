@@ -1,7 +1,7 @@
-//! Help, output and exit codes, word for word: the files in `tests/cmd`.
+//! Compares help, output and exit codes, word for word, with the files in `tests/cmd`.
 //!
-//! After a change that is meant, `TRYCMD=overwrite cargo test -p tenant-billing-server golden` writes
-//! them anew; what varies must then be put back as `[..]`.
+//! After an intended change, `TRYCMD=overwrite cargo test -p tenant-billing-server golden` writes
+//! the files anew. Put `[..]` back for what varies.
 
 use std::process::Command;
 
@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 
 const CHILD: &str = "TEST_GOLDEN_CHILD";
 
-/// The cases set variables of their own, and must not see those of whoever runs the tests. So they run
-/// in this same binary, started again in a clean environment with a Stripe to call.
+/// Runs the cases in this same binary, started again in a clean environment with a Stripe to call:
+/// the variables of whoever runs the tests must not change the results.
 #[test]
 fn golden() {
     let runtime = Runtime::new().unwrap();
@@ -35,10 +35,10 @@ fn golden() {
         .env("STRIPE_API_BASE", sandbox.url())
         .env("COLUMNS", "100")
         .status();
-    assert!(status.unwrap().success(), "see above");
+    assert!(status.unwrap().success(), "the messages above say which case failed");
 }
 
-/// Does nothing unless it is that other process.
+/// Runs the cases in that process. In the tests' own process, it does nothing.
 #[test]
 fn cases() {
     if std::env::var_os(CHILD).is_some() {

@@ -1,4 +1,4 @@
-//! What the database does not know, or has forgotten.
+//! Answers and rows that were lost, and a column that the host has overwritten.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::stage::{Stage, text};
 
 const A_DAY: Duration = Duration::from_secs(25 * 3600);
 
-/// An answer is lost, and nobody asks again for 25 hours: recovery finds the Customer.
+/// An answer is lost, and nobody asks again for 25 hours. Recovery finds the Customer.
 #[test]
 fn a_day_after_a_lost_answer() {
     let stage = Stage::new();
@@ -24,14 +24,15 @@ fn a_day_after_a_lost_answer() {
     let backdate = "UPDATE customer_provisioning
                     SET opened_at = opened_at - 90000000, next_attempt_at = next_attempt_at - 90000000";
     assert_eq!(change(&stage, backdate), 1);
-    let (code, printed, complaint) = text(&stage.binary(&["recover"]).output().unwrap());
-    assert_eq!(code, 0, "{printed}{complaint}");
+    let (code, printed, error) = text(&stage.binary(&["recover"]).output().unwrap());
+    assert_eq!(code, 0, "{printed}{error}");
     assert!(printed.contains("  adopted\n"), "{printed}");
     assert_eq!(stage.sandbox.counters().customers_created, 1);
     stage.assert_all_bound();
 }
 
-/// The row is lost. Its trail tells so, and what it made is looked for, with another address too.
+/// A row is lost. The audit trail shows it, so an inquiry finds its Customer, even for a call with
+/// another e-mail address.
 #[test]
 fn a_lost_row_at_once() {
     for email in ["owner@example.com", "other@example.com"] {
@@ -46,10 +47,10 @@ fn a_lost_row_at_once() {
     }
 }
 
-/// A day later the key is forgotten too, and only a look helps, whichever way it is asked for.
+/// A day later Stripe has forgotten the key too, so only an inquiry helps. Both flags ask for one.
 #[test]
 fn a_lost_row_a_day_later() {
-    for flag in ["--look-first", "--restored-at=2020-01-01T00:00:00Z"] {
+    for flag in ["--inquire-first", "--restored-at=2020-01-01T00:00:00Z"] {
         let stage = Stage::new();
         let tenants = stage.tenants(1);
         let first = get_or_create(&stage, &["get-or-create", &tenants[0], "owner@example.com"]);
@@ -63,7 +64,7 @@ fn a_lost_row_a_day_later() {
     }
 }
 
-/// The host overwrites the column: its id is returned, and the history shows the difference.
+/// The host overwrites the column. Its id is returned, and the history shows the difference.
 #[test]
 fn the_host_overwrites_the_column() {
     let stage = Stage::new();
@@ -74,15 +75,15 @@ fn the_host_overwrites_the_column() {
     assert_eq!(get_or_create(&stage, &arguments)["stripe_customer_id"], "cus_host");
     let (code, history, _) = text(&stage.binary(&["history", &tenants[0]]).output().unwrap());
     let ours = first["stripe_customer_id"].as_str().unwrap();
-    let line = format!("settled with {ours}, and tenant_config holds cus_host\n");
+    let line = format!("provisioned {ours}, but tenant_config holds cus_host\n");
     assert_eq!(code, 0);
     assert!(history.contains(&line), "{history}");
 }
 
 fn get_or_create(stage: &Stage, arguments: &[&str]) -> Value {
     let output = stage.binary(arguments).arg("--json").output().unwrap();
-    let (code, printed, complaint) = text(&output);
-    assert_eq!((code, complaint.as_str()), (0, ""), "{printed}");
+    let (code, printed, error) = text(&output);
+    assert_eq!((code, error.as_str()), (0, ""), "{printed}");
     serde_json::from_str(&printed).unwrap()
 }
 

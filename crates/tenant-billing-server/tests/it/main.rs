@@ -1,5 +1,5 @@
-//! The binary from outside: its words and exit codes, and what it promises when several of it run
-//! at once or are killed.
+//! Tests of the program from outside: its output and exit codes, and its guarantees when several
+//! processes run at once or are killed.
 
 #[cfg(test)]
 mod children;
@@ -14,7 +14,7 @@ mod lost;
 #[cfg(test)]
 mod on_server;
 #[cfg(test)]
-#[allow(dead_code, reason = "the library's tests use all of it")]
+#[allow(dead_code, reason = "the library's tests use the rest")]
 #[path = "../../../tenant-billing/tests/it/postgres/server.rs"]
 mod server;
 #[cfg(test)]

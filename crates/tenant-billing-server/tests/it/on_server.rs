@@ -1,19 +1,20 @@
-//! The commands on a PostgreSQL server, as somebody meets them for the first time.
+//! The commands on a PostgreSQL server, as a new user meets them.
 
 use crate::stage::{Stage, text};
 
 const TENANT: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 
-/// Runs a command, and returns its exit code and all that it says.
+/// Runs a command, and returns its exit code and its whole output.
 fn run(stage: &Stage, arguments: &[&str]) -> (i32, String) {
-    let (code, printed, complaint) = text(&stage.binary(arguments).output().unwrap());
-    (code, printed + &complaint)
+    let (code, printed, error) = text(&stage.binary(arguments).output().unwrap());
+    (code, printed + &error)
 }
 
 #[test]
 fn first_steps() {
     let stage = Stage::on_empty_server();
-    let words = "the tables of tenant-billing are missing; run `tenant-billing migrate`";
+    let error = "the tables of tenant-billing are missing; run its migrations\n\
+                 hint: run `tenant-billing migrate`\n";
     for command in [
         &["lookup", TENANT][..],
         &["history", TENANT],
@@ -23,7 +24,7 @@ fn first_steps() {
         &["migrate", "--print-grants"],
     ] {
         let (code, said) = run(&stage, command);
-        assert!(code == 6 && said.contains(words), "{command:?}: {code} {said}");
+        assert!(code == 6 && said.contains(error), "{command:?}: {code} {said}");
     }
     assert_eq!(run(&stage, &["migrate"]), (0, "the database is up to date\n".to_owned()));
     assert_eq!(run(&stage, &["migrate"]), (0, "the database is up to date\n".to_owned()));
@@ -35,18 +36,18 @@ fn first_steps() {
     assert_eq!(run(&stage, &["lookup", &TENANT.to_uppercase()]), (0, id.clone()));
     let (code, history) = run(&stage, &["history", TENANT]);
     assert!(code == 0 && history.contains("created") && history.contains(id.trim()), "{history}");
-    assert_eq!(run(&stage, &["recover"]), (0, "settled 0; nothing remains\n".to_owned()));
+    assert_eq!(run(&stage, &["recover"]), (0, "provisioned 0; nothing remains\n".to_owned()));
     let (code, grants) = run(&stage, &["migrate", "--print-grants", "my app"]);
     let line = "GRANT SELECT, INSERT ON tenant_billing.billing_event TO \"my app\";\n";
     assert!(code == 0 && grants.contains(line), "{grants}");
     stage.assert_all_bound();
 }
 
-/// A setting that is wrong is named, and its value is not repeated.
+/// The message names an invalid setting, and does not repeat its value.
 #[test]
-fn settings_that_are_wrong() {
+fn invalid_settings() {
     let (server, file) = (Stage::on_empty_server(), Stage::new());
-    for (stage, variable, value, words) in [
+    for (stage, variable, value, reason) in [
         (&server, "DATABASE_POOL_SIZE", "many", "DATABASE_POOL_SIZE: is not a number"),
         (&server, "DATABASE_POOL_SIZE", "0", "DATABASE_POOL_SIZE: is 0"),
         (
@@ -68,13 +69,13 @@ fn settings_that_are_wrong() {
             "postgres:secret",
             "DATABASE_URL: is not of the form postgres://",
         ),
-        (&file, "TENANTS_TABLE", "organizations", "TENANTS_TABLE: is for PostgreSQL"),
+        (&file, "TENANTS_TABLE", "organizations", "TENANTS_TABLE: is for PostgreSQL only"),
     ] {
         let mut command = stage.binary(&["lookup", TENANT]);
-        let (code, printed, complaint) = text(&command.env(variable, value).output().unwrap());
-        assert_eq!((code, printed.as_str()), (2, ""), "{variable}={value}: {complaint}");
-        assert!(complaint.contains(words), "{variable}={value}: {complaint}");
-        assert!(!complaint.contains("secret"), "{complaint}");
+        let (code, printed, error) = text(&command.env(variable, value).output().unwrap());
+        assert_eq!((code, printed.as_str()), (2, ""), "{variable}={value}: {error}");
+        assert!(error.contains(reason), "{variable}={value}: {error}");
+        assert!(!error.contains("secret"), "{error}");
     }
     let (code, said) = run(&file, &["migrate", "--print-grants"]);
     assert!(code == 2 && said.contains("--print-grants: is for PostgreSQL"), "{said}");

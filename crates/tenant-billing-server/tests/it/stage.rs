@@ -1,4 +1,4 @@
-//! A Stripe over HTTP, a database, and the binary run against both.
+//! The surroundings of a test: a simulated Stripe over HTTP, a database, and the program.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -19,22 +19,21 @@ use tokio::runtime::Runtime;
 
 use crate::server::Database;
 
-/// Any well-formed key will do.
+/// A secret key. The sandbox accepts any well-formed one.
 pub(crate) const KEY: &str = "sk_test_1";
 
-/// Where a test takes place. When it ends, whatever else was tested, no tenant may have two
-/// Customers.
+/// The surroundings of a test. When it is dropped, it asserts that no tenant has two Customers.
 pub(crate) struct Stage {
     pub(crate) runtime: Runtime,
     pub(crate) sandbox: Sandbox,
     directory: TempDir,
-    /// The one on a server, if it is not the file in the directory.
+    /// The database on a server; without one, the database is the file in the directory.
     server: Option<Database>,
     clock: Arc<dyn Clock>,
 }
 
 impl Stage {
-    /// On a SQLite file.
+    /// A stage with a SQLite file.
     pub(crate) fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let sandbox = runtime.block_on(Sandbox::start()).unwrap();
@@ -42,19 +41,19 @@ impl Stage {
         Self { runtime, sandbox, directory, server: None, clock: SystemClock::shared() }
     }
 
-    /// On a PostgreSQL server, in a database that is not migrated yet.
+    /// A stage with a database on a PostgreSQL server, not migrated yet.
     pub(crate) fn on_empty_server() -> Self {
         let mut stage = Self::new();
         stage.server = Some(stage.runtime.block_on(Database::fresh()));
         stage
     }
 
-    /// On a PostgreSQL server.
+    /// A stage with a migrated database on a PostgreSQL server.
     pub(crate) fn on_server() -> Self {
         let stage = Self::on_empty_server();
         let output = stage.binary(&["migrate"]).output().unwrap();
-        let words = "the database is up to date\n".to_owned();
-        assert_eq!(text(&output), (0, words, String::new()));
+        let message = "the database is up to date\n".to_owned();
+        assert_eq!(text(&output), (0, message, String::new()));
         stage
     }
 
@@ -75,7 +74,7 @@ impl Stage {
         }
     }
 
-    /// The binary with these arguments, on this database and with this Stripe.
+    /// The program with these arguments, this database and this Stripe.
     pub(crate) fn binary(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenant-billing"));
         command
@@ -91,7 +90,7 @@ impl Stage {
         command
     }
 
-    /// So many new tenants.
+    /// Registers this many tenants.
     pub(crate) fn tenants(&self, count: usize) -> Vec<String> {
         let id = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
         let tenants: Vec<String> = (0..count).map(id).collect();
@@ -103,7 +102,8 @@ impl Stage {
         tenants
     }
 
-    /// So many hours pass, in the database on the server and at Stripe.
+    /// Lets this many hours pass, in the database on the server and at Stripe.
+    #[cfg(feature = "failpoints")]
     pub(crate) fn hours_pass(&self, hours: u64) {
         let time = Duration::from_secs(hours * 3600);
         let database = self.server.as_ref().expect("a file has no clock of its own");
@@ -124,9 +124,9 @@ impl Stage {
         all
     }
 
-    /// Asserts that each Customer in Stripe is bound to its tenant, and none is there twice.
+    /// Asserts that each tenant with a Customer in Stripe has exactly one, and that it is bound.
     pub(crate) fn assert_all_bound(&self) {
-        let store = open(&self.url(), Arc::clone(&self.clock));
+        let store = open(&self.url());
         for (tenant, customers) in self.customers() {
             let tenant = TenantId::parse(&tenant).unwrap();
             let bound = self.runtime.block_on(store.bound(&tenant)).unwrap();
@@ -146,11 +146,11 @@ impl Drop for Stage {
     }
 }
 
-/// The database that `DATABASE_URL` names.
-pub(crate) fn open(url: &str, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+/// Opens the database at this URL.
+pub(crate) fn open(url: &str) -> Arc<dyn Store> {
     match url.strip_prefix("sqlite:") {
-        Some(file) => Arc::new(SqliteStore::open(file, clock).unwrap()),
-        None => Arc::new(PostgresStore::open(url, clock).unwrap()),
+        Some(file) => Arc::new(SqliteStore::open(file).unwrap()),
+        None => Arc::new(PostgresStore::open(url).unwrap()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! A real process on a real server, killed with SIGKILL at every single step that it takes, and stopped
-//! with SIGSTOP while the time goes on.
+//! A real process on a real server: killed with SIGKILL at every single step, and stopped with
+//! SIGSTOP while time goes on.
 #![cfg(feature = "failpoints")]
 
 use std::{
@@ -14,8 +14,8 @@ use crate::stage::{Stage, text};
 
 const SIGKILL: i32 = 9;
 
-/// What goes wrong at Stripe while the process is at work, each of them leading it another way.
-fn trouble() -> [Option<Fault>; 4] {
+/// Faults at Stripe. Each leads the process along another path.
+fn faults() -> [Option<Fault>; 4] {
     let stored = Fault::StoredError { side_effect: true };
     [None, Some(Fault::AnswerLost), Some(Fault::RequestLost), Some(stored)]
 }
@@ -29,8 +29,8 @@ fn steps(stage: &Stage, arguments: &[&str]) -> Vec<String> {
     std::fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Killed at a step, its call is made again by somebody else, or finished by recovery: the tenant has
-/// its one Customer.
+/// A process is killed at each step. Another call, or recovery, completes the work, and the tenant
+/// has exactly one Customer.
 #[test]
 fn killed_at_every_step() {
     let stage = Stage::on_server();
@@ -47,7 +47,7 @@ fn killed_at_every_step() {
         }
     };
     let mut killed = 0;
-    for fault in trouble() {
+    for fault in faults() {
         arm(&fault);
         let tenant = fresh();
         let steps = steps(&stage, &["get-or-create", &tenant, "owner@example.com"]);
@@ -60,17 +60,18 @@ fn killed_at_every_step() {
             assert_eq!(output.status.signal(), Some(SIGKILL), "{fault:?}: {step}");
             killed += 1;
             stage.sandbox.disarm();
-            // By another call at once, and every other time by recovery alone. Only whoever has claimed
-            // a row for a look is waited for.
+            // Half of the time, another call completes the work at once; otherwise only recovery
+            // does. A call fails only while the killed process still holds its claim for an
+            // inquiry.
             if killed % 2 == 0 {
-                let (code, _, complaint) = text(&stage.binary(&arguments).output().unwrap());
+                let (code, _, error) = text(&stage.binary(&arguments).output().unwrap());
                 let claimed = code == 5 && steps.contains(&"before claim 1".to_owned());
-                assert!(code == 0 || claimed, "{fault:?}: killed {step}: {complaint}");
+                assert!(code == 0 || claimed, "{fault:?}: killed {step}: {error}");
             }
         }
         assert!(steps.len() >= 12, "{steps:?}");
     }
-    // What was opened with the usual patience is due a while after.
+    // A row that a call with the default deadline has opened is due a while later.
     stage.hours_pass(1);
     let recovered = text(&stage.binary(&["recover", "--wait"]).output().unwrap());
     assert_eq!(recovered.0, 0, "{recovered:?}");
@@ -83,8 +84,8 @@ fn killed_at_every_step() {
     stage.assert_all_bound();
 }
 
-/// Stopped between deciding to send and sending, for longer than a permission lasts, while a day passes in
-/// the database and at Stripe: it does not send when it goes on.
+/// A process is stopped after it has decided to send and before it sends, until the decision is too
+/// old, while a day passes in the database and at Stripe. When it goes on, it does not send.
 #[test]
 fn stopped_before_it_sends() {
     let stage = Stage::on_server();
@@ -95,22 +96,23 @@ fn stopped_before_it_sends() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until_stopped(&stage, &child);
     stage.hours_pass(26);
-    // A permission lasts 30 s, by a clock that goes on while a process is stopped.
+    // A request must leave within 30 s, by a clock that goes on while a process is stopped.
     stage.sleep(Duration::from_secs(31));
     signal("-CONT", &child);
-    let (code, _, complaint) = text(&child.wait_with_output().unwrap());
-    assert!(code == 0 || code == 5, "{complaint}");
+    let (code, _, error) = text(&child.wait_with_output().unwrap());
+    assert!(code == 0 || code == 5, "{error}");
     let keys: Vec<_> = stage.sandbox.customers().into_iter().map(|it| it.idempotency_key).collect();
     let old = |key: &Option<String>| key.as_ref().is_some_and(|key| key.ends_with("/1"));
-    assert!(!keys.iter().any(old), "a key of a day ago was sent: {keys:?}");
-    let (code, _, complaint) = text(&stage.binary(&arguments).output().unwrap());
-    assert_eq!(code, 0, "{complaint}");
+    assert!(!keys.iter().any(old), "a key that is a day old was sent: {keys:?}");
+    let (code, _, error) = text(&stage.binary(&arguments).output().unwrap());
+    assert_eq!(code, 0, "{error}");
     stage.assert_all_bound();
 }
 
-/// Stopped when the answer is there, for a day: another process has found the Customer meanwhile.
+/// A process is stopped for a day when it has received the answer. Meanwhile, another process finds
+/// the Customer.
 #[test]
-fn stopped_with_the_answer_at_hand() {
+fn stopped_after_the_answer() {
     let stage = Stage::on_server();
     let tenants = stage.tenants(1);
     let arguments = ["get-or-create", &tenants[0], "owner@example.com"];
@@ -119,8 +121,8 @@ fn stopped_with_the_answer_at_hand() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until_stopped(&stage, &child);
     stage.hours_pass(26);
-    let (code, id, complaint) = text(&stage.binary(&arguments).output().unwrap());
-    assert_eq!(code, 0, "{complaint}");
+    let (code, id, error) = text(&stage.binary(&arguments).output().unwrap());
+    assert_eq!(code, 0, "{error}");
     signal("-CONT", &child);
     assert_eq!(text(&child.wait_with_output().unwrap()), (0, id, String::new()));
     assert_eq!(stage.sandbox.counters().customers_created, 1);
@@ -136,7 +138,7 @@ fn wait_until_stopped(stage: &Stage, child: &Child) {
         }
         stage.sleep(Duration::from_millis(10));
     }
-    panic!("it was never stopped");
+    panic!("the process was never stopped");
 }
 
 fn signal(signal: &str, child: &Child) {

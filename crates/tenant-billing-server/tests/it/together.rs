@@ -10,13 +10,13 @@ use crate::{
     stage::{Stage, text},
 };
 
-/// 100 tenants, 20 callers of each in every process: 100 Customers, no error, and all callers of a
-/// tenant got the same.
-fn processes_make_one_customer_per_tenant(stage: &Stage, processes: usize) {
+/// In every process, 20 callers of each of 100 tenants call at once. There are 100 Customers and no
+/// errors, and all callers of a tenant get the same id.
+fn processes_create_one_customer_per_tenant(stage: &Stage, processes: usize) {
     let tenants = stage.tenants(100);
     let files: Vec<_> = (0..processes).map(|number| stage.file(&format!("{number}"))).collect();
     let start = |answers| {
-        children::start(stage, &Orders { tenants: &tenants, callers: 20, patience: 60, answers })
+        children::start(stage, &Orders { tenants: &tenants, callers: 20, deadline: 60, answers })
     };
     let mut children: Vec<_> = files.iter().map(|file| start(file)).collect();
     for child in &mut children {
@@ -43,16 +43,16 @@ fn processes_make_one_customer_per_tenant(stage: &Stage, processes: usize) {
 
 #[test]
 fn two_processes_on_one_file() {
-    processes_make_one_customer_per_tenant(&Stage::new(), 2);
+    processes_create_one_customer_per_tenant(&Stage::new(), 2);
 }
 
 #[test]
 fn four_processes_on_one_server() {
-    processes_make_one_customer_per_tenant(&Stage::on_server(), 4);
+    processes_create_one_customer_per_tenant(&Stage::on_server(), 4);
 }
 
-/// Many at once with the built-in sandbox in its one file: each waits for its turn, and all get the
-/// same Customer.
+/// Many commands use the built-in sandbox at once, which keeps its state in one file. Each waits
+/// for its turn, and all commands for a tenant get the same Customer.
 #[test]
 fn commands_share_the_built_in_sandbox() {
     let stage = Stage::new();
@@ -65,23 +65,23 @@ fn commands_share_the_built_in_sandbox() {
     let children: Vec<_> = (0..8).map(start).collect();
     let mut ids = BTreeSet::new();
     for child in children {
-        let (code, id, complaint) = text(&child.wait_with_output().unwrap());
-        assert_eq!((code, complaint.as_str()), (0, ""));
+        let (code, id, error) = text(&child.wait_with_output().unwrap());
+        assert_eq!((code, error.as_str()), (0, ""));
         ids.insert(id);
     }
     assert_eq!(ids.len(), 2, "{ids:?}");
     assert!(stage.customers().is_empty(), "the Stripe at STRIPE_API_BASE was called");
 }
 
-/// On a database that is not there yet, or empty, all of them make the tables.
+/// On a new database, many commands create the tables at once.
 #[test]
-fn commands_make_the_schema_together() {
+fn commands_create_the_schema_together() {
     for stage in [Stage::new(), Stage::on_empty_server()] {
-        make_the_schema_together(&stage);
+        create_the_schema_together(&stage);
     }
 }
 
-fn make_the_schema_together(stage: &Stage) {
+fn create_the_schema_together(stage: &Stage) {
     let start = |_| {
         let mut command = stage.binary(&["migrate"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -93,7 +93,7 @@ fn make_the_schema_together(stage: &Stage) {
     }
 }
 
-/// `… | head -0`: a reader who is gone is no failure.
+/// `… | head -0`: it is no failure if the reader closes the pipe early.
 #[test]
 fn a_broken_pipe_is_no_failure() {
     let stage = Stage::new();
@@ -101,18 +101,17 @@ fn a_broken_pipe_is_no_failure() {
     let mut command = stage.binary(&["get-or-create", &tenants[0], "owner@example.com"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    let (code, _, complaint) = text(&child.wait_with_output().unwrap());
-    assert_eq!((code, complaint.as_str()), (0, ""));
+    let (code, _, error) = text(&child.wait_with_output().unwrap());
+    assert_eq!((code, error.as_str()), (0, ""));
     stage.assert_all_bound();
 }
 
-/// At the highest level of all, the log has neither the key nor the address in it, and nobody's lines
-/// but ours.
+/// Even at the level `trace`, the log contains no key, no e-mail address, and only our own lines.
 #[test]
-fn logs_name_nobody() {
+fn logs_contain_no_personal_data() {
     let stage = Stage::new();
     let tenants = stage.tenants(1);
-    let arguments = ["--look-first", "get-or-create", &tenants[0], "secret.owner@example.com"];
+    let arguments = ["--inquire-first", "get-or-create", &tenants[0], "secret.owner@example.com"];
     let mut command = stage.binary(&arguments);
     let (code, id, log) = text(&command.env("RUST_LOG", "trace").output().unwrap());
     assert_eq!(code, 0, "{log}");

@@ -1,62 +1,68 @@
--- Ours, in a schema of their own, so that a host's schema tool never offers to drop them. None has a
--- foreign key to a host's table: what we know of Stripe outlives a deleted tenant. Every row that the
--- protocol would not write is refused here.
+-- Our tables. They are in a schema of their own, so that a host's schema tool never offers to drop
+-- them. None has a foreign key to a host's table, since what we know of Stripe must outlive a
+-- deleted tenant. The checks refuse every row that the protocol does not write.
 
--- The database's clock: every age in the protocol counts by this function, on the primary. (A test that
--- lets a day pass replaces it.)
+-- The database's clock. Every time in our tables is taken from it, on the primary. (A test that
+-- lets a day pass replaces this function.)
 CREATE FUNCTION tenant_billing.clock() RETURNS timestamptz
     LANGUAGE sql VOLATILE PARALLEL SAFE
     AS 'SELECT pg_catalog.clock_timestamp()';
 
+-- One row for each tenant that anything was begun for. Rows are never deleted.
 CREATE TABLE tenant_billing.customer_provisioning (
     tenant_id       text PRIMARY KEY,
     version         bigint NOT NULL CHECK (version >= 1),
     generation      bigint NOT NULL CHECK (generation >= 1),
     state           text NOT NULL
-                    CHECK (state IN ('vacant', 'pending', 'suspect', 'rejected', 'settled')),
-    -- The frozen request, sent verbatim by every later version of the program. The body holds the
-    -- e-mail address, so it goes when the matter is settled.
+                    CHECK (state IN ('vacant', 'pending', 'in_doubt', 'rejected', 'provisioned')),
+    -- The states pending, in_doubt and rejected: the frozen request, which every later version of
+    -- the program sends verbatim. The body holds the e-mail address, so no other state keeps it.
     account_id      text,
     mode            text CHECK (mode IN ('test', 'live')),
     stripe_account  text,
     stripe_version  text,
     idempotency_key text UNIQUE CHECK (length(idempotency_key) <= 255),
     body            text,
-    -- suspect
-    quiet_until     timestamptz,
+    -- The state in_doubt: an inquiry that finds nothing proves that there is no Customer only if it
+    -- began at conclusive_from or later; and whether this generation may have been sent.
+    conclusive_from timestamptz,
     sent            boolean,
-    -- rejected
-    refusal_code    text,
-    refusal_param   text,
-    refusal_message text,
-    -- settled
+    -- The state rejected: Stripe's error.
+    rejection_code    text,
+    rejection_param   text,
+    rejection_message text,
+    -- The state provisioned: the Customer that the row has led to.
     customer_id     text,
     opened_at       timestamptz NOT NULL,
     attempts        bigint NOT NULL CHECK (attempts BETWEEN 0 AND 4294967295),
     next_attempt_at timestamptz NOT NULL,
     last_error      text,
-    -- From 1970 to the year 9000: with room to reckon on both sides.
-    CHECK (opened_at >= '1970-01-01 00:00:00+00' AND opened_at < '9000-01-01 00:00:00+00'),
-    CHECK (next_attempt_at >= '1970-01-01 00:00:00+00' AND next_attempt_at < '9000-01-01 00:00:00+00'),
-    CHECK (quiet_until >= '1970-01-01 00:00:00+00' AND quiet_until < '9000-01-01 00:00:00+00'),
-    CHECK ((state IN ('pending', 'suspect', 'rejected')) = (body IS NOT NULL)),
+    -- Times are between 1970 and the year 9000, so that spans can be added and subtracted.
+    CHECK (opened_at >= '1970-01-01 00:00:00+00'
+           AND opened_at < '9000-01-01 00:00:00+00'),
+    CHECK (next_attempt_at >= '1970-01-01 00:00:00+00'
+           AND next_attempt_at < '9000-01-01 00:00:00+00'),
+    CHECK (conclusive_from >= '1970-01-01 00:00:00+00'
+           AND conclusive_from < '9000-01-01 00:00:00+00'),
+    CHECK ((state IN ('pending', 'in_doubt', 'rejected')) = (body IS NOT NULL)),
     CHECK ((body IS NULL) = (account_id IS NULL)),
     CHECK ((body IS NULL) = (mode IS NULL)),
     CHECK ((body IS NULL) = (stripe_version IS NULL)),
     CHECK ((body IS NULL) = (idempotency_key IS NULL)),
     CHECK (body IS NOT NULL OR stripe_account IS NULL),
-    CHECK ((state = 'suspect') = (quiet_until IS NOT NULL)),
-    CHECK ((state = 'suspect') = (sent IS NOT NULL)),
-    CHECK ((state = 'rejected') = (refusal_message IS NOT NULL)),
-    CHECK (state = 'rejected' OR (refusal_code IS NULL AND refusal_param IS NULL)),
-    CHECK ((state = 'settled') = (customer_id IS NOT NULL))
+    CHECK ((state = 'in_doubt') = (conclusive_from IS NOT NULL)),
+    CHECK ((state = 'in_doubt') = (sent IS NOT NULL)),
+    CHECK ((state = 'rejected') = (rejection_message IS NOT NULL)),
+    CHECK (state = 'rejected' OR (rejection_code IS NULL AND rejection_param IS NULL)),
+    CHECK ((state = 'provisioned') = (customer_id IS NOT NULL))
 );
 
 CREATE INDEX customer_provisioning_due ON tenant_billing.customer_provisioning (next_attempt_at)
-    WHERE state IN ('pending', 'suspect');
+    WHERE state IN ('pending', 'in_doubt');
 CREATE INDEX customer_provisioning_customer ON tenant_billing.customer_provisioning (customer_id)
     WHERE customer_id IS NOT NULL;
 
+-- The audit trail. Rows are only ever added.
 CREATE TABLE tenant_billing.billing_event (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id   text NOT NULL,
@@ -78,23 +84,26 @@ CREATE TRIGGER billing_event_is_append_only
     BEFORE UPDATE OR DELETE OR TRUNCATE ON tenant_billing.billing_event
     FOR EACH STATEMENT EXECUTE FUNCTION tenant_billing.refuse_change();
 
+-- The Customers that were deleted in Stripe.
 CREATE TABLE tenant_billing.deleted_customer (
     customer_id text PRIMARY KEY,
     recorded_at timestamptz NOT NULL
 );
 
+-- Customers that exist in Stripe and must not. resolved_at is set once one is bound or deleted.
 CREATE TABLE tenant_billing.surplus_customer (
     customer_id text PRIMARY KEY,
     tenant_id   text NOT NULL,
     reason      text NOT NULL
-                CHECK (reason IN ('late', 'duplicate', 'tenant_gone', 'host_bound_another', 'unbound')),
+                CHECK (reason IN ('late', 'duplicate', 'tenant_gone', 'host_bound_another',
+                                  'unbound')),
     found_at    timestamptz NOT NULL,
     resolved_at timestamptz
 );
 
 CREATE INDEX surplus_customer_tenant ON tenant_billing.surplus_customer (tenant_id);
 
--- Which Stripe account and mode this database belongs to.
+-- The Stripe account and mode that this database belongs to. The table has at most one row.
 CREATE TABLE tenant_billing.stripe_account (
     only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     account_id  text NOT NULL,
@@ -102,7 +111,8 @@ CREATE TABLE tenant_billing.stripe_account (
     recorded_at timestamptz NOT NULL
 );
 
--- This database's own id, and the oldest program that may still use its schema.
+-- This database's own id, and the oldest version of the program that may use its schema. The table
+-- has exactly one row.
 CREATE TABLE tenant_billing.installation (
     only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     id             text NOT NULL,

@@ -1,4 +1,4 @@
--- The host's tables, made only in an empty database.
+-- The host's tables. They are created only in an empty database.
 
 CREATE TABLE tenants (
     id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),

@@ -1,55 +1,59 @@
--- Ours. Times are milliseconds since 1970, UTC. None has a foreign key to tenants: what we know of
--- Stripe outlives a deleted tenant. Every row that the protocol would not write is refused here.
+-- Our tables. Times are milliseconds since 1970, in UTC. None has a foreign key to a host's table,
+-- since what we know of Stripe must outlive a deleted tenant. The checks refuse every row that the
+-- protocol does not write.
 
+-- One row for each tenant that anything was begun for. Rows are never deleted.
 CREATE TABLE customer_provisioning (
     tenant_id       TEXT PRIMARY KEY NOT NULL,
     version         INTEGER NOT NULL CHECK (version >= 1),
     generation      INTEGER NOT NULL CHECK (generation >= 1),
     state           TEXT NOT NULL
-                    CHECK (state IN ('vacant', 'pending', 'suspect', 'rejected', 'settled')),
-    -- The frozen request, sent verbatim by every later version of the program. The body holds the
-    -- e-mail address, so it goes when the matter is settled.
+                    CHECK (state IN ('vacant', 'pending', 'in_doubt', 'rejected', 'provisioned')),
+    -- The states pending, in_doubt and rejected: the frozen request, which every later version of
+    -- the program sends verbatim. The body holds the e-mail address, so no other state keeps it.
     account_id      TEXT,
     mode            TEXT CHECK (mode IN ('test', 'live')),
     stripe_account  TEXT,
     stripe_version  TEXT,
     idempotency_key TEXT UNIQUE CHECK (length(idempotency_key) <= 255),
     body            TEXT,
-    -- suspect
-    quiet_until     INTEGER,
+    -- The state in_doubt: an inquiry that finds nothing proves that there is no Customer only if it
+    -- began at conclusive_from or later; and whether this generation may have been sent.
+    conclusive_from INTEGER,
     sent            INTEGER CHECK (sent IN (0, 1)),
-    -- rejected
-    refusal_code    TEXT,
-    refusal_param   TEXT,
-    refusal_message TEXT,
-    -- settled
+    -- The state rejected: Stripe's error.
+    rejection_code    TEXT,
+    rejection_param   TEXT,
+    rejection_message TEXT,
+    -- The state provisioned: the Customer that the row has led to.
     customer_id     TEXT,
     opened_at       INTEGER NOT NULL,
-    attempts        INTEGER NOT NULL CHECK (attempts >= 0),
+    attempts        INTEGER NOT NULL CHECK (attempts BETWEEN 0 AND 4294967295),
     next_attempt_at INTEGER NOT NULL,
     last_error      TEXT,
-    -- From 1970 to the year 9000: with room to reckon on both sides.
+    -- Times are between 1970 and the year 9000, so that spans can be added and subtracted.
     CHECK (opened_at BETWEEN 0 AND 221845392000000),
     CHECK (next_attempt_at BETWEEN 0 AND 221845392000000),
-    CHECK (quiet_until BETWEEN 0 AND 221845392000000),
-    CHECK ((state IN ('pending', 'suspect', 'rejected')) = (body IS NOT NULL)),
+    CHECK (conclusive_from BETWEEN 0 AND 221845392000000),
+    CHECK ((state IN ('pending', 'in_doubt', 'rejected')) = (body IS NOT NULL)),
     CHECK ((body IS NULL) = (account_id IS NULL)),
     CHECK ((body IS NULL) = (mode IS NULL)),
     CHECK ((body IS NULL) = (stripe_version IS NULL)),
     CHECK ((body IS NULL) = (idempotency_key IS NULL)),
     CHECK (body IS NOT NULL OR stripe_account IS NULL),
-    CHECK ((state = 'suspect') = (quiet_until IS NOT NULL)),
-    CHECK ((state = 'suspect') = (sent IS NOT NULL)),
-    CHECK ((state = 'rejected') = (refusal_message IS NOT NULL)),
-    CHECK (state = 'rejected' OR (refusal_code IS NULL AND refusal_param IS NULL)),
-    CHECK ((state = 'settled') = (customer_id IS NOT NULL))
+    CHECK ((state = 'in_doubt') = (conclusive_from IS NOT NULL)),
+    CHECK ((state = 'in_doubt') = (sent IS NOT NULL)),
+    CHECK ((state = 'rejected') = (rejection_message IS NOT NULL)),
+    CHECK (state = 'rejected' OR (rejection_code IS NULL AND rejection_param IS NULL)),
+    CHECK ((state = 'provisioned') = (customer_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX customer_provisioning_due ON customer_provisioning (next_attempt_at)
-    WHERE state IN ('pending', 'suspect');
+    WHERE state IN ('pending', 'in_doubt');
 CREATE INDEX customer_provisioning_customer ON customer_provisioning (customer_id)
     WHERE customer_id IS NOT NULL;
 
+-- The audit trail. Rows are only ever added.
 CREATE TABLE billing_event (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant_id   TEXT NOT NULL,
@@ -68,23 +72,26 @@ BEGIN SELECT RAISE(ABORT, 'billing_event is append-only'); END;
 CREATE TRIGGER billing_event_is_never_deleted BEFORE DELETE ON billing_event
 BEGIN SELECT RAISE(ABORT, 'billing_event is append-only'); END;
 
+-- The Customers that were deleted in Stripe.
 CREATE TABLE deleted_customer (
     customer_id TEXT PRIMARY KEY NOT NULL,
     recorded_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Customers that exist in Stripe and must not. resolved_at is set once one is bound or deleted.
 CREATE TABLE surplus_customer (
     customer_id TEXT PRIMARY KEY NOT NULL,
     tenant_id   TEXT NOT NULL,
     reason      TEXT NOT NULL
-                CHECK (reason IN ('late', 'duplicate', 'tenant_gone', 'host_bound_another', 'unbound')),
+                CHECK (reason IN ('late', 'duplicate', 'tenant_gone', 'host_bound_another',
+                                  'unbound')),
     found_at    INTEGER NOT NULL,
     resolved_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX surplus_customer_tenant ON surplus_customer (tenant_id);
 
--- Which Stripe account and mode this database belongs to.
+-- The Stripe account and mode that this database belongs to. The table has at most one row.
 CREATE TABLE stripe_account (
     only_row    INTEGER PRIMARY KEY CHECK (only_row = 1),
     account_id  TEXT NOT NULL,
@@ -92,7 +99,8 @@ CREATE TABLE stripe_account (
     recorded_at INTEGER NOT NULL
 ) STRICT;
 
--- This database's own id, and the oldest program that may still use its schema.
+-- This database's own id, and the oldest version of the program that may use its schema. The table
+-- has exactly one row.
 CREATE TABLE installation (
     only_row       INTEGER PRIMARY KEY CHECK (only_row = 1),
     id             TEXT NOT NULL,

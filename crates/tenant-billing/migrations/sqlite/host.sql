@@ -1,8 +1,10 @@
--- The host's tables, made only where there are none. Ids are UUIDs, lower-case and hyphenated.
+-- The host's tables. They are created only if there is no tenant_config. Ids are lower-case,
+-- hyphenated UUIDs.
 
 CREATE TABLE IF NOT EXISTS tenants (
     id         TEXT PRIMARY KEY NOT NULL
-               CHECK (length(id) = 36 AND id = lower(id) AND id GLOB '????????-????-????-????-????????????'),
+               CHECK (length(id) = 36 AND id = lower(id)
+                      AND id GLOB '????????-????-????-????-????????????'),
     created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 
@@ -14,6 +16,7 @@ CREATE TABLE tenant_config (
     updated_at         TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 
--- SQLite cascades only where a connection asks for it; a tenant must not keep a Customer by accident.
+-- SQLite cascades a deletion only on a connection that asks for it. This trigger cascades it on
+-- every connection.
 CREATE TRIGGER tenant_config_goes_with_its_tenant AFTER DELETE ON tenants
 BEGIN DELETE FROM tenant_config WHERE tenant_id = old.id; END;

@@ -1,4 +1,4 @@
-//! What the record of a deletion changes, in which order ever it comes.
+//! What the record of a deletion changes, in whatever order it comes.
 
 use tenant_billing_core::{
     audit::EventKind,
@@ -7,19 +7,21 @@ use tenant_billing_core::{
     state::{Row, State},
 };
 
-use super::{Bench, Check, bind, customer, open, ready, refused, request, to, view, written};
+use super::{Bench, Check, bind, conflicts, customer, open, ready, request, to, view, written};
 
 pub(super) const CHECKS: &[(&str, Check)] = &[
-    ("a deletion takes the Customer off its tenant", |b| Box::pin(bound(b))),
-    ("a deletion told twice is one", |b| Box::pin(twice(b))),
-    ("a deletion told before the Customer is bound prevents that", |b| Box::pin(before(b))),
+    ("a deletion nulls the column and vacates the row", |b| Box::pin(bound(b))),
+    ("a deletion that is recorded twice is one", |b| Box::pin(twice(b))),
+    ("a deletion that is recorded before the Customer is bound prevents the bind", |b| {
+        Box::pin(before(b))
+    }),
     ("a deletion of a Customer that the host bound nulls the column", |b| Box::pin(hosts(b))),
-    ("a deletion after the column was lost still moves the row", |b| Box::pin(nulled(b))),
-    ("a deletion leaves a row that is under way alone", |b| Box::pin(under_way(b))),
-    ("a deletion of an older Customer leaves the newer bound", |b| Box::pin(older(b))),
+    ("a deletion after the host nulled its column still vacates the row", |b| Box::pin(nulled(b))),
+    ("a deletion leaves a pending row alone", |b| Box::pin(under_way(b))),
+    ("a deletion of an older Customer leaves the newer one bound", |b| Box::pin(older(b))),
 ];
 
-async fn settle(store: &dyn Store, tenant: &TenantId, id: &str) {
+async fn provision(store: &dyn Store, tenant: &TenantId, id: &str) {
     let seen = view(store, tenant).await;
     if seen.row.is_none() {
         written(store, &open(&seen)).await;
@@ -33,7 +35,7 @@ async fn row(store: &dyn Store, tenant: &TenantId) -> Row {
 
 async fn bound(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
-    settle(&*store, &tenant, "a").await;
+    provision(&*store, &tenant, "a").await;
     let before = row(&*store, &tenant).await;
     store.record_deletion(&customer("a")).await.expect("records");
     let after = row(&*store, &tenant).await;
@@ -48,7 +50,7 @@ async fn bound(bench: &dyn Bench) {
 
 async fn twice(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
-    settle(&*store, &tenant, "a").await;
+    provision(&*store, &tenant, "a").await;
     store.record_deletion(&customer("a")).await.expect("records");
     let once = bench.dump().await;
     store.record_deletion(&customer("a")).await.expect("records");
@@ -60,7 +62,7 @@ async fn before(bench: &dyn Bench) {
     written(&*store, &open(&view(&*store, &tenant).await)).await;
     let ready_to_bind = bind(&view(&*store, &tenant).await, &customer("a"));
     store.record_deletion(&customer("a")).await.expect("records");
-    refused(bench, &*store, &ready_to_bind).await;
+    conflicts(bench, &*store, &ready_to_bind).await;
 }
 
 async fn hosts(bench: &dyn Bench) {
@@ -73,7 +75,7 @@ async fn hosts(bench: &dyn Bench) {
 
 async fn nulled(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
-    settle(&*store, &tenant, "a").await;
+    provision(&*store, &tenant, "a").await;
     bench.set_column(&tenant, None).await;
     store.record_deletion(&customer("a")).await.expect("records");
     assert_eq!(row(&*store, &tenant).await.state, State::Vacant);
@@ -91,16 +93,16 @@ async fn under_way(bench: &dyn Bench) {
 
 async fn older(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
-    settle(&*store, &tenant, "a").await;
+    provision(&*store, &tenant, "a").await;
     store.record_deletion(&customer("a")).await.expect("records");
     let mut reopen = to(&view(&*store, &tenant).await, State::Pending(request(&tenant, 2)));
     if let Some(row) = &mut reopen.row {
         row.generation = 2;
     }
     written(&*store, &reopen).await;
-    settle(&*store, &tenant, "b").await;
-    let settled = row(&*store, &tenant).await;
+    provision(&*store, &tenant, "b").await;
+    let provisioned = row(&*store, &tenant).await;
     store.record_deletion(&customer("a")).await.expect("records");
     assert_eq!(store.bound(&tenant).await, Ok(Some(customer("b"))));
-    assert_eq!(row(&*store, &tenant).await, settled);
+    assert_eq!(row(&*store, &tenant).await, provisioned);
 }

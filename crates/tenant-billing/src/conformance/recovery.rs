@@ -1,4 +1,4 @@
-//! How due rows are shared out among workers.
+//! How due rows are divided among workers.
 
 use std::time::Duration;
 
@@ -6,19 +6,20 @@ use jiff::SignedDuration;
 use tenant_billing_core::{ids::TenantId, ports::Store, state::State};
 
 use super::{Bench, Check, bind, customer, open, ready, request, to, view, written};
+use crate::Database;
 
 pub(super) const CHECKS: &[(&str, Check)] = &[
     ("only rows that are due are claimed, the oldest first", |b| Box::pin(due(b))),
-    ("a claimed row is nobody else's until the claim is over", |b| Box::pin(held(b))),
-    ("two who claim at once share the rows", |b| Box::pin(shared(b))),
-    ("a claim changes nothing that a change is conditional on", |b| Box::pin(harmless(b))),
-    ("the backlog counts what is pending or suspect", |b| Box::pin(backlog(b))),
+    ("a claimed row is claimed by nobody else until the claim is over", |b| Box::pin(held(b))),
+    ("two workers that claim at once divide the rows", |b| Box::pin(shared(b))),
+    ("a claim changes nothing that a change depends on", |b| Box::pin(harmless(b))),
+    ("the backlog counts the rows that are pending or in doubt", |b| Box::pin(backlog(b))),
 ];
 
 const HOLD: Duration = Duration::from_secs(60);
 
 /// Tenants 1 to `count`, pending, each due a second after the one before it.
-async fn pending(bench: &dyn Bench, store: &dyn Store, count: u32) -> Vec<TenantId> {
+async fn pending(bench: &dyn Bench, store: &dyn Database, count: u32) -> Vec<TenantId> {
     let mut tenants = Vec::new();
     for number in 1..=count {
         let tenant = bench.tenant(number);
@@ -88,11 +89,11 @@ async fn backlog(bench: &dyn Bench) {
     assert_eq!(store.backlog().await.expect("reads").rows, 0);
     let tenants = pending(bench, &*store, 3).await;
     let seen = view(&*store, &tenants[0]).await;
-    let quiet_until = seen.now + SignedDuration::from_mins(70);
+    let conclusive_from = seen.now + SignedDuration::from_mins(70);
     let ask = request(&tenants[0], 1);
-    let mut change = to(&seen, State::Suspect { request: ask, quiet_until, sent: true });
+    let mut change = to(&seen, State::InDoubt { request: ask, conclusive_from, sent: true });
     if let Some(row) = &mut change.row {
-        row.next_attempt_at = quiet_until;
+        row.next_attempt_at = conclusive_from;
     }
     written(&*store, &change).await;
     written(&*store, &bind(&view(&*store, &tenants[1]).await, &customer("a"))).await;

@@ -1,4 +1,4 @@
-//! The cells of a row that PostgreSQL sent.
+//! The cells of a row that PostgreSQL returned.
 
 use jiff::Timestamp;
 use tenant_billing_core::ports::StoreError;
@@ -8,17 +8,17 @@ use crate::stored::Cells;
 
 pub(super) struct SqlCells<'a> {
     row: &'a Row,
-    at: usize,
+    next: usize,
 }
 
 impl<'a> SqlCells<'a> {
     pub(super) fn of(row: &'a Row) -> Self {
-        Self { row, at: 0 }
+        Self { row, next: 0 }
     }
 
     fn next<T: FromSql<'a>>(&mut self) -> Result<Option<T>, StoreError> {
-        self.at += 1;
-        let cell = self.row.try_get(self.at - 1);
+        let cell = self.row.try_get(self.next);
+        self.next += 1;
         cell.map_err(|error| StoreError::Corrupt(error.to_string()))
     }
 }
@@ -38,5 +38,9 @@ impl Cells for SqlCells<'_> {
 
     fn time(&mut self) -> Result<Option<Timestamp>, StoreError> {
         self.next()
+    }
+
+    fn texts(&mut self) -> Result<Vec<String>, StoreError> {
+        Ok(self.next()?.unwrap_or_default())
     }
 }

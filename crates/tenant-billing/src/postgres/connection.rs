@@ -1,7 +1,7 @@
-//! Connections: lent out, and taken back only from work that came to its end.
+//! Connections, which a call borrows from the pool and gives back only if it has succeeded.
 //!
-//! A call that was cancelled, timed out or failed leaves a connection in a state that nobody knows, so
-//! that connection is closed, and the server rolls back what was open on it.
+//! A call that was cancelled, timed out or failed leaves its connection in an unknown state. So
+//! that connection is closed, and the server rolls back its open transaction.
 
 use std::{
     future::Future,
@@ -15,25 +15,25 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use futures_util::future::{Either, select};
 use tenant_billing_core::ports::{Clock, Committed, StoreError};
 use tokio::runtime::Handle;
-use tokio_postgres::{Client, Error, NoTls, Statement, types::Type};
+use tokio_postgres::{Client, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     errors::{failed, no_connection},
-    layout::Layout,
     tls,
     url::Target,
 };
 
-/// How long a caller waits for a connection of the pool, and for one that is being made.
+/// How long a caller waits for a free connection of the pool, and then for the pool to check it.
 const POOL_WAIT: Duration = Duration::from_secs(5);
-/// How long a call to the store takes at the most. The server gives up its own part before.
-pub(super) const LONGEST_CALL: Duration = Duration::from_secs(12);
-/// The same for a migration.
-pub(super) const LONGEST_MIGRATION: Duration = Duration::from_secs(90);
+/// The longest time that a call to the store takes. The server's own limits are shorter.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(12);
+/// The longest time that a migration takes.
+pub(super) const MIGRATION_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The server's own limits, so that nothing is done long after its caller has given up, and a paused
-/// process holds no lock. And where somebody has told the server to forget what it committed, not this.
+/// Begins a transaction with limits on the server, so that it does nothing long after the caller
+/// has given up, and a paused process keeps no lock. Where the server is set up to confirm commits
+/// before they are on disk, this transaction is excepted.
 const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL lock_timeout = '5s';
@@ -42,7 +42,7 @@ const BEGIN: &str = "
     SELECT set_config('synchronous_commit', 'on', true)
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
-/// A pool of so many connections.
+/// A pool of at most `size` connections.
 pub(super) fn pool(target: &Target, size: usize) -> Result<Connections, StoreError> {
     let tls = tls::connector(target)?;
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -50,24 +50,26 @@ pub(super) fn pool(target: &Target, size: usize) -> Result<Connections, StoreErr
     let pool = Pool::builder(manager)
         .max_size(size)
         .wait_timeout(Some(POOL_WAIT))
-        // Each of several hosts has the driver's own time to answer.
-        .create_timeout(Some(LONGEST_CALL))
+        // Of several hosts, each one may take as long as the driver's connect timeout.
+        .create_timeout(Some(CALL_TIMEOUT))
         .recycle_timeout(Some(POOL_WAIT))
         .runtime(Runtime::Tokio1)
         .build();
-    let pool = pool.map_err(|error| StoreError::Unfit(error.to_string()))?;
+    let pool = pool.map_err(|error| StoreError::SchemaMismatch(error.to_string()))?;
     Ok(Connections { pool, tls: Some(tls) })
 }
 
-/// Where connections come from.
+/// The pool that connections are borrowed from.
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) pool: Pool,
-    /// What makes them secure, unless the pool is the host's and only it knows.
+    /// The TLS setup of the pool's connections, which cancelling a statement needs too. It is
+    /// `None` for a pool of the host's, which keeps it to itself.
     pub(super) tls: Option<MakeRustlsConnect>,
 }
 
 impl Connections {
+    /// Borrows a connection.
     pub(super) async fn lease(&self) -> Result<Lease, StoreError> {
         let object = self.pool.get().await.map_err(no_connection)?;
         let (object, tls) = (Some(object), self.tls.clone());
@@ -75,7 +77,7 @@ impl Connections {
     }
 }
 
-/// A connection on loan.
+/// A borrowed connection. It is closed unless it is given back.
 pub(super) struct Lease {
     object: Option<Object>,
     in_transaction: AtomicBool,
@@ -83,46 +85,35 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// To be called when all that was begun on it is over.
+    /// Gives the connection back to the pool, once everything that was begun on it has ended.
     pub(super) fn give_back(mut self) {
         drop(self.object.take());
     }
 
-    /// A statement that this connection remembers by name.
-    pub(super) async fn prepared(&self, sql: &str, types: &[Type]) -> Result<Statement, Error> {
-        self.object().prepare_typed_cached(sql, types).await
-    }
-
-    fn object(&self) -> &Object {
+    /// The pool's own view of the connection, which remembers prepared statements.
+    pub(super) fn object(&self) -> &Object {
         self.object.as_ref().expect("a lease holds its connection until it is given back")
     }
 
+    /// Begins a transaction.
     pub(super) async fn begin(&self) -> Result<(), StoreError> {
         self.in_transaction.store(true, Ordering::Relaxed);
         self.batch_execute(BEGIN).await.map_err(failed)
     }
 
-    /// Ends the transaction, as what was done in it deserves. What a host has put off until the commit
-    /// (a deferred foreign or unique key) may yet say that somebody was faster.
-    pub(super) async fn end(
-        &self,
-        layout: &Layout,
-        committed: Committed,
-    ) -> Result<Committed, StoreError> {
-        let how = match committed {
+    /// Commits the transaction, or rolls it back on [`Committed::Conflict`]. The error is the
+    /// driver's: a constraint that the host deferred until the commit may fail here.
+    pub(super) async fn end(&self, committed: Committed) -> Result<(), Error> {
+        self.batch_execute(match committed {
             Committed::Yes => "COMMIT",
             Committed::Conflict => "ROLLBACK",
-        };
-        match self.batch_execute(how).await {
-            Ok(()) => Ok(committed),
-            Err(error) if layout.is_race(&error) => Ok(Committed::Conflict),
-            Err(error) => Err(failed(error)),
-        }
+        })
+        .await
     }
 
-    /// Commits what has no conditions.
-    pub(super) async fn done(&self) -> Result<(), StoreError> {
-        self.batch_execute("COMMIT").await.map_err(failed)
+    /// Commits a transaction that has no conditions.
+    pub(super) async fn commit(&self) -> Result<(), StoreError> {
+        self.end(Committed::Yes).await.map_err(failed)
     }
 }
 
@@ -137,34 +128,37 @@ impl Deref for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        // A read that nobody waits for any more would go on waiting for a lock, with others after it.
-        // Never a transaction: it has limits of its own, and a COMMIT that waits for a standby would be
-        // cut short, and say that it was done.
+        // A read is cancelled on the server. Without that, it might go on waiting for a lock, and
+        // other statements behind it, although its caller is gone. A transaction is never
+        // cancelled: it has limits of its own, and a COMMIT that waits for a standby would stop
+        // waiting and report success.
         if !self.in_transaction.load(Ordering::Relaxed)
             && let Ok(runtime) = Handle::try_current()
         {
             let (cancel, tls) = (object.cancel_token(), self.tls.take());
             runtime.spawn(async move {
-                // If the server cannot be asked to, it cannot serve either.
+                // If the server cannot be reached to cancel the read, there is nothing else to do.
                 let _ = match tls {
                     Some(tls) => cancel.cancel_query(tls).await,
                     None => cancel.cancel_query(NoTls).await,
                 };
             });
         }
-        // Out of the pool, and closed.
+        // The connection is taken out of the pool and closed.
         drop(Object::take(object));
     }
 }
 
-/// Does `work` unless it takes longer than that; then nobody knows whether it was done.
-pub(super) async fn in_time<T>(
+/// Does `work`, and gives up after `timeout`. It is then unknown whether the work was done.
+pub(super) async fn with_timeout<T>(
     clock: &dyn Clock,
-    longest: Duration,
+    timeout: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    match select(pin!(work), clock.sleep(longest)).await {
+    match select(pin!(work), clock.sleep(timeout)).await {
         Either::Left((done, _)) => done,
-        Either::Right(_) => Err(StoreError::Unavailable("PostgreSQL does not answer".into())),
+        Either::Right(_) => {
+            Err(StoreError::Unavailable("PostgreSQL did not answer in time".into()))
+        }
     }
 }

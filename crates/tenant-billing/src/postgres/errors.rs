@@ -1,8 +1,9 @@
-//! What a failure of PostgreSQL, or of the way to it, means to the protocol.
+//! What a failure of PostgreSQL, or of the connection to it, means to the protocol.
 //!
-//! Whatever may mend by itself (a server that restarts, fails over, is full or busy, a connection that
-//! breaks) is "try again later"; whatever an operator must put right is not. Texts are the server's own
-//! message without its detail, which may repeat a row.
+//! A failure that may go away by itself is [`StoreError::Unavailable`], so the caller may retry: a
+//! server that restarts, fails over, is full or busy, or a connection that breaks. Everything else
+//! needs an operator. The texts are the server's own messages, without their details, which may
+//! repeat a row.
 
 use std::{error::Error as _, io};
 
@@ -13,17 +14,18 @@ use tokio_postgres::{
     error::{DbError, SqlState},
 };
 
+/// Converts an error of the driver.
 pub(super) fn failed(error: Error) -> StoreError {
-    if let Some(said) = error.as_db_error() {
-        return said_by_server(said);
+    if let Some(reported) = error.as_db_error() {
+        return reported_by_server(reported);
     }
     match error.source() {
-        // A connection that is closed, or a server that breaks off in the middle.
+        // The connection is closed, or the server ended it in the middle of an answer.
         None => StoreError::Unavailable(error.to_string()),
         Some(cause) => match cause.downcast_ref::<io::Error>() {
             Some(io) if !is_tls(io) => StoreError::Unavailable(format!("{error}: {io}")),
-            // A certificate, a setting, a way to log in: these do not mend by themselves.
-            _ => StoreError::Unfit(format!("{error}: {cause}")),
+            // A wrong certificate, setting or login does not go away by itself.
+            Some(_) | None => StoreError::SchemaMismatch(format!("{error}: {cause}")),
         },
     }
 }
@@ -32,9 +34,10 @@ fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
 }
 
-fn said_by_server(said: &DbError) -> StoreError {
-    let code = said.code();
-    let text = format!("{} ({})", said.message(), code.code());
+/// Converts an error that the server reported.
+fn reported_by_server(reported: &DbError) -> StoreError {
+    let code = reported.code();
+    let text = format!("{} ({})", reported.message(), code.code());
     let missing = [
         SqlState::UNDEFINED_TABLE,
         SqlState::UNDEFINED_FUNCTION,
@@ -42,8 +45,8 @@ fn said_by_server(said: &DbError) -> StoreError {
         SqlState::DATATYPE_MISMATCH,
     ];
     if missing.contains(code) {
-        // Its name is in the message in every language.
-        return if said.message().contains("tenant_billing") {
+        // The message holds the name of what is missing, in every language.
+        return if reported.message().contains("tenant_billing") {
             StoreError::SchemaMissing
         } else {
             StoreError::Unavailable(format!("the host's tables have changed: {text}"))
@@ -52,35 +55,45 @@ fn said_by_server(said: &DbError) -> StoreError {
     if *code == SqlState::UNDEFINED_COLUMN {
         return StoreError::SchemaTooOld;
     }
-    if *code == SqlState::CHECK_VIOLATION && said.schema() == Some("tenant_billing") {
+    if *code == SqlState::CHECK_VIOLATION && reported.schema() == Some("tenant_billing") {
         return StoreError::Corrupt(text);
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        return StoreError::Unfit(format!(
-            "{text}; `tenant-billing migrate --print-grants` lists what this role needs"
+        return StoreError::SchemaMismatch(format!(
+            "{text}; `PostgresStore::grants` and `tenant-billing migrate --print-grants` list the \
+             rights that this role needs"
         ));
     }
     let damaged = [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED];
     if damaged.contains(code) {
         return StoreError::Corrupt(text);
     }
+    if *code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE {
+        return StoreError::SchemaMismatch(text);
+    }
+    // The first two characters of a code are its class.
     match code.code().get(..2) {
-        _ if *code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => StoreError::Unfit(text),
-        // Connections, transactions that lost a race, resources, locks, an administrator's hand, a
-        // read-only server, the disk, a bug of the server's.
+        // 08: a connection; 25: a read-only server; 40: a transaction that lost a race; 53: the
+        // server's resources; 55: locks; 57: an administrator's intervention; 58: the disk; XX: a
+        // defect of the server's.
         Some("08" | "25" | "40" | "53" | "55" | "57" | "58" | "XX") => {
             StoreError::Unavailable(text)
         }
-        _ => StoreError::Unfit(text),
+        // Retrying does not help: the statement, the data or the login is wrong.
+        Some(_) | None => StoreError::SchemaMismatch(text),
     }
 }
 
+/// Converts an error of the pool.
 pub(super) fn no_connection(error: PoolError) -> StoreError {
     match error {
         PoolError::Backend(error) => failed(error),
         PoolError::Timeout(_) => StoreError::Unavailable(
-            "all connections of the pool are busy, or none can be made in time".into(),
+            "no connection was free in time: all of the pool are busy, or none can be opened"
+                .into(),
         ),
-        error => StoreError::Unavailable(error.to_string()),
+        PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+            StoreError::Unavailable(error.to_string())
+        }
     }
 }

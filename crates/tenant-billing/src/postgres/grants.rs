@@ -1,11 +1,12 @@
-//! What a role must be allowed that does everything but migrate.
+//! The rights that a role needs to do everything but migrate.
 
 use std::fmt::Write as _;
 
-use super::layout::{Layout, Table};
+use super::layout::Layout;
 
-/// Ours, and what is done with them. The trail and the deletions are only ever added to.
-const OURS: [(&str, &str); 7] = [
+/// Our tables, and what the role does with each. Rows of the audit trail and of the deletions are
+/// only ever added.
+const OUR_TABLES: [(&str, &str); 7] = [
     ("customer_provisioning", "SELECT, INSERT, UPDATE"),
     ("billing_event", "SELECT, INSERT"),
     ("deleted_customer", "SELECT, INSERT"),
@@ -15,32 +16,32 @@ const OURS: [(&str, &str); 7] = [
     ("migration", "SELECT"),
 ];
 
-/// The statements, for a role of this name.
+/// The GRANT statements for a role of this name.
 pub(super) fn statements(layout: &Layout, role: &str) -> String {
     let named = in_comment(role);
     let role = quoted(role);
     let mut sql = format!(
-        "-- What `{named}` needs, which does everything but migrate.\n\
+        "-- The rights that `{named}` needs to do everything but migrate.\n\
          GRANT USAGE ON SCHEMA tenant_billing TO {role};\n"
     );
     let mut grant = |what: &str, table: &str| {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(sql, "GRANT {what} ON {table} TO {role};");
     };
-    for (table, what) in OURS {
+    for (table, what) in OUR_TABLES {
         grant(what, &format!("tenant_billing.{table}"));
     }
     let config = &layout.config;
-    let filled = |all: &[&str]| {
-        let here = all.iter().filter(|name| config.column(name).is_some());
-        here.copied().collect::<Vec<_>>().join(", ")
+    let existing = |names: &[&str]| {
+        let columns = names.iter().filter(|name| config.column(name).is_some());
+        columns.copied().collect::<Vec<_>>().join(", ")
     };
-    let inserted = filled(&["id", "tenant_id", "stripe_customer_id", "created_at", "updated_at"]);
-    let updated = filled(&["stripe_customer_id", "updated_at"]);
+    let inserted = existing(&["id", "tenant_id", "stripe_customer_id", "created_at", "updated_at"]);
+    let updated = existing(&["stripe_customer_id", "updated_at"]);
     let read = "SELECT (tenant_id, stripe_customer_id)";
     grant(&format!("{read}, INSERT ({inserted}), UPDATE ({updated})"), &config.name);
-    // What fills the columns that we leave to their defaults.
-    for column in config.columns.iter() {
+    // A column's default may take its value from a sequence.
+    for column in &config.columns {
         if let Some(sequence) = &column.sequence {
             grant("USAGE", &format!("SEQUENCE {sequence}"));
         }
@@ -48,7 +49,7 @@ pub(super) fn statements(layout: &Layout, role: &str) -> String {
     grant("EXECUTE", "FUNCTION tenant_billing.clock()");
     if let Some(tenants) = &layout.tenants {
         grant("SELECT (id)", &tenants.name);
-        let _ = writeln!(sql, "-- Only for `tenant-billing tenant add`:");
+        let _ = writeln!(sql, "-- Only to register tenants (`tenant-billing tenant add`):");
         let _ = writeln!(sql, "-- GRANT INSERT (id) ON {} TO {role};", tenants.name);
     }
     for schema in schemas(layout) {
@@ -57,21 +58,21 @@ pub(super) fn statements(layout: &Layout, role: &str) -> String {
     sql
 }
 
-/// An identifier of SQL, whatever it holds.
+/// A name as a quoted SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A name for people: a comment ends with its line, and what follows would be a statement.
+/// A name that stays within an SQL comment. A comment ends with its line, so the rest of a name
+/// with a line break would be run as a statement.
 fn in_comment(name: &str) -> String {
     name.replace(char::is_control, " ")
 }
 
-/// Where the host's tables are. (Their names are quoted where they must be, so a dot in a name is
-/// inside quotes.)
+/// The schemas of the host's tables, quoted where necessary.
 fn schemas(layout: &Layout) -> Vec<&str> {
     let tables = [Some(&layout.config), layout.tenants.as_ref()].into_iter().flatten();
-    let mut schemas: Vec<_> = tables.map(Table::schema).collect();
+    let mut schemas: Vec<_> = tables.map(|table| table.schema.as_str()).collect();
     schemas.dedup();
     schemas
 }
@@ -82,14 +83,14 @@ mod tests {
 
     use super::{in_comment, quoted};
 
-    /// What followed the line break was printed as a statement.
+    /// The rest of the name was once printed as a statement.
     #[test]
     fn a_line_break_in_a_role_stays_in_the_comment() {
         assert_eq!(in_comment("app\nDROP TABLE x; --"), "app DROP TABLE x; --");
         assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
     }
 
-    /// No name of a role ends its quotes or its comment.
+    /// Whatever a role's name holds, it stays within its quotes and within its comment.
     #[test]
     fn names_of_roles() {
         const WORDS: &[&str] = &["app", "\"", "\"\"", ";", "\n", "\r", "--", " ", "'", "DROP"];

@@ -1,9 +1,9 @@
-//! A tenant's key, as the host's columns hold it.
+//! A tenant's key in the type that the host's columns have.
 
 use tenant_billing_core::ids::{Invalid, TenantId};
 use uuid::Uuid;
 
-/// A tenant's key as the host's columns hold it.
+/// The type of the tenants' keys in the host's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyType {
     Uuid,
@@ -11,7 +11,7 @@ pub(super) enum KeyType {
     Integer,
 }
 
-/// One such key, in the database's own spelling.
+/// A tenant's key, in a form that has only one spelling for each key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Uuid(Uuid),
@@ -20,7 +20,7 @@ pub(super) enum Key {
 }
 
 impl KeyType {
-    /// The one of a column of this type.
+    /// The type of keys in a column of this SQL type, if we support it.
     pub(super) fn of(name: &str) -> Option<Self> {
         match name {
             "uuid" => Some(Self::Uuid),
@@ -30,7 +30,7 @@ impl KeyType {
         }
     }
 
-    /// The type that carries keys to the server and back.
+    /// The SQL type in which keys are sent to the server and read from it.
     pub(super) fn sql(self) -> &'static str {
         match self {
             Self::Uuid => "uuid",
@@ -39,24 +39,25 @@ impl KeyType {
         }
     }
 
-    /// What the database would make of this spelling.
-    pub(super) fn key(self, tenant: &TenantId) -> Result<Key, Invalid> {
+    /// The key that this tenant id spells.
+    pub(super) fn parse(self, tenant: &TenantId) -> Result<Key, Invalid> {
         let text = tenant.as_str();
         let wrong = |reason| Invalid::new("tenant_id", reason);
         Ok(match self {
             Self::Uuid => Key::Uuid(
                 Uuid::try_parse(text)
-                    .map_err(|_| wrong("is not a UUID, which this database asks for"))?,
+                    .map_err(|_| wrong("is not a UUID, which this database requires"))?,
             ),
             Self::Text => Key::Text(text.to_owned()),
             Self::Integer => Key::Integer(
-                text.parse().map_err(|_| wrong("is not a number, which this database asks for"))?,
+                text.parse().map_err(|_| wrong("is not a number, which this database requires"))?,
             ),
         })
     }
 }
 
 impl Key {
+    /// The tenant id, in the database's spelling.
     pub(super) fn tenant(&self) -> Result<TenantId, Invalid> {
         match self {
             Self::Uuid(uuid) => TenantId::parse(uuid.hyphenated().encode_lower(&mut [0; 36])),
@@ -73,7 +74,7 @@ mod tests {
     #[test]
     fn spellings_of_keys() {
         let check = |kind: KeyType, text: &str, expected: Option<&str>| {
-            let key = kind.key(&TenantId::parse(text).unwrap());
+            let key = kind.parse(&TenantId::parse(text).unwrap());
             let read_back = key.map(|key| key.tenant().unwrap().as_str().to_owned());
             assert_eq!(read_back.ok().as_deref(), expected, "{text}");
         };
@@ -89,7 +90,7 @@ mod tests {
         check(KeyType::Integer, "7.0", None);
     }
 
-    /// What the database takes a spelling for, it spells in one way.
+    /// All spellings of one key are read as the same key, which is spelled in one way.
     #[test]
     fn any_key() {
         use parser_inputs::{LETTERS, assert_silent, check, letters, texts};
@@ -109,10 +110,10 @@ mod tests {
             let Ok(tenant) = TenantId::parse(&text) else {
                 return false;
             };
-            match kind.key(&tenant) {
+            match kind.parse(&tenant) {
                 Ok(key) => {
                     let spelled = key.tenant().unwrap();
-                    assert_eq!(kind.key(&spelled), Ok(key), "{text:?}");
+                    assert_eq!(kind.parse(&spelled), Ok(key), "{text:?}");
                     assert!(kind != KeyType::Text || spelled == tenant);
                     true
                 }

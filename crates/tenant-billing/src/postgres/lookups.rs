@@ -1,8 +1,9 @@
 //! Callers who look up a tenant's Customer at the same moment share one statement.
 //!
-//! Whoever comes while less than a few statements are under way sends one, alone and at once. Who comes
-//! later waits for one of them to return, and then goes with everybody else who waits. So a caller
-//! alone is as fast as can be, and a thousand cost the database little more than one.
+//! While fewer than [`MAX_STATEMENTS`] are under way, a caller sends a statement for its own key at
+//! once. Any other caller waits in a queue. When a statement has returned, the next one asks for the
+//! keys in the queue, up to [`MAX_KEYS`] of them. So a single caller never waits, and a thousand
+//! callers cost the database little more than one.
 
 use std::{
     future::Future,
@@ -15,55 +16,60 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::key::Key;
 
-/// Statements under way at once. Two, so that the server works while answers are handed out.
-const AT_ONCE: usize = 2;
-/// Keys in one statement.
-const LONGEST: usize = 1000;
-/// How often a caller stands in line whose statement was cut off.
+/// How many statements may be under way at once. With two of them, the server works on one while
+/// the answers of the other are handed out.
+const MAX_STATEMENTS: usize = 2;
+/// How many keys one statement may ask for.
+const MAX_KEYS: usize = 1000;
+/// How often a caller asks before it gives up, if its statement is interrupted each time.
 const ATTEMPTS: usize = 3;
 
-/// What a caller is told.
+/// The result of one caller's lookup.
 pub(super) type Found = Result<Option<CustomerId>, StoreError>;
 
-/// The callers who wait.
+/// The lookups under way, and the callers who wait.
 #[derive(Default)]
 pub(super) struct Lookups {
-    line: Mutex<Line>,
+    queue: Mutex<Queue>,
 }
 
 #[derive(Default)]
-struct Line {
-    /// Empty, unless as many statements are under way as may be.
-    waiting: Vec<(Key, oneshot::Sender<Found>)>,
+struct Queue {
+    /// The callers who wait. It is empty unless [`MAX_STATEMENTS`] are under way.
+    waiting: Vec<Waiting>,
+    /// How many statements are under way.
     under_way: usize,
 }
 
+/// A caller's key, and where its result is to be sent.
+type Waiting = (Key, oneshot::Sender<Found>);
+
 impl Lookups {
-    /// What `read` finds for this key. It answers for many keys, in their order.
+    /// Looks up this key by `read`, which returns the results for many keys in their order.
     pub(super) async fn find<R, F>(self: &Arc<Self>, key: Key, read: R) -> Found
     where
         R: Fn(Vec<Key>) -> F + Clone + Send + 'static,
         F: Future<Output = Vec<Found>> + Send + 'static,
     {
         for _ in 0..ATTEMPTS {
-            let told = {
-                let mut line = self.line();
-                if line.under_way < AT_ONCE {
-                    line.under_way += 1;
+            let result = {
+                let mut queue = self.queue();
+                if queue.under_way < MAX_STATEMENTS {
+                    queue.under_way += 1;
                     None
                 } else {
-                    let (tell, told) = oneshot::channel();
-                    line.waiting.push((key.clone(), tell));
-                    Some(told)
+                    let (sender, result) = oneshot::channel();
+                    queue.waiting.push((key.clone(), sender));
+                    Some(result)
                 }
             };
-            let found = match told {
-                Some(told) => told.await.ok(),
+            let found = match result {
+                Some(result) => result.await.ok(),
                 None => {
                     let (lookups, read) = (Arc::clone(self), read.clone());
-                    let turn = Turn { lookups, read, over: false, serving: false };
-                    let found = (turn.read)(vec![key.clone()]).await.pop();
-                    drop(turn);
+                    let slot = Slot { lookups, read, released: false, has_task: false };
+                    let found = (slot.read)(vec![key.clone()]).await.pop();
+                    drop(slot);
                     found
                 }
             };
@@ -71,85 +77,85 @@ impl Lookups {
                 return found;
             }
         }
-        Err(StoreError::Unavailable("a read was cut off".into()))
+        Err(StoreError::Unavailable("a read was interrupted".into()))
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The right to have a statement under way at a time. When it ends, also because its caller went
-/// away, it passes to those who wait.
-struct Turn<R, F>
+/// The right to have one statement under way. When it is dropped, also because its caller was
+/// cancelled, a new task takes it over for the callers who wait.
+struct Slot<R, F>
 where
     R: Fn(Vec<Key>) -> F + Clone + Send + 'static,
     F: Future<Output = Vec<Found>> + Send + 'static,
 {
     lookups: Arc<Lookups>,
     read: R,
-    over: bool,
-    /// A task of its own already: if that is dropped, so is its runtime.
-    serving: bool,
+    /// Whether `under_way` no longer counts this slot.
+    released: bool,
+    /// Whether a task of its own holds the slot. Such a task is dropped only with its runtime.
+    has_task: bool,
 }
 
-impl<R, F> Turn<R, F>
+impl<R, F> Slot<R, F>
 where
     R: Fn(Vec<Key>) -> F + Clone + Send + 'static,
     F: Future<Output = Vec<Found>> + Send + 'static,
 {
-    /// Those who wait; if nobody does, the turn is over.
-    fn next(&mut self) -> Option<Vec<(Key, oneshot::Sender<Found>)>> {
-        let mut line = self.lookups.line();
-        if line.waiting.is_empty() {
-            line.under_way -= 1;
-            self.over = true;
+    /// Takes the next callers from the queue. If nobody waits, it releases the slot.
+    fn next_batch(&mut self) -> Option<Vec<Waiting>> {
+        let mut queue = self.lookups.queue();
+        if queue.waiting.is_empty() {
+            queue.under_way -= 1;
+            self.released = true;
             return None;
         }
-        let batch = line.waiting.len().min(LONGEST);
-        let rest = line.waiting.split_off(batch);
-        Some(mem::replace(&mut line.waiting, rest))
+        let size = queue.waiting.len().min(MAX_KEYS);
+        let rest = queue.waiting.split_off(size);
+        Some(mem::replace(&mut queue.waiting, rest))
     }
 
-    /// Serves those who wait until nobody does.
+    /// Looks up the keys in the queue until nobody waits.
     async fn serve(mut self) {
-        while let Some(batch) = self.next() {
-            let (keys, waiting): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            for (tell, found) in waiting.into_iter().zip((self.read)(keys).await) {
-                // Who has gone needs no answer.
-                let _ = tell.send(found);
+        while let Some(batch) = self.next_batch() {
+            let (keys, senders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            for (sender, found) in senders.into_iter().zip((self.read)(keys).await) {
+                // Sending fails if the caller was cancelled, which needs no result.
+                let _ = sender.send(found);
             }
         }
     }
 }
 
-impl<R, F> Drop for Turn<R, F>
+impl<R, F> Drop for Slot<R, F>
 where
     R: Fn(Vec<Key>) -> F + Clone + Send + 'static,
     F: Future<Output = Vec<Found>> + Send + 'static,
 {
     fn drop(&mut self) {
-        if self.over {
+        if self.released {
             return;
         }
-        let mut line = self.lookups.line();
-        match Handle::try_current() {
-            // A task of its own: those who wait rely on it, whoever comes and goes.
-            Ok(runtime) if !line.waiting.is_empty() && !self.serving => {
-                // A runtime that is shutting down drops at once what is spawned on it, and that takes
-                // the lock.
-                drop(line);
-                let (lookups, read) = (Arc::clone(&self.lookups), self.read.clone());
-                runtime.spawn(Turn { lookups, read, over: false, serving: true }.serve());
-            }
-            _ => {
-                line.under_way -= 1;
-                // They stand in line anew.
-                let waiting = mem::take(&mut line.waiting);
-                drop(line);
-                drop(waiting);
-            }
+        let mut queue = self.lookups.queue();
+        if !queue.waiting.is_empty()
+            && !self.has_task
+            && let Ok(runtime) = Handle::try_current()
+        {
+            // The lock is released first: a runtime that is shutting down drops a new task at once,
+            // and the task's slot takes the lock.
+            drop(queue);
+            let (lookups, read) = (Arc::clone(&self.lookups), self.read.clone());
+            runtime.spawn(Slot { lookups, read, released: false, has_task: true }.serve());
+            return;
         }
+        queue.under_way -= 1;
+        // Dropping their senders makes the callers who wait ask again.
+        let waiting = mem::take(&mut queue.waiting);
+        drop(queue);
+        drop(waiting);
     }
 }
 
@@ -161,27 +167,27 @@ mod tests {
 
     use super::*;
 
-    /// Answers each number with a Customer of that number, as often as it is let.
+    /// A table that finds a Customer for each number. Each read uses up a permit.
     #[derive(Clone)]
     struct Table {
-        open: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
         reads: Arc<AtomicUsize>,
     }
 
     impl Table {
         fn new(permits: usize) -> Self {
-            Self { open: Arc::new(Semaphore::new(permits)), reads: Arc::default() }
+            Self { permits: Arc::new(Semaphore::new(permits)), reads: Arc::default() }
         }
 
         async fn read(self, keys: Vec<Key>) -> Vec<Found> {
-            self.open.acquire().await.unwrap().forget();
+            self.permits.acquire().await.unwrap().forget();
             self.reads.fetch_add(1, Ordering::SeqCst);
             keys.iter().map(of).collect()
         }
     }
 
     fn of(key: &Key) -> Found {
-        let Key::Integer(number) = key else { panic!("only numbers here") };
+        let Key::Integer(number) = key else { panic!("the tests use numbers only") };
         Ok((number % 10 != 0).then(|| CustomerId::parse(&format!("cus_{number}")).unwrap()))
     }
 
@@ -202,13 +208,13 @@ mod tests {
         let (lookups, table) = (Arc::new(Lookups::default()), Table::new(0));
         let calls: Vec<_> = (0..2500).map(|number| look_up(&lookups, &table, number)).collect();
         tokio::task::yield_now().await;
-        table.open.add_permits(100);
+        table.permits.add_permits(100);
         for (number, call) in (0..).zip(calls) {
             assert_eq!(call.await.unwrap(), of(&Key::Integer(number)));
         }
-        // Two alone, and the others a thousand at a time.
+        // Two callers read alone, and the others share statements for a thousand keys each.
         assert_eq!(table.reads.load(Ordering::SeqCst), 5);
-        assert_eq!(lookups.line().under_way, 0);
+        assert_eq!(lookups.queue().under_way, 0);
     }
 
     #[tokio::test]
@@ -216,20 +222,20 @@ mod tests {
         let (lookups, table) = (Arc::new(Lookups::default()), Table::new(0));
         let calls: Vec<_> = (1..=9).map(|number| look_up(&lookups, &table, number)).collect();
         tokio::task::yield_now().await;
-        // Both whose statements are under way, and one who waits.
+        // These are the two callers whose statements are under way, and one who waits.
         calls[..3].iter().for_each(tokio::task::JoinHandle::abort);
         tokio::task::yield_now().await;
-        table.open.add_permits(100);
+        table.permits.add_permits(100);
         for (number, call) in (1..).zip(calls).skip(3) {
             assert_eq!(call.await.unwrap(), of(&Key::Integer(number)));
         }
-        assert_eq!(lookups.line().under_way, 0);
+        assert_eq!(lookups.queue().under_way, 0);
     }
 
     #[tokio::test]
     async fn a_read_that_panics_is_an_error_and_not_the_end() {
         let lookups = Arc::new(Lookups::default());
-        let panics = |_| async { panic!("as a test wants it") };
+        let panics = |_| async { panic!("this test asks for a panic") };
         for _ in 0..3 {
             let lookups = Arc::clone(&lookups);
             let call = tokio::spawn(async move { lookups.find(Key::Integer(1), panics).await });

@@ -1,4 +1,5 @@
-//! Reading: each function is one statement, so that what it returns was true at one moment.
+//! Reads. Apart from [`history`], each function is one statement, so that everything it returns was
+//! true at one moment.
 
 use std::collections::HashMap;
 
@@ -16,29 +17,16 @@ use super::{
     connection::Lease,
     errors::failed,
     key::{Key, KeyType},
-    layout::{Layout, Table},
+    layout::Layout,
+    primary::{self, READ_ONLY},
     statement::Statement,
 };
-use crate::stored::{Cells, about, standing};
+use crate::stored::{Cells, name_tenant, state_and_customer};
 
-/// Whether a server takes no writes: it is a standby, or fenced off.
-const READ_ONLY: &str = "current_setting('transaction_read_only') = 'on'";
-
-/// A read that came from a server which does not take writes tells of the past.
-fn on_primary(row: Option<&Row>, at: usize) -> Result<(), StoreError> {
-    match row.map(|row| row.try_get(at)) {
-        Some(Ok(true)) => {
-            let why = "this server is read-only; the primary is another one now";
-            Err(StoreError::Unavailable(why.into()))
-        }
-        Some(Err(error)) => Err(StoreError::Corrupt(error.to_string())),
-        Some(Ok(false)) | None => Ok(()),
-    }
-}
-
-/// The one read on the way of bound tenants: many at once. Who has none is not among the answers.
+/// The Customers that are bound to these tenants: the only read of a call that finds one. A tenant
+/// without a Customer is not in the result.
 ///
-/// `prepared` says whether its statement may stay prepared on the connection.
+/// If `prepared`, the statement is prepared by name and stays so on the connection.
 pub(super) async fn bound(
     lease: &Lease,
     layout: &Layout,
@@ -54,28 +42,20 @@ pub(super) async fn bound(
         }
     }
     let statement = Statement::new(layout.lookup.as_str());
-    let statement = match layout.key {
+    let statement = match layout.key_type {
         KeyType::Uuid => statement.with(uuids),
         KeyType::Text => statement.with(texts),
         KeyType::Integer => statement.with(numbers),
     };
     let rows = match prepared {
-        true => statement.rows_prepared(lease).await?,
+        true => statement.rows_prepared(lease.object()).await?,
         false => statement.rows(lease).await?,
     };
-    on_primary(rows.first(), 0)?;
-    rows.iter().map(|row| customer_of(row, layout.key)).collect()
+    primary::check(rows.first())?;
+    rows.iter().map(|row| customer_of(row, layout.key_type)).collect()
 }
 
-/// The statement of [`bound`], for one parameter: an array of keys.
-pub(super) fn lookup(config: &Table, key: KeyType) -> String {
-    let (config, native) = (&config.name, key.sql());
-    format!(
-        "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text FROM {config}
-         WHERE tenant_id = ANY ($1::{native}[]) AND stripe_customer_id IS NOT NULL"
-    )
-}
-
+/// A row of [`Layout::lookup`]. An unreadable Customer id concerns that tenant alone.
 fn customer_of(
     row: &Row,
     kind: KeyType,
@@ -90,48 +70,59 @@ fn customer_of(
     let customer = CustomerId::parse(row.try_get(2).map_err(corrupt)?);
     let customer = customer.map_err(|invalid| {
         let corrupt = StoreError::Corrupt(invalid.to_string());
-        key.tenant().map_or_else(StoreError::Invalid, |tenant| about(&tenant, corrupt))
+        key.tenant().map_or_else(StoreError::Invalid, |tenant| name_tenant(&tenant, corrupt))
     });
     Ok((key, customer))
 }
 
-/// Everything about a tenant.
+/// Everything about a tenant, and the facts of these Customers.
 pub(super) async fn view(
     client: &Client,
     layout: &Layout,
     key: &Key,
-    candidate: Option<&CustomerId>,
+    customers: &[CustomerId],
 ) -> Result<View, StoreError> {
-    let candidate = candidate.map(|it| it.as_str().to_owned());
     let mut statement = Statement::default();
-    let (key_at, candidate) = (statement.bind_key(key), statement.bind(candidate));
-    let (config, native) = (&layout.config.name, layout.key.sql());
+    let key_parameter = statement.bind_key(key);
+    let (config, native) = (&layout.config.name, layout.key_type.sql());
     let tables = [Some(&layout.config), layout.tenants.as_ref()].into_iter().flatten();
-    let hidden: Vec<_> = tables.map(|it| format!("row_security_active({}::oid)", it.oid)).collect();
-    let hidden = hidden.join(" OR ");
+    let policies: Vec<_> =
+        tables.map(|it| format!("row_security_active({}::oid)", it.oid)).collect();
+    let hides_rows = policies.join(" OR ");
     let (exists, tenants) = match &layout.tenants {
         None => ("true", String::new()),
         Some(table) => {
             ("t.id IS NOT NULL", format!("LEFT JOIN {} AS t ON t.id = asked.id", table.name))
         }
     };
+    // Those of the Customers that a table holds. If there are no Customers to ask about, the
+    // statement is planned without these three subqueries.
+    let ids: Vec<_> = customers.iter().map(|it| it.as_str().to_owned()).collect();
+    let ids = (!ids.is_empty()).then(|| statement.bind(ids));
+    let held_by = |table: &str, column: &str, and: &str| match &ids {
+        None => "NULL::text[]".to_owned(),
+        Some(ids) => format!(
+            "ARRAY (SELECT it.id FROM unnest({ids}) AS it (id)
+                    WHERE EXISTS (SELECT 1 FROM {table} WHERE {column} = it.id{and}))"
+        ),
+    };
+    let deleted = held_by("tenant_billing.deleted_customer", "customer_id", "");
+    let elsewhere = held_by(config, "stripe_customer_id", " AND tenant_id <> asked.id");
+    let unbound =
+        held_by("tenant_billing.surplus_customer", "customer_id", " AND reason = 'unbound'");
+    // After the first two, the cells are in the order that `Cells::view` reads.
     statement.add(&format!(
         "SELECT {READ_ONLY}, asked.now, {exists}, c.stripe_customer_id::text,
                 a.account_id, a.mode,
-                EXISTS (SELECT 1 FROM tenant_billing.deleted_customer
-                        WHERE customer_id = {candidate}),
-                EXISTS (SELECT 1 FROM {config}
-                        WHERE stripe_customer_id = {candidate} AND tenant_id <> asked.id),
-                EXISTS (SELECT 1 FROM tenant_billing.surplus_customer
-                        WHERE customer_id = {candidate} AND reason = 'unbound'),
+                {deleted}, {elsewhere}, {unbound},
                 CASE WHEN p.version IS NULL THEN
                     (SELECT max(generation) FROM tenant_billing.billing_event
                      WHERE tenant_id = asked.name) END,
                 p.version, p.generation, p.state, p.account_id, p.mode, p.stripe_account,
-                p.stripe_version, p.idempotency_key, p.body, p.quiet_until, p.sent,
-                p.refusal_code, p.refusal_param, p.refusal_message, p.customer_id,
-                p.opened_at, p.attempts, p.next_attempt_at, p.last_error, {hidden} AS hidden
-         FROM (SELECT {key_at}::{native} AS id, {key_at}::{native}::text AS name,
+                p.stripe_version, p.idempotency_key, p.body, p.conclusive_from, p.sent,
+                p.rejection_code, p.rejection_param, p.rejection_message, p.customer_id,
+                p.opened_at, p.attempts, p.next_attempt_at, p.last_error, {hides_rows} AS hides_rows
+         FROM (SELECT {key_parameter}::{native} AS id, {key_parameter}::{native}::text AS name,
                       tenant_billing.clock() AS now) AS asked
          {tenants}
          LEFT JOIN {config} AS c ON c.tenant_id = asked.id
@@ -139,20 +130,23 @@ pub(super) async fn view(
          LEFT JOIN tenant_billing.stripe_account AS a ON a.only_row"
     ));
     let rows = statement.rows(client).await?;
-    on_primary(rows.first(), 0)?;
-    let row = rows.first().ok_or_else(|| StoreError::Corrupt("a view without a row".into()))?;
-    if row.try_get("hidden").map_err(failed)? {
-        let why = "row-level security hides rows of the host's tables from this role";
-        return Err(StoreError::Unfit(why.into()));
+    primary::check(rows.first())?;
+    let row = rows
+        .first()
+        .ok_or_else(|| StoreError::Corrupt("the view of a tenant has no row".into()))?;
+    if row.try_get("hides_rows").map_err(failed)? {
+        let why = "row-level security hides rows of the host's tables from this role; give it \
+                   BYPASSRLS";
+        return Err(StoreError::SchemaMismatch(why.into()));
     }
     let tenant = key.tenant()?;
     let cells = &mut SqlCells::of(row);
     let _read_only = cells.flag()?;
-    let now = cells.moment()?;
-    cells.view(&tenant, now).map_err(|error| about(&tenant, error))
+    let now = cells.required_time()?;
+    cells.view(&tenant, customers, now).map_err(|error| name_tenant(&tenant, error))
 }
 
-/// This database's own id, and the account that it belongs to, once recorded.
+/// This database's own id, and the account that it belongs to, if one was recorded.
 pub(super) async fn identity(
     client: &Client,
 ) -> Result<(InstallationId, Option<Account>), StoreError> {
@@ -165,14 +159,18 @@ pub(super) async fn identity(
     Ok((installation, cells.account()?))
 }
 
-/// What is left for recovery.
+/// What recovery has left to do.
 pub(super) async fn backlog(client: &Client) -> Result<Backlog, StoreError> {
     let sql = "SELECT count(*), min(next_attempt_at), tenant_billing.clock()
-               FROM tenant_billing.customer_provisioning WHERE state IN ('pending', 'suspect')";
+               FROM tenant_billing.customer_provisioning WHERE state IN ('pending', 'in_doubt')";
     let rows = Statement::new(sql).rows(client).await?;
-    let row = rows.first().ok_or_else(|| StoreError::Corrupt("a count without a row".into()))?;
+    let row = rows.first().ok_or_else(|| StoreError::Corrupt("a count has no row".into()))?;
     let cells = &mut SqlCells::of(row);
-    Ok(Backlog { rows: cells.number()?, next_due: cells.time()?, now: cells.moment()? })
+    Ok(Backlog {
+        rows: cells.required_count()?,
+        next_due: cells.time()?,
+        now: cells.required_time()?,
+    })
 }
 
 /// All that is on record of a tenant.
@@ -181,7 +179,7 @@ pub(super) async fn history(
     layout: &Layout,
     key: &Key,
 ) -> Result<History, StoreError> {
-    let view = view(client, layout, key, None).await?;
+    let view = view(client, layout, key, &[]).await?;
     let tenant = view.tenant.as_str().to_owned();
     let sql = "SELECT at, kind, generation, customer_id, request_id, detail
                FROM tenant_billing.billing_event WHERE tenant_id = $1 ORDER BY id";
@@ -189,10 +187,10 @@ pub(super) async fn history(
     let events = rows.iter().map(|row| SqlCells::of(row).event()).collect::<Result<_, _>>()?;
     let surplus = surplus(client, &view.tenant).await?;
     let View { tenant, exists, bound, row, .. } = view;
-    Ok(History { tenant, exists, bound, state: standing(row), events, surplus })
+    Ok(History { tenant, exists, bound, state: state_and_customer(row), events, surplus })
 }
 
-/// The surplus Customers of a tenant.
+/// The surplus Customers on record of a tenant.
 pub(super) async fn surplus(
     client: &Client,
     tenant: &TenantId,

@@ -1,9 +1,10 @@
-//! The tables: ours, in a schema of their own; the host's only in an empty database.
+//! The tables: ours, in a schema of their own, and the host's if the database is empty.
 //!
-//! Migrations are only ever added, and run in one transaction behind one lock, so that any number of
-//! processes may begin at once and a failure leaves nothing half done. A library was left aside:
-//! refinery takes no lock, begins a transaction per step, keeps its count where a host's own refinery
-//! may keep its, and has an older program refuse a newer schema, which would break a rolling deploy.
+//! Migrations are only ever added. All of them run in one transaction behind one lock, so any
+//! number of processes may begin at once, and a failure leaves nothing half done. We do not use the
+//! library refinery: it takes no lock, begins a transaction for each step, counts where a host's
+//! own refinery may count too, and makes an older program refuse a newer schema, which would break
+//! a rolling deploy.
 
 use tenant_billing_core::ports::StoreError;
 use tokio_postgres::Client;
@@ -12,17 +13,18 @@ use uuid::Uuid;
 use super::{
     cells::SqlCells,
     errors::failed,
-    layout::{Layout, Table, Tenants},
+    layout::{Layout, Tenants},
     statement::Statement,
+    table::Table,
 };
 use crate::stored::Cells;
 
-/// Each brings the schema from the one before it to its own.
+/// Each one brings the schema from the version before it to its own version.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_provisioning.sql")];
 const HOST_TABLES: &str = include_str!("../../migrations/postgres/host.sql");
 
-/// What they have made so far.
-const OURS: [&str; 6] = [
+/// The tables that the migrations create.
+const OUR_TABLES: [&str; 6] = [
     "installation",
     "stripe_account",
     "customer_provisioning",
@@ -31,18 +33,21 @@ const OURS: [&str; 6] = [
     "surplus_customer",
 ];
 
-/// The host's table that is made in an empty database.
-pub(super) const TENANTS: &str = "tenants";
-/// Stripe's ids have some 18 characters now, and may have 255.
-const SHORTEST_ID: i32 = 32;
+/// The tenants table unless the host names another one, and the one that is created in an empty
+/// database.
+pub(super) const DEFAULT_TENANTS_TABLE: &str = "tenants";
+/// The shortest text column that we accept for Customer ids. They have about 18 characters now, and
+/// Stripe allows itself 255.
+const MIN_ID_LENGTH: i32 = 32;
 
-/// The newest schema that this program knows is its own number among programs.
+/// The newest schema version that this program knows. It also numbers the program itself.
 const PROGRAM: i64 = MIGRATIONS.len() as i64;
-/// The oldest program that may still use the schema that this one makes.
+/// The oldest program that may use the schema that this program creates.
 const OLDEST_PROGRAM: i64 = 1;
 
-/// Another process that migrates is waited for; a host's transaction that holds what we need is not,
-/// since everybody else would then wait for us.
+/// Begins the transaction of a migration. It waits up to 55 s for another process that migrates,
+/// but only 5 s for a lock that the host holds, since other statements of the host's would wait
+/// behind ours.
 const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '60s';
@@ -52,7 +57,7 @@ const BEGIN: &str = "
     SELECT set_config('synchronous_commit', 'on', true)
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
-/// Whether this program may use the schema that is there.
+/// Checks that this program may use the schema that the database has.
 pub(super) async fn check(client: &Client) -> Result<(), StoreError> {
     let sql = "SELECT (SELECT max(version) FROM tenant_billing.migration),
                       (SELECT oldest_program FROM tenant_billing.installation)";
@@ -75,31 +80,29 @@ pub(super) async fn migrate(
     installation: Uuid,
 ) -> Result<(), StoreError> {
     client.batch_execute(BEGIN).await.map_err(failed)?;
-    let migrated = in_transaction(client, tenants, installation).await;
+    let migrated = run_migrations(client, tenants, installation).await;
     let end = if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = client.batch_execute(end).await.map_err(failed);
     migrated.and(ended)
 }
 
-async fn in_transaction(
+/// Creates and checks the host's tables, and runs the migrations that have not run yet.
+async fn run_migrations(
     client: &Client,
     tenants: &Tenants,
     installation: Uuid,
 ) -> Result<(), StoreError> {
-    if !exists(
-        client,
-        "NULLIF (current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII'), false)",
-    )
-    .await?
-    {
-        let why = "the database's encoding is not UTF8, so it cannot hold what Stripe may say";
-        return Err(StoreError::Unfit(why.into()));
+    let encodings = "current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII')";
+    if !is_true(client, encodings).await? {
+        let why = "the database's encoding cannot hold every text from Stripe; use a database with \
+                   the encoding UTF8";
+        return Err(StoreError::SchemaMismatch(why.into()));
     }
-    make_host_tables(client, tenants).await?;
-    fit(&Layout::read(client, tenants).await?)?;
+    create_host_tables(client, tenants).await?;
+    check_host_tables(&Layout::read(client, tenants).await?)?;
     let done = version(client).await?;
     if done >= PROGRAM {
-        return nothing_is_lost(client).await;
+        return check_our_tables(client).await;
     }
     for (version, migration) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > done) {
         client.batch_execute(migration).await.map_err(failed)?;
@@ -114,13 +117,13 @@ async fn in_transaction(
     statement.rows(client).await.map(drop)
 }
 
-/// The schema's version, in a schema that is made if it is not there.
+/// The number of migrations that have run. It creates the schema and the table that count them.
 async fn version(client: &Client) -> Result<i64, StoreError> {
-    if !exists(client, "to_regnamespace('tenant_billing')").await? {
-        // Not IF NOT EXISTS: that asks for a right which nobody needs where a schema was made for us.
+    if !is_true(client, "to_regnamespace('tenant_billing') IS NOT NULL").await? {
+        // IF NOT EXISTS would need the right to create schemas even if the schema exists.
         client.batch_execute("CREATE SCHEMA tenant_billing").await.map_err(failed)?;
     }
-    if !exists(client, "to_regclass('tenant_billing.migration')").await? {
+    if !is_true(client, "to_regclass('tenant_billing.migration') IS NOT NULL").await? {
         let sql = "CREATE TABLE tenant_billing.migration
                    (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL)";
         client.batch_execute(sql).await.map_err(failed)?;
@@ -131,16 +134,18 @@ async fn version(client: &Client) -> Result<i64, StoreError> {
     Ok(version.unwrap_or(0))
 }
 
-async fn exists(client: &Client, found: &str) -> Result<bool, StoreError> {
-    let rows = Statement::new(format!("SELECT {found} IS NOT NULL")).rows(client).await?;
-    let found = rows.first().map(|row| row.try_get(0)).transpose().map_err(failed)?;
-    Ok(found.unwrap_or(false))
+/// Whether a condition holds.
+async fn is_true(client: &Client, condition: &str) -> Result<bool, StoreError> {
+    let rows = Statement::new(format!("SELECT {condition}")).rows(client).await?;
+    let row = rows.first().ok_or_else(|| StoreError::Corrupt("a SELECT has no row".into()))?;
+    row.try_get(0).map_err(failed)
 }
 
-/// A schema that is up to date has all its tables, unless somebody dropped one.
-async fn nothing_is_lost(client: &Client) -> Result<(), StoreError> {
-    for table in OURS {
-        if !exists(client, &format!("to_regclass('tenant_billing.{table}')")).await? {
+/// Checks that nobody has dropped a table of a schema that is up to date.
+async fn check_our_tables(client: &Client) -> Result<(), StoreError> {
+    for table in OUR_TABLES {
+        let exists = format!("to_regclass('tenant_billing.{table}') IS NOT NULL");
+        if !is_true(client, &exists).await? {
             let why = format!("table tenant_billing.{table} is gone; restore it from a backup");
             return Err(StoreError::Corrupt(why));
         }
@@ -148,85 +153,105 @@ async fn nothing_is_lost(client: &Client) -> Result<(), StoreError> {
     check(client).await
 }
 
-async fn make_host_tables(client: &Client, tenants: &Tenants) -> Result<(), StoreError> {
-    let unfit = |why: String| Err(StoreError::Unfit(why));
+/// Creates the host's tables if the database is empty.
+///
+/// # Errors
+/// [`StoreError::SchemaMismatch`] if only some of them exist, or if none does in a database that is
+/// not empty.
+async fn create_host_tables(client: &Client, tenants: &Tenants) -> Result<(), StoreError> {
+    let mismatch = |why: String| Err(StoreError::SchemaMismatch(why));
     let config = Table::find(client, "tenant_config").await?;
     let Tenants::Table(name) = tenants else {
         return match config {
             Some(_) => Ok(()),
-            None => unfit("TENANTS_TABLE is none, and there is no tenant_config either".into()),
+            None => mismatch(
+                "no tenants table is used, and there is no tenant_config either; create tenant_config"
+                    .into(),
+            ),
         };
     };
     match (Table::find(client, name).await?, config) {
         (Some(_), Some(_)) => Ok(()),
-        (None, Some(config)) => unfit(format!(
-            "there is {}, but no table {name}; set TENANTS_TABLE to the table that holds your \
-             tenants, or to `none`",
+        (None, Some(config)) => mismatch(format!(
+            "there is {}, but no table {name}; name the table that holds your tenants as the \
+             tenants table, or name `none`",
             config.name
         )),
-        (Some(tenants), None) => unfit(format!(
-            "there is {table}, but no tenant_config; add it to your own schema, so that your schema \
-             tool knows it: CREATE TABLE tenant_config (id uuid PRIMARY KEY DEFAULT \
+        (Some(tenants), None) => mismatch(format!(
+            "there is {table}, but no tenant_config; add it to your own schema, so that your \
+             schema tool knows it: CREATE TABLE tenant_config (id uuid PRIMARY KEY DEFAULT \
              gen_random_uuid(), tenant_id {kind} NOT NULL UNIQUE REFERENCES {table} (id) ON DELETE \
              CASCADE, stripe_customer_id varchar(255) UNIQUE, created_at timestamptz NOT NULL \
              DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())",
             table = tenants.name,
-            kind = tenants.needed("id")?.base_type,
+            kind = tenants.required_column("id")?.base_type,
         )),
-        (None, None) if name == TENANTS && is_empty(client).await? => {
+        (None, None) if name == DEFAULT_TENANTS_TABLE && is_empty(client).await? => {
             client.batch_execute(HOST_TABLES).await.map_err(failed)
         }
-        (None, None) => unfit(format!(
-            "there is neither {name} nor tenant_config where this user's search_path looks; \
-             they are made only in an empty database, and with the name tenants"
+        (None, None) => mismatch(format!(
+            "there is neither {name} nor tenant_config in this user's search_path; create both, or \
+             start with an empty database and the name tenants, and migrating creates them"
         )),
     }
 }
 
-/// Whether nobody has a table here, extensions apart.
+/// Whether the database has no tables but those of extensions and ours.
 async fn is_empty(client: &Client) -> Result<bool, StoreError> {
-    let sql = "NULLIF (EXISTS (
+    let sql = "NOT EXISTS (
         SELECT 1 FROM pg_catalog.pg_class AS c
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname <> 'information_schema'
           AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'tenant_billing'
           AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend AS d
-                          WHERE d.objid = c.oid AND d.deptype = 'e')), true)";
-    exists(client, sql).await
+                          WHERE d.objid = c.oid AND d.deptype = 'e'))";
+    is_true(client, sql).await
 }
 
-/// What the host's own tables must be for ours to work beside them.
-fn fit(layout: &Layout) -> Result<(), StoreError> {
+/// Checks that the host's own tables meet our requirements.
+fn check_host_tables(layout: &Layout) -> Result<(), StoreError> {
     let (config, table) = (&layout.config, &layout.config.name);
-    let unfit = |why: String| Err(StoreError::Unfit(why));
-    let customer = config.needed("stripe_customer_id")?;
+    let mismatch = |why: String| Err(StoreError::SchemaMismatch(why));
+    let customer = config.required_column("stripe_customer_id")?;
     if !matches!(customer.base_type.as_str(), "text" | "character varying") {
-        return unfit(format!("{table}.stripe_customer_id is {}, not text", customer.base_type));
+        return mismatch(format!(
+            "{table}.stripe_customer_id is {}, not text; make it varchar(255)",
+            customer.base_type
+        ));
     }
-    if customer.max_length.is_some_and(|length| length < SHORTEST_ID) {
-        return unfit(format!(
+    if customer.max_length.is_some_and(|length| length < MIN_ID_LENGTH) {
+        return mismatch(format!(
             "{table}.stripe_customer_id is too short for a Customer's id; make it varchar(255)"
         ));
     }
     if customer.not_null {
-        return unfit(format!("{table}.stripe_customer_id is NOT NULL"));
+        return mismatch(format!(
+            "{table}.stripe_customer_id is NOT NULL; allow null, for tenants without a Customer"
+        ));
     }
     if !customer.unique_where_not_null {
-        return unfit(format!("{table}.stripe_customer_id is not UNIQUE"));
+        return mismatch(format!(
+            "{table}.stripe_customer_id is not UNIQUE; create a unique index on it"
+        ));
     }
-    let tenant = config.needed("tenant_id")?;
+    let tenant = config.required_column("tenant_id")?;
     if !tenant.unique {
-        return unfit(format!("{table}.tenant_id is not UNIQUE"));
+        return mismatch(format!(
+            "{table}.tenant_id is not UNIQUE; create a unique index on it, which is not deferrable"
+        ));
     }
     for column in &config.columns {
-        let filled = match column.name.as_str() {
+        let we_fill_it = match column.name.as_str() {
             "tenant_id" | "stripe_customer_id" => true,
             "id" => config.new_id().is_some(),
-            name @ ("created_at" | "updated_at") => config.clock_for(name).is_some(),
+            name @ ("created_at" | "updated_at") => config.now_for(name).is_some(),
             _ => false,
         };
-        if column.not_null && !column.has_default && !filled {
-            return unfit(format!("{table}.{} is NOT NULL and has no default", column.name));
+        if column.not_null && !column.has_default && !we_fill_it {
+            return mismatch(format!(
+                "{table}.{} is NOT NULL and has no default; give it one, or allow null",
+                column.name
+            ));
         }
     }
     Ok(())

@@ -1,12 +1,16 @@
-//! A statement with its parameters, typed, so that it goes to the server in one go and by no name.
+//! A statement with its parameters and their types. It is sent in one round trip and without a
+//! name.
 //!
-//! So nothing that we send stays behind on a connection: a pooler in transaction mode may hand the next
-//! statement to another one, a server may be another since the failover, and a host may change a
-//! column's type. The one exception has to be asked for (`prepared_statements=true`): the lookup of
-//! bound tenants, which is done so often that a plan of its own for each is a good part of its cost.
-//! It is not the default, since behind a pooler the driver's names (`s0`, `s1`, …) may be those of
-//! another program's statements, and nobody would notice.
+//! So nothing that we send stays behind on a connection. That matters because a pooler in
+//! transaction mode may send the next statement over another connection, the server may be another
+//! one after a failover, and a host may change a column's type.
+//!
+//! There is one exception, which the host has to ask for (`prepared_statements=true`): the lookup
+//! of bound tenants may be prepared by name, since it runs so often that planning it each time is a
+//! good part of its cost. This is not the default, because behind a pooler the driver's names
+//! (`s0`, `s1`, …) may belong to another program's statements, and nobody would notice.
 
+use deadpool_postgres::ClientWrapper;
 use jiff::Timestamp;
 use tenant_billing_core::ports::StoreError;
 use tokio_postgres::{
@@ -15,11 +19,11 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use super::{connection::Lease, errors::failed, key::Key};
+use super::{errors::failed, key::Key};
 
-/// What a parameter may be.
+/// A type that a parameter may have.
 pub(super) trait Value: ToSql + Sync + Send + 'static {
-    /// Its type in the database.
+    /// The parameter's type in the database.
     const TYPE: Type;
 }
 
@@ -60,7 +64,7 @@ impl Statement {
         Self { text: text.into(), values: Vec::new() }
     }
 
-    /// Adds a parameter to a text that numbers them itself.
+    /// Adds the next parameter. The text refers to it by its number.
     pub(super) fn with(mut self, value: impl Value) -> Self {
         self.bind(value);
         self
@@ -71,13 +75,13 @@ impl Statement {
         self.text.push_str(text);
     }
 
-    /// Takes a parameter and returns what stands for it in the text.
+    /// Adds the next parameter and returns its placeholder, such as `$1`, for the text.
     pub(super) fn bind<V: Value>(&mut self, value: V) -> String {
         self.values.push((Box::new(value), V::TYPE));
         format!("${}", self.values.len())
     }
 
-    /// The same for a tenant's key.
+    /// Adds a tenant's key as the next parameter and returns its placeholder.
     pub(super) fn bind_key(&mut self, key: &Key) -> String {
         match key {
             Key::Uuid(key) => self.bind(*key),
@@ -86,7 +90,7 @@ impl Statement {
         }
     }
 
-    /// Sends it, and reads all rows.
+    /// Sends the statement and reads all rows. The error is the driver's.
     pub(super) async fn query(&self, client: &Client) -> Result<Vec<Row>, Error> {
         let values = self.values.iter();
         let values: Vec<(&(dyn ToSql + Sync), Type)> =
@@ -94,16 +98,20 @@ impl Statement {
         client.query_typed(&self.text, &values).await
     }
 
-    /// The same by a name that the connection remembers.
-    pub(super) async fn rows_prepared(&self, lease: &Lease) -> Result<Vec<Row>, StoreError> {
+    /// Sends the statement and reads all rows. The connection prepares the statement by name, and
+    /// remembers it.
+    pub(super) async fn rows_prepared(
+        &self,
+        client: &ClientWrapper,
+    ) -> Result<Vec<Row>, StoreError> {
         let types: Vec<Type> = self.values.iter().map(|(_, kind)| kind.clone()).collect();
         let values: Vec<&(dyn ToSql + Sync)> =
             self.values.iter().map(|(value, _)| &**value as &(dyn ToSql + Sync)).collect();
-        let prepared = lease.prepared(&self.text, &types).await.map_err(failed)?;
-        lease.query(&prepared, &values).await.map_err(failed)
+        let prepared = client.prepare_typed_cached(&self.text, &types).await.map_err(failed)?;
+        client.query(&prepared, &values).await.map_err(failed)
     }
 
-    /// Sends it, and reads all rows, its failure told in the store's words.
+    /// Sends the statement and reads all rows.
     pub(super) async fn rows(&self, client: &Client) -> Result<Vec<Row>, StoreError> {
         self.query(client).await.map_err(failed)
     }

@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL by rustls, with libpq's grades of trust.
+//! TLS to PostgreSQL by rustls. What is checked follows libpq's `sslmode` and `sslrootcert`.
 
 use std::sync::Arc;
 
@@ -18,25 +18,25 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::url::{Roots, Target, Verify};
 
-/// What makes a connection secure, for the driver.
+/// The TLS setup for the driver.
 pub(super) fn connector(target: &Target) -> Result<MakeRustlsConnect, StoreError> {
     let provider = Arc::new(ring::default_provider());
-    // Without TLS there is nothing to check, and the machine's authorities need not be read.
-    let verify = match &target.verify {
-        _ if target.config.get_ssl_mode() == SslMode::Disable => &Verify::Nothing,
-        verify => verify,
-    };
+    // Without TLS there is nothing to check, so the machine's authorities are not read.
+    let without_tls = target.config.get_ssl_mode() == SslMode::Disable;
+    let verify = if without_tls { &Verify::Nothing } else { &target.verify };
     let verifier: Arc<dyn ServerCertVerifier> = match verify {
-        Verify::Nothing => Arc::new(Trusting { known: None, algorithms: algorithms(&provider) }),
-        Verify::Authority(roots) => Arc::new(Trusting {
-            known: Some(authorities(roots, &provider)?),
+        Verify::Nothing => {
+            Arc::new(IgnoresName { authorities: None, algorithms: algorithms(&provider) })
+        }
+        Verify::Authority(roots) => Arc::new(IgnoresName {
+            authorities: Some(authorities(roots, &provider)?),
             algorithms: algorithms(&provider),
         }),
         Verify::Full(roots) => authorities(roots, &provider)?,
     };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| unfit(&error))?
+        .map_err(|error| certificate_error(&error))?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
@@ -47,35 +47,44 @@ fn algorithms(provider: &CryptoProvider) -> WebPkiSupportedAlgorithms {
     provider.signature_verification_algorithms
 }
 
+/// A verifier that accepts certificates from these authorities, for the host that they name.
 fn authorities(
     roots: &Roots,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, StoreError> {
     let Roots::File(path) = roots else {
-        let verifier = Verifier::new(Arc::clone(provider)).map_err(|error| unfit(&error))?;
+        let verifier =
+            Verifier::new(Arc::clone(provider)).map_err(|error| certificate_error(&error))?;
         return Ok(Arc::new(verifier));
     };
     let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unfit(&error))? {
-        store.add(certificate.map_err(|error| unfit(&error))?).map_err(|error| unfit(&error))?;
+    for certificate in
+        CertificateDer::pem_file_iter(path).map_err(|error| certificate_error(&error))?
+    {
+        store
+            .add(certificate.map_err(|error| certificate_error(&error))?)
+            .map_err(|error| certificate_error(&error))?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(store.into(), Arc::clone(provider));
-    Ok(verifier.build().map_err(|error| unfit(&error))?)
+    Ok(verifier.build().map_err(|error| certificate_error(&error))?)
 }
 
-fn unfit(error: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Unfit(format!("sslrootcert or the machine's own certificates: {error}"))
+fn certificate_error(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::SchemaMismatch(format!(
+        "the certificates of sslrootcert, or the machine's own, cannot be used: {error}"
+    ))
 }
 
-/// Does not ask for which host a certificate is, nor, without `known`, who signed it: `verify-ca` and
-/// `require`. The server must have the certificate's key all the same.
+/// A verifier that accepts a certificate for any host name (`verify-ca`), and without `authorities`
+/// also from any authority (`require`). The server must still prove that it has the certificate's
+/// private key.
 #[derive(Debug)]
-struct Trusting {
-    known: Option<Arc<dyn ServerCertVerifier>>,
+struct IgnoresName {
+    authorities: Option<Arc<dyn ServerCertVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Trusting {
+impl ServerCertVerifier for IgnoresName {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -84,15 +93,22 @@ impl ServerCertVerifier for Trusting {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(known) = &self.known else {
+        let Some(authorities) = &self.authorities else {
             return Ok(ServerCertVerified::assertion());
         };
-        match known.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The signature was found good before the name was looked at.
+        let verified = authorities.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match verified {
+            // rustls checks the name last, so everything else was found to be right.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
-            verified => verified,
+            Ok(_) | Err(_) => verified,
         }
     }
 

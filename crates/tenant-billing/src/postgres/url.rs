@@ -1,8 +1,9 @@
-//! What a `postgres://` URL says, in libpq's words, of which the driver knows but some.
+//! Parses a `postgres://` URL with libpq's parameters, of which the driver knows only some.
 //!
-//! The driver refuses what it does not know (`sslmode=verify-full`, a pooler's own parameters), so the
-//! URL is taken apart first: what is about TLS is ours, what the driver knows goes to it as it stands,
-//! and the rest is ignored with a warning that names the parameter. Nothing here repeats a value.
+//! The driver refuses a URL with a parameter that it does not know, such as `sslmode=verify-full`
+//! or a pooler's own. So the URL is taken apart first: we handle the parameters about TLS, pass
+//! those that the driver knows on to it unchanged, and ignore the rest with a warning that names
+//! the parameter. Nothing here repeats a value.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,11 +13,11 @@ use tokio_postgres::{
     config::{SslMode, TargetSessionAttrs},
 };
 
-/// For one of several hosts, with its name lookup; TLS comes on top.
+/// How long connecting to one host may take, including the name lookup but not TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the driver itself understands.
-const DRIVERS: [&str; 14] = [
+/// The parameters that the driver understands.
+const DRIVER_PARAMETERS: [&str; 14] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -33,10 +34,10 @@ const DRIVERS: [&str; 14] = [
     "user",
 ];
 
-/// How other programs are told that a pooler is in front, which this one need not know.
-const NEEDLESS: [&str; 2] = ["pgbouncer", "statement_cache_size"];
+/// The parameters that tell other programs that a pooler is in front. We need not know that.
+const POOLER_PARAMETERS: [&str; 2] = ["pgbouncer", "statement_cache_size"];
 
-/// Where a database is, and how to get there.
+/// Where a database is, and how to connect to it.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) config: Config,
@@ -45,28 +46,28 @@ pub(super) struct Target {
     pub(super) prepared: bool,
 }
 
-/// How much of the server's certificate is checked where TLS is used, as libpq has it.
+/// How much of the server's certificate is checked if TLS is used. The names are libpq's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verify {
-    /// `disable`, `allow`, `prefer` and `require`: encryption alone.
+    /// `disable`, `allow`, `prefer` and `require`: nothing. The connection is only encrypted.
     Nothing,
-    /// `verify-ca`: who signed it.
+    /// `verify-ca`: one of these authorities has signed the certificate.
     Authority(Roots),
-    /// `verify-full`: and for which host.
+    /// `verify-full`: one of these authorities has signed it, for the host that we connect to.
     Full(Roots),
 }
 
-/// Whose signature counts.
+/// The authorities whose signature counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Roots {
-    /// The machine's own authorities.
+    /// The authorities that the machine trusts.
     System,
-    /// Those in this PEM file.
+    /// The authorities in this PEM file.
     File(PathBuf),
 }
 
 impl Target {
-    /// Takes `url` apart; `field` is what messages call it.
+    /// Parses `url`. Messages call it `field`.
     pub(super) fn parse(url: &str, field: &str) -> Result<Self, Invalid> {
         let wrong = |reason: String| Invalid::new(field, reason);
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
@@ -74,7 +75,8 @@ impl Target {
         if !matches!(scheme, Some("postgres" | "postgresql")) {
             return Err(wrong("is not of the form postgres://user@host/database".into()));
         }
-        let (mut kept, mut sslmode, mut rootcert, mut prepared) = (Vec::new(), None, None, false);
+        let (mut for_driver, mut sslmode, mut rootcert, mut prepared) =
+            (Vec::new(), None, None, false);
         let mut unknown = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -84,24 +86,25 @@ impl Target {
                         |_| wrong("has prepared_statements that is neither true nor false".into());
                     prepared = value.parse().map_err(wrong)?;
                 }
-                name if NEEDLESS.contains(&name) => {}
+                name if POOLER_PARAMETERS.contains(&name) => {}
                 "sslmode" => sslmode = Some(decoded(value)),
                 "sslrootcert" => rootcert = Some(decoded(value)),
-                // Statements run on the primary, whatever else uses this URL.
+                // We always use the primary. The parameter may be there for other programs.
                 "target_session_attrs" => {}
-                // libpq takes several, with commas between; the driver takes each by itself.
-                "host" => kept.extend(value.split(',').map(|host| format!("host={host}"))),
-                name if DRIVERS.contains(&name) => kept.push(pair.to_owned()),
-                // It may be the rest of a password that has a question mark.
+                // libpq takes several hosts in one parameter; the driver takes one in each.
+                "host" => for_driver.extend(value.split(',').map(|host| format!("host={host}"))),
+                name if DRIVER_PARAMETERS.contains(&name) => for_driver.push(pair.to_owned()),
+                // This may be the rest of a password with a question mark in it.
                 _ if pair.contains('@') => {
                     return Err(wrong(
-                        "has an @ after a ?; in a password, write %3F for it".into(),
+                        "has an @ after a ?; if the ? is part of a password, write it as %3F"
+                            .into(),
                     ));
                 }
                 name => unknown.push(name),
             }
         }
-        let mut config: Config = format!("{base}?{}", kept.join("&"))
+        let mut config: Config = format!("{base}?{}", for_driver.join("&"))
             .parse()
             .map_err(|_| wrong("is not a URL that PostgreSQL's driver understands".into()))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
@@ -116,7 +119,7 @@ impl Target {
         }
         for name in unknown {
             let name: String = name.chars().filter(char::is_ascii_graphic).collect();
-            tracing::warn!("{field}: parameter {name:?} is not known, and ignored");
+            tracing::warn!("{field}: the parameter {name:?} is unknown, so it is ignored");
         }
         let (mode, verify) = tls(sslmode.as_deref(), rootcert).map_err(wrong)?;
         config.ssl_mode(mode);
@@ -124,14 +127,15 @@ impl Target {
     }
 }
 
+/// The driver's mode and our own checks for `sslmode` and `sslrootcert`.
 fn tls(mode: Option<&str>, rootcert: Option<String>) -> Result<(SslMode, Verify), String> {
     let system = rootcert.as_deref() == Some("system");
     let roots = match &rootcert {
         Some(path) if !system => Roots::File(path.into()),
-        _ => Roots::System,
+        Some(_) | None => Roots::System,
     };
-    // As libpq has it: the system's authorities vouch for too many to go without the host's name, and
-    // who names a file of authorities wants them asked.
+    // These rules are libpq's. The machine's authorities sign for everybody, so the host's name
+    // must be checked with them; and if a file of authorities is given, `require` checks them too.
     let default = if system { "verify-full" } else { "prefer" };
     Ok(match mode.unwrap_or(default) {
         "disable" => (SslMode::Disable, Verify::Nothing),
@@ -140,17 +144,19 @@ fn tls(mode: Option<&str>, rootcert: Option<String>) -> Result<(SslMode, Verify)
         "require" | "verify-ca" if !system => (SslMode::Require, Verify::Authority(roots)),
         "verify-full" => (SslMode::Require, Verify::Full(roots)),
         "require" | "verify-ca" => {
-            return Err("asks for less than sslmode=verify-full with sslrootcert=system".into());
+            return Err("has sslrootcert=system, which needs sslmode=verify-full".into());
         }
         _ => {
-            return Err("has an sslmode that is none of disable, allow, prefer, require, \
-                        verify-ca and verify-full"
-                .into());
+            return Err(
+                "has an unknown sslmode; use disable, allow, prefer, require, verify-ca or \
+                        verify-full"
+                    .into(),
+            );
         }
     })
 }
 
-/// `%2F` and the like; a plus sign is a plus sign here.
+/// Decodes percent-encoding such as `%2F`. A plus sign stays a plus sign.
 fn decoded(value: &str) -> String {
     let pair = format!("v={}", value.replace('+', "%2B"));
     form_urlencoded::parse(pair.as_bytes()).next().map_or_else(String::new, |(_, v)| v.into_owned())
@@ -172,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn libpqs_words_about_tls() {
+    fn sslmode_and_sslrootcert_are_those_of_libpq() {
         let file = || Roots::File("/etc/my ca+1.pem".into());
         check("", SslMode::Prefer, Verify::Nothing);
         check("?sslmode=disable", SslMode::Disable, Verify::Nothing);
@@ -188,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_driver_does_not_know_is_ignored() {
+    fn unknown_parameters_are_ignored() {
         let url = "postgresql://h1,h2:5433/d?schema=x&connection_limit=1&application_name=mine\
                    &target_session_attrs=any&sslnegotiation=weird";
         let config = Target::parse(url, "URL").unwrap().config;
@@ -199,8 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_url() {
-        for (url, words) in [
+    fn malformed_urls_are_refused() {
+        for (url, part) in [
             ("", "not of the form"),
             ("mysql://u:secret@h/d", "not of the form"),
             ("host=h password=secret", "not of the form"),
@@ -213,9 +219,9 @@ mod tests {
             ("postgres://h/d?connect_timeout=secret", "driver"),
             ("postgres://h/d?prepared_statements=secret", "neither true nor false"),
         ] {
-            let invalid = Target::parse(url, "DATABASE_URL").unwrap_err();
-            assert_eq!(invalid.field, "DATABASE_URL", "{url}");
-            assert!(invalid.reason.contains(words), "{url}: {invalid}");
+            let invalid = Target::parse(url, "database_url").unwrap_err();
+            assert_eq!(invalid.field, "database_url", "{url}");
+            assert!(invalid.reason.contains(part), "{url}: {invalid}");
             assert!(!invalid.reason.contains("secret"), "{url}: {invalid}");
         }
     }
@@ -281,11 +287,11 @@ mod tests {
         ];
         let good = (select(bases.to_vec()), vec(select(settings.to_vec()), 0..3))
             .prop_map(|(base, settings)| format!("{base}?{}", settings.join("&")));
-        try_on("DATABASE_URL, of PostgreSQL", texts(good, WORDS), |url| {
-            let Target { config, verify, prepared: _ } = match Target::parse(&url, "DATABASE_URL") {
+        try_on("PostgreSQL URL", texts(good, WORDS), |url| {
+            let Target { config, verify, prepared: _ } = match Target::parse(&url, "database_url") {
                 Ok(target) => target,
                 Err(invalid) => {
-                    assert_eq!(invalid.field, "DATABASE_URL");
+                    assert_eq!(invalid.field, "database_url");
                     assert!(!invalid.reason.contains(SECRET), "{url:?}: {invalid}");
                     return false;
                 }
@@ -298,7 +304,7 @@ mod tests {
             assert!(
                 config.get_application_name().is_some() && config.get_connect_timeout().is_some()
             );
-            // Whoever asks for a check gets no connection without one.
+            // If a check was asked for, there is no connection without it.
             assert!(
                 verify == Verify::Nothing || config.get_ssl_mode() == SslMode::Require,
                 "{url:?}"

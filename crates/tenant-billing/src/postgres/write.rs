@@ -1,39 +1,52 @@
-//! Writing: each function runs inside a READ COMMITTED transaction that its caller ends.
+//! Writes. Each function runs inside a READ COMMITTED transaction of its caller.
 //!
-//! A [`Change`] is a few statements, sent together; some of them must find or make a row, and where
-//! one of those does not, the caller rolls all of them back. Each sees what was committed before it
-//! began. So the first of them may be a lock on the id of a Customer: whoever binds one and whoever
-//! records its deletion take it before they look at what the other one writes.
+//! A [`Change`] is a few statements, which are sent together. Some of them must return a row; if
+//! one of those does not, the caller rolls all of them back. Each statement sees what was committed
+//! before it began. So the first statement may lock the id of a Customer: whoever binds a Customer
+//! and whoever records its deletion take this lock before they look at what the other one writes.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tenant_billing_core::{
     audit::{NewEvent, SurplusReason},
+    decide,
     ids::{CustomerId, Invalid, TenantId},
     ports::{Committed, StoreError},
-    provisioning,
     request::Account,
-    state::{Change, Column, DECISION_LASTS},
+    state::{Change, Column},
+    timing::MAX_DECISION_AGE,
 };
 use tokio_postgres::Client;
 
 use super::{
-    errors::failed,
-    key::Key,
-    layout::{Layout, Table},
-    read,
-    statement::Statement,
+    column, connection::Lease, errors::failed, key::Key, layout::Layout, read, statement::Statement,
 };
-use crate::stored::{StoredRow, number, row_columns};
+use crate::stored::{StoredRow, row_columns, to_signed};
 
-/// One statement of a change, and whether it must return a row.
+/// One statement of a change.
 struct Part {
     statement: Statement,
-    must: bool,
+    /// Whether the change conflicts if the statement returns no row.
+    must_return_row: bool,
 }
 
-/// Writes a change if every condition of it holds. Else, what was written is to be rolled back.
+/// Ends the transaction: it commits, or rolls back on a conflict. A constraint that the host
+/// deferred until the commit may turn it into a conflict.
+pub(super) async fn end(
+    lease: &Lease,
+    layout: &Layout,
+    committed: Committed,
+) -> Result<Committed, StoreError> {
+    match lease.end(committed).await {
+        Ok(()) => Ok(committed),
+        Err(error) if layout.is_race(&error) => Ok(Committed::Conflict),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Writes a change if all its conditions hold. On [`Committed::Conflict`] it may have written a
+/// part of it, which the caller must roll back.
 pub(super) async fn apply(
     client: &Client,
     layout: &Layout,
@@ -44,7 +57,7 @@ pub(super) async fn apply(
     let answers = join_all(parts.iter().map(|part| part.statement.query(client))).await;
     for (part, answer) in parts.iter().zip(answers) {
         match answer {
-            Ok(rows) => all_hold &= !part.must || !rows.is_empty(),
+            Ok(rows) => all_hold &= !part.must_return_row || !rows.is_empty(),
             Err(error) if layout.is_race(&error) => return Ok(Committed::Conflict),
             Err(error) => return Err(failed(error)),
         }
@@ -52,51 +65,53 @@ pub(super) async fn apply(
     Ok(if all_hold { Committed::Yes } else { Committed::Conflict })
 }
 
+/// The statements of a change, in the order in which they must run.
 fn parts(layout: &Layout, change: &Change) -> Result<Vec<Part>, StoreError> {
-    let key = layout.key.key(&change.tenant)?;
+    let key = layout.key_type.parse(&change.tenant)?;
     let config = &layout.config;
     let mut parts = Vec::new();
-    let mut part = |must, statement| parts.push(Part { statement, must });
+    let mut add = |must_return_row, statement| parts.push(Part { statement, must_return_row });
     let mut locked: Vec<_> = change.surplus.iter().map(|(customer, _)| customer).collect();
     if let Column::Bind(customer) = &change.column {
         locked.push(customer);
     }
-    // In one order, so that nobody waits in a ring.
+    // Every transaction takes its locks in the same order, so that there is no deadlock.
     locked.sort_unstable_by_key(|customer| customer.as_str());
     locked.dedup();
     for customer in locked {
-        part(false, lock(customer));
+        add(false, lock(customer));
     }
-    part(true, row(layout, &key, change)?);
+    add(true, row(layout, &key, change)?);
     match &change.column {
         Column::Keep => {}
         Column::Bind(customer) => {
-            part(true, bind(config, &key, customer));
-            part(false, resolve_surplus(customer));
+            add(true, column::bind(config, &key, customer));
+            add(false, resolve_surplus(customer));
         }
         Column::Holds(customer) => {
-            part(true, holds(config, &key, customer));
-            part(false, resolve_surplus(customer));
+            add(true, column::holds(config, &key, customer));
+            add(false, resolve_surplus(customer));
         }
-        Column::Clear(customer) => part(false, clear(config, &key, customer)),
+        Column::Clear(customer) => add(false, column::clear(config, &key, customer)),
     }
     if !change.surplus.is_empty() {
-        part(false, surplus(&change.tenant, &change.surplus));
+        add(false, surplus(&change.tenant, &change.surplus));
     }
     if !change.events.is_empty() {
-        part(false, events(&change.tenant, &change.events)?);
+        add(false, events(&change.tenant, &change.events)?);
     }
     Ok(parts)
 }
 
-/// For as long as the transaction lasts, what becomes of this Customer is for it to say.
+/// Locks the id of a Customer until the transaction ends. Whoever binds it, records it as surplus
+/// or records its deletion takes this lock first.
 fn lock(customer: &CustomerId) -> Statement {
     let sql = "SELECT pg_advisory_xact_lock(hashtextextended('tenant_billing ' || $1, 0))";
     Statement::new(sql).with(text(customer))
 }
 
-/// Writes the row where it still has the version it was decided from, and everything else is as the
-/// change asks for.
+/// Writes the row, if it has a new one, and if the row still has the version that the change was
+/// decided from and the other conditions hold; otherwise it returns no row.
 fn row(layout: &Layout, key: &Key, change: &Change) -> Result<Statement, StoreError> {
     const TABLE: &str = "tenant_billing.customer_provisioning";
     const COLUMNS: &str = row_columns!();
@@ -105,31 +120,32 @@ fn row(layout: &Layout, key: &Key, change: &Change) -> Result<Statement, StoreEr
         change.row.as_ref().map(|row| Ok::<_, StoreError>(bind_row(&mut sql, StoredRow::of(row)?)));
     let values = values.transpose()?;
     let tenant = sql.bind(text_of(&change.tenant));
-    let was = change.was.map(number).transpose()?.map(|was| sql.bind(was));
-    let fit = conditions(&mut sql, layout, key, change);
-    sql.add(&match (values, was) {
-        // Of two such rows in one breath, either key may be the one that meets first.
+    let version = change.only_if.version.map(to_signed).transpose()?;
+    let version = version.map(|version| sql.bind(version));
+    let conditions = conditions(&mut sql, layout, key, change);
+    sql.add(&match (values, version) {
+        // If two processes insert such a row at once, either unique key may be the one to conflict.
         (Some(values), None) => format!(
-            "INSERT INTO {TABLE} ({COLUMNS}, tenant_id) SELECT {values}, {tenant} WHERE {fit}
+            "INSERT INTO {TABLE} ({COLUMNS}, tenant_id) SELECT {values}, {tenant} WHERE {conditions}
              ON CONFLICT DO NOTHING RETURNING 1"
         ),
-        (Some(values), Some(was)) => format!(
+        (Some(values), Some(version)) => format!(
             "UPDATE {TABLE} SET ({COLUMNS}) = ROW ({values})
-             WHERE tenant_id = {tenant} AND version = {was} AND {fit} RETURNING 1"
+             WHERE tenant_id = {tenant} AND version = {version} AND {conditions} RETURNING 1"
         ),
-        (None, Some(was)) => format!(
+        (None, Some(version)) => format!(
             "SELECT 1 FROM {TABLE}
-             WHERE tenant_id = {tenant} AND version = {was} AND {fit} FOR UPDATE"
+             WHERE tenant_id = {tenant} AND version = {version} AND {conditions} FOR UPDATE"
         ),
         (None, None) => format!(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {TABLE} WHERE tenant_id = {tenant})
-             AND {fit}"
+             AND {conditions}"
         ),
     });
     Ok(sql)
 }
 
-/// The values of the row's columns.
+/// The placeholders of the row's columns, in the order of `row_columns`.
 fn bind_row(sql: &mut Statement, row: StoredRow) -> String {
     [
         sql.bind(row.version),
@@ -141,11 +157,11 @@ fn bind_row(sql: &mut Statement, row: StoredRow) -> String {
         sql.bind(row.stripe_version),
         sql.bind(row.idempotency_key),
         sql.bind(row.body),
-        sql.bind(row.quiet_until),
+        sql.bind(row.conclusive_from),
         sql.bind(row.sent),
-        sql.bind(row.refusal_code.map(without_nul)),
-        sql.bind(row.refusal_param.map(without_nul)),
-        sql.bind(row.refusal_message.map(without_nul)),
+        sql.bind(row.rejection_code.map(without_nul)),
+        sql.bind(row.rejection_param.map(without_nul)),
+        sql.bind(row.rejection_message.map(without_nul)),
         sql.bind(row.customer_id),
         sql.bind(row.opened_at),
         sql.bind(row.attempts),
@@ -155,17 +171,19 @@ fn bind_row(sql: &mut Statement, row: StoredRow) -> String {
     .join(", ")
 }
 
-/// Whether the time, the tenant, its column, the account and the Customer are what is asked for.
+/// An SQL condition: the time, the tenant, its column, the account and the Customer meet the
+/// change's conditions.
 fn conditions(sql: &mut Statement, layout: &Layout, key: &Key, change: &Change) -> String {
     let config = &layout.config.name;
-    let (key, freshest) = (sql.bind_key(key), sql.bind(change.decided_at + DECISION_LASTS));
-    let mut fit = format!("tenant_billing.clock() <= {freshest}");
-    if let Some(Account { id, mode }) = &change.unbound_on {
+    let key = sql.bind_key(key);
+    let valid_until = sql.bind(change.only_if.decided_at + MAX_DECISION_AGE);
+    let mut condition = format!("tenant_billing.clock() <= {valid_until}");
+    if let Some(Account { id, mode }) = &change.only_if.needs_customer_in {
         if let Some(tenants) = &layout.tenants {
-            fit += &format!(" AND EXISTS (SELECT 1 FROM {} WHERE id = {key})", tenants.name);
+            condition += &format!(" AND EXISTS (SELECT 1 FROM {} WHERE id = {key})", tenants.name);
         }
         let (id, mode) = (sql.bind(id.as_str().to_owned()), sql.bind(mode.as_str()));
-        fit += &format!(
+        condition += &format!(
             " AND NOT EXISTS (SELECT 1 FROM {config}
                               WHERE tenant_id = {key} AND stripe_customer_id IS NOT NULL)
               AND EXISTS (SELECT 1 FROM tenant_billing.stripe_account
@@ -174,80 +192,28 @@ fn conditions(sql: &mut Statement, layout: &Layout, key: &Key, change: &Change) 
     }
     if let Column::Bind(customer) = &change.column {
         let customer = sql.bind(text(customer));
-        fit += &format!(
+        condition += &format!(
             " AND NOT EXISTS (SELECT 1 FROM tenant_billing.deleted_customer
                               WHERE customer_id = {customer})
               AND NOT EXISTS (SELECT 1 FROM {config}
                               WHERE stripe_customer_id = {customer} AND tenant_id <> {key})"
         );
     }
-    fit
+    condition
 }
 
-/// Fills the column where it is null, in a row that is made if there is none. (Not by ON CONFLICT DO
-/// UPDATE: that does to a row that is there whatever the host does to a new one, its triggers and rules.)
-fn bind(config: &Table, key: &Key, customer: &CustomerId) -> Statement {
-    let mut sql = Statement::default();
-    let (key, customer) = (sql.bind_key(key), sql.bind(text(customer)));
-    let mut columns = vec![("tenant_id", key), ("stripe_customer_id", customer)];
-    columns.extend(config.new_id().map(|id| ("id", id.to_owned())));
-    for name in ["created_at", "updated_at"] {
-        columns.extend(config.clock_for(name).map(|now| (name, now.to_owned())));
-    }
-    let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-    let also = updated_at(config);
-    sql.add(&format!(
-        "WITH filled AS (
-             UPDATE {config} SET stripe_customer_id = $2{also}
-             WHERE tenant_id = $1 AND stripe_customer_id IS NULL RETURNING 1),
-         made AS (
-             INSERT INTO {config} ({names}) SELECT {values}
-             WHERE NOT EXISTS (SELECT 1 FROM {config} WHERE tenant_id = $1)
-             ON CONFLICT (tenant_id) DO NOTHING RETURNING 1)
-         SELECT 1 FROM filled UNION ALL SELECT 1 FROM made",
-        config = config.name,
-        names = names.join(", "),
-        values = values.join(", "),
-    ));
-    sql
-}
-
-fn holds(config: &Table, key: &Key, customer: &CustomerId) -> Statement {
-    let mut sql = Statement::default();
-    let (key, customer) = (sql.bind_key(key), sql.bind(text(customer)));
-    let config = &config.name;
-    sql.add(&format!(
-        "SELECT 1 FROM {config} WHERE tenant_id = {key} AND stripe_customer_id = {customer}"
-    ));
-    sql
-}
-
-fn clear(config: &Table, key: &Key, customer: &CustomerId) -> Statement {
-    let mut sql = Statement::default();
-    let (key, customer) = (sql.bind_key(key), sql.bind(text(customer)));
-    let (also, config) = (updated_at(config), &config.name);
-    sql.add(&format!(
-        "UPDATE {config} SET stripe_customer_id = NULL{also}
-         WHERE tenant_id = {key} AND stripe_customer_id = {customer}"
-    ));
-    sql
-}
-
-/// What a changed row says of when it was changed.
-fn updated_at(config: &Table) -> String {
-    config.clock_for("updated_at").map_or_else(String::new, |now| format!(", updated_at = {now}"))
-}
-
+/// Resolves the surplus record of a Customer, if there is an open one.
 fn resolve_surplus(customer: &CustomerId) -> Statement {
     let sql = "UPDATE tenant_billing.surplus_customer SET resolved_at = tenant_billing.clock()
                WHERE customer_id = $1 AND resolved_at IS NULL";
     Statement::new(sql).with(text(customer))
 }
 
+/// Records Customers as surplus. A record that an operator's unbinding made stays as it is.
 fn surplus(tenant: &TenantId, found: &[(CustomerId, SurplusReason)]) -> Statement {
     let (customers, reasons): (Vec<_>, Vec<_>) =
         found.iter().map(|(customer, reason)| (text(customer), reason.as_str())).unzip();
-    // Told twice in one breath, it is the last that counts.
+    // If a Customer is in the list twice, its last reason counts.
     let sql = "
         INSERT INTO tenant_billing.surplus_customer AS s
             (customer_id, tenant_id, reason, found_at, resolved_at)
@@ -262,6 +228,7 @@ fn surplus(tenant: &TenantId, found: &[(CustomerId, SurplusReason)]) -> Statemen
     Statement::new(sql).with(text_of(tenant)).with(customers).with(reasons)
 }
 
+/// Adds events to the audit trail.
 fn events(tenant: &TenantId, events: &[NewEvent]) -> Result<Statement, StoreError> {
     let sql = "
         INSERT INTO tenant_billing.billing_event
@@ -271,7 +238,7 @@ fn events(tenant: &TenantId, events: &[NewEvent]) -> Result<Statement, StoreErro
              AS e (kind, generation, customer_id, request_id, detail, place)
         ORDER BY place";
     let all = || events.iter();
-    let generations = all().map(|it| number(it.generation)).collect::<Result<Vec<_>, _>>()?;
+    let generations = all().map(|it| to_signed(it.generation)).collect::<Result<Vec<_>, _>>()?;
     Ok(Statement::new(sql)
         .with(text_of(tenant))
         .with(all().map(|it| it.kind.as_str()).collect::<Vec<_>>())
@@ -281,7 +248,8 @@ fn events(tenant: &TenantId, events: &[NewEvent]) -> Result<Statement, StoreErro
         .with(all().map(|it| without_nul(it.detail.clone())).collect::<Vec<_>>()))
 }
 
-/// Puts a deletion on record, and writes what it makes of every tenant that holds the Customer.
+/// Records that a Customer was deleted, and writes what [`decide::deletion`] says for every tenant
+/// that holds or held it.
 pub(super) async fn record_deletion(
     client: &Client,
     layout: &Layout,
@@ -298,8 +266,8 @@ pub(super) async fn record_deletion(
         layout.config.name
     );
     for tenant in tenants(&Statement::new(sql).with(text(customer)).rows(client).await?)? {
-        let view = read::view(client, layout, &layout.key.key(&tenant)?, None).await?;
-        let change = provisioning::deletion(&view, customer);
+        let view = read::view(client, layout, &layout.key_type.parse(&tenant)?, &[]).await?;
+        let change = decide::deletion(&view, customer);
         if apply(client, layout, &change).await? == Committed::Conflict {
             return Ok(Committed::Conflict);
         }
@@ -307,7 +275,7 @@ pub(super) async fn record_deletion(
     Ok(Committed::Yes)
 }
 
-/// The first account wins; who came second reads back whose it is.
+/// Records the account unless one is on record. The caller reads back which one it is.
 pub(super) async fn record_account(client: &Client, account: &Account) -> Result<(), StoreError> {
     let sql = "INSERT INTO tenant_billing.stripe_account (account_id, mode, recorded_at)
                VALUES ($1, $2, tenant_billing.clock()) ON CONFLICT DO NOTHING";
@@ -315,7 +283,8 @@ pub(super) async fn record_account(client: &Client, account: &Account) -> Result
     statement.with(account.mode.as_str()).rows(client).await.map(drop)
 }
 
-/// Takes due rows for a while, and waits for nobody who is at one of them.
+/// Moves `next_attempt_at` of due rows to `hold` from now, and returns their tenants. It skips rows
+/// that another process has locked.
 pub(super) async fn claim(
     client: &Client,
     only: Option<&TenantId>,
@@ -325,8 +294,9 @@ pub(super) async fn claim(
     let sql = "
         WITH due AS MATERIALIZED (
             SELECT p.tenant_id, it.now
-            FROM (SELECT tenant_billing.clock() AS now) AS it, tenant_billing.customer_provisioning AS p
-            WHERE p.state IN ('pending', 'suspect') AND p.next_attempt_at <= it.now
+            FROM (SELECT tenant_billing.clock() AS now) AS it,
+                 tenant_billing.customer_provisioning AS p
+            WHERE p.state IN ('pending', 'in_doubt') AND p.next_attempt_at <= it.now
               AND ($1::text IS NULL OR p.tenant_id = $1)
             ORDER BY p.next_attempt_at LIMIT $2 FOR UPDATE OF p SKIP LOCKED)
         UPDATE tenant_billing.customer_provisioning AS p
@@ -336,18 +306,18 @@ pub(super) async fn claim(
     tenants(&statement.with(hold.as_secs_f64()).rows(client).await?)
 }
 
-/// Registers tenants; how many were not there yet.
+/// Registers tenants, and returns how many were new.
 pub(super) async fn add_tenants(
     client: &Client,
     layout: &Layout,
     tenants: &[TenantId],
 ) -> Result<usize, StoreError> {
     let Some(table) = &layout.tenants else {
-        let why = "no table of tenants is consulted here, so every tenant is known";
-        return Err(Invalid::new("TENANTS_TABLE", why).into());
+        let why = "is none, so every tenant exists and none can be registered";
+        return Err(Invalid::new("tenants_table", why).into());
     };
     let names: Vec<String> = tenants.iter().map(text_of).collect();
-    let (table, native) = (&table.name, layout.key.sql());
+    let (table, native) = (&table.name, layout.key_type.sql());
     let sql = format!(
         "INSERT INTO {table} (id) SELECT DISTINCT id::{native} FROM unnest($1) AS it (id)
          ON CONFLICT (id) DO NOTHING RETURNING 1"
@@ -355,6 +325,7 @@ pub(super) async fn add_tenants(
     Ok(Statement::new(sql).with(names).rows(client).await?.len())
 }
 
+/// The tenants in the first column of these rows.
 fn tenants(rows: &[tokio_postgres::Row]) -> Result<Vec<TenantId>, StoreError> {
     let tenant = |row: &tokio_postgres::Row| {
         let name = row.try_get(0).map_err(failed)?;
@@ -371,7 +342,7 @@ fn text_of(tenant: &TenantId) -> String {
     tenant.as_str().to_owned()
 }
 
-/// PostgreSQL's texts hold every character but this one, and what Stripe says may have it.
+/// A text without NUL characters, which PostgreSQL cannot hold and a text from Stripe may have.
 fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "") } else { text }
 }

@@ -1,22 +1,22 @@
-//! The tables: ours, and the host's where there are none.
+//! The tables: ours, and the host's if the file has none.
 //!
-//! Migrations are only ever added, and run in one write transaction that any other process waits
-//! for. A library for this was left aside: the ones for SQLite keep their count in `user_version`,
-//! which belongs to the host, or run each step in a transaction that two processes can both begin.
+//! Migrations are only ever added. All of them run in one write transaction, for which any other
+//! process waits. We use no migration library: those for SQLite count in `user_version`, which
+//! belongs to the host, or run each step in a transaction that two processes can both begin.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tenant_billing_core::ports::{Committed, StoreError};
 
-use super::failed;
+use super::errors::failed;
 use crate::stored::uuid_of;
 
-/// Each brings the schema from the one before it to its own.
+/// Each one brings the schema from the version before it to its own version.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_provisioning.sql")];
 const HOST_TABLES: &str = include_str!("../../migrations/sqlite/host.sql");
 
-/// What they have made so far.
-const OURS: [&str; 6] = [
+/// The tables that the migrations create.
+const OUR_TABLES: [&str; 6] = [
     "installation",
     "stripe_account",
     "customer_provisioning",
@@ -25,29 +25,30 @@ const OURS: [&str; 6] = [
     "surplus_customer",
 ];
 
-/// The newest schema that this program knows is its own number among programs.
+/// The newest schema version that this program knows. It also numbers the program itself.
 const PROGRAM: i64 = MIGRATIONS.len() as i64;
-/// The oldest program that may still use the schema that this one makes.
+/// The oldest program that may use the schema that this program creates.
 const OLDEST_PROGRAM: i64 = 1;
 
-/// Whether nothing is left to migrate.
+/// Whether the schema is up to date.
+///
+/// # Errors
+/// [`StoreError::SchemaTooNew`] if this program is too old for it, and [`StoreError::Corrupt`] if a
+/// part of it is lost.
 pub(super) fn is_current(connection: &Connection) -> Result<bool, StoreError> {
-    match version(connection)? {
-        0 => Ok(false),
-        version if version < PROGRAM => Ok(false),
-        _ => {
-            if let Some(lost) = lost_table(connection)? {
-                let why = format!("table {lost} is gone; restore it from a backup");
-                return Err(StoreError::Corrupt(why));
-            }
-            let oldest = "SELECT oldest_program FROM installation";
-            let oldest = connection.query_row(oldest, [], |row| row.get::<_, i64>(0)).optional();
-            match oldest.map_err(failed)? {
-                Some(oldest) if oldest > PROGRAM => Err(StoreError::SchemaTooNew),
-                Some(_) => Ok(true),
-                None => Err(StoreError::Corrupt("table installation has lost its row".into())),
-            }
-        }
+    if version(connection)? < PROGRAM {
+        return Ok(false);
+    }
+    if let Some(lost) = lost_table(connection)? {
+        let why = format!("table {lost} is gone; restore it from a backup");
+        return Err(StoreError::Corrupt(why));
+    }
+    let oldest = "SELECT oldest_program FROM installation";
+    let oldest = connection.query_row(oldest, [], |row| row.get::<_, i64>(0)).optional();
+    match oldest.map_err(failed)? {
+        Some(oldest) if oldest > PROGRAM => Err(StoreError::SchemaTooNew),
+        Some(_) => Ok(true),
+        None => Err(StoreError::Corrupt("table installation has lost its row".into())),
     }
 }
 
@@ -60,7 +61,7 @@ pub(super) fn migrate(
     if is_current(connection)? {
         return Ok((Committed::Yes, ()));
     }
-    make_host_tables(connection)?;
+    create_host_tables(connection)?;
     let done = version(connection)?;
     connection
         .execute_batch(
@@ -85,6 +86,7 @@ pub(super) fn migrate(
     Ok((Committed::Yes, ()))
 }
 
+/// The schema's version: the number of migrations that have run.
 fn version(connection: &Connection) -> Result<i64, StoreError> {
     if !has_table(connection, "tenant_billing_migration")? {
         return Ok(0);
@@ -99,9 +101,9 @@ fn has_table(connection: &Connection, table: &str) -> Result<bool, StoreError> {
     found.map(|row| row.is_some()).map_err(failed)
 }
 
-/// One of our tables that the migrations made and somebody dropped.
+/// One of our tables that somebody has dropped.
 fn lost_table(connection: &Connection) -> Result<Option<&'static str>, StoreError> {
-    for table in OURS {
+    for table in OUR_TABLES {
         if !has_table(connection, table)? {
             return Ok(Some(table));
         }
@@ -109,20 +111,24 @@ fn lost_table(connection: &Connection) -> Result<Option<&'static str>, StoreErro
     Ok(None)
 }
 
-fn make_host_tables(connection: &Connection) -> Result<(), StoreError> {
+/// Creates the host's tables if there are none, and checks them.
+fn create_host_tables(connection: &Connection) -> Result<(), StoreError> {
     match (has_table(connection, "tenants")?, has_table(connection, "tenant_config")?) {
-        (_, false) => connection.execute_batch(HOST_TABLES).map_err(failed)?,
+        (true | false, false) => connection.execute_batch(HOST_TABLES).map_err(failed)?,
         (true, true) => {}
         (false, true) => {
-            return Err(StoreError::Unfit("there is a tenant_config, but no table tenants".into()));
+            return Err(StoreError::SchemaMismatch(
+                "there is a tenant_config, but no table tenants; create it, with a column id"
+                    .into(),
+            ));
         }
     }
     check_host_tables(connection)
 }
 
-/// What the host's own tables must be for ours to work beside them.
+/// Checks that the host's own tables meet our requirements.
 fn check_host_tables(connection: &Connection) -> Result<(), StoreError> {
-    let unfit = |why: String| Err(StoreError::Unfit(why));
+    let mismatch = |why: String| Err(StoreError::SchemaMismatch(why));
     let columns = |table: &str| -> Result<Vec<(String, bool)>, StoreError> {
         let sql = "SELECT name, \"notnull\" AND dflt_value IS NULL FROM pragma_table_info(?1)";
         let mut statement = connection.prepare(sql).map_err(failed)?;
@@ -130,17 +136,19 @@ fn check_host_tables(connection: &Connection) -> Result<(), StoreError> {
         rows.and_then(Iterator::collect).map_err(failed)
     };
     if !columns("tenants")?.iter().any(|(name, _)| name == "id") {
-        return unfit("tenants has no column id".into());
+        return mismatch("tenants has no column id; add it as the table's key".into());
     }
     let config = columns("tenant_config")?;
     for needed in ["id", "tenant_id", "stripe_customer_id", "updated_at"] {
         if !config.iter().any(|(name, _)| name == needed) {
-            return unfit(format!("tenant_config has no column {needed}"));
+            return mismatch(format!("tenant_config has no column {needed}; add it"));
         }
     }
-    for (name, demanded) in &config {
-        if *demanded && !["id", "tenant_id"].contains(&name.as_str()) {
-            return unfit(format!("tenant_config.{name} is NOT NULL and has no default"));
+    for (name, required) in &config {
+        if *required && !["id", "tenant_id"].contains(&name.as_str()) {
+            return mismatch(format!(
+                "tenant_config.{name} is NOT NULL and has no default; give it one, or allow null"
+            ));
         }
     }
     for column in ["tenant_id", "stripe_customer_id"] {
@@ -148,7 +156,9 @@ fn check_host_tables(connection: &Connection) -> Result<(), StoreError> {
                    WHERE i.\"unique\" AND NOT i.partial AND
                    (SELECT group_concat(name) FROM pragma_index_info(i.name)) = ?1)";
         if !connection.query_row(sql, [column], |row| row.get(0)).map_err(failed)? {
-            return unfit(format!("tenant_config.{column} is not UNIQUE"));
+            return mismatch(format!(
+                "tenant_config.{column} is not UNIQUE; create a unique index on it"
+            ));
         }
     }
     let odd = "SELECT quote(id) FROM tenants WHERE typeof(id) <> 'text' OR id <> lower(id)
@@ -156,7 +166,9 @@ fn check_host_tables(connection: &Connection) -> Result<(), StoreError> {
     let odd = connection.query_row(odd, [], |row| row.get::<_, String>(0)).optional();
     if let Some(odd) = odd.map_err(failed)? {
         let odd: String = odd.chars().filter(|c| !c.is_control()).take(48).collect();
-        return unfit(format!("tenants.id holds {odd}, which is no lower-case, hyphenated UUID"));
+        return mismatch(format!(
+            "tenants.id holds {odd}; each id must be a lower-case, hyphenated UUID"
+        ));
     }
     Ok(())
 }

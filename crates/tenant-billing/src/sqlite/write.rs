@@ -1,4 +1,5 @@
-//! Writing: each function runs inside one `BEGIN IMMEDIATE` transaction, so nothing moves under it.
+//! Writes. Each function runs inside a `BEGIN IMMEDIATE` transaction of its caller, so nobody else
+//! writes meanwhile.
 
 use std::time::Duration;
 
@@ -6,17 +7,19 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use tenant_billing_core::{
     audit::NewEvent,
+    decide,
     ids::{CustomerId, TenantId},
     ports::{Committed, StoreError},
-    provisioning,
     request::Account,
-    state::{Change, Column, DECISION_LASTS},
+    state::{Change, Column},
+    timing::MAX_DECISION_AGE,
 };
 
-use super::{failed, read};
-use crate::stored::{StoredRow, number, row_columns};
+use super::{errors::failed, read};
+use crate::stored::{StoredRow, row_columns, to_signed, to_unsigned};
 
-/// Writes a change if every condition of it holds; what was written before one failed is rolled back.
+/// Writes a change if all its conditions hold. On [`Committed::Conflict`] it may have written a
+/// part of it, which the caller must roll back.
 pub(super) fn apply(
     connection: &Connection,
     change: &Change,
@@ -24,19 +27,20 @@ pub(super) fn apply(
     new_id: &str,
 ) -> Result<Committed, StoreError> {
     let tenant = &change.tenant;
-    let holds = now.duration_since(change.decided_at) <= DECISION_LASTS
-        && may_write(connection, change)?
+    let all_hold = now.duration_since(change.only_if.decided_at) <= MAX_DECISION_AGE
+        && conditions_hold(connection, change)?
         && write_row(connection, change)?
         && write_column(connection, tenant, &change.column, now, new_id)?;
-    if !holds {
+    if !all_hold {
         return Ok(Committed::Conflict);
     }
     for (customer, reason) in &change.surplus {
-        let sql = "INSERT INTO surplus_customer (customer_id, tenant_id, reason, found_at, resolved_at)
-                   VALUES (?1, ?2, ?3, ?4,
-                       (SELECT recorded_at FROM deleted_customer WHERE customer_id = ?1))
-                   ON CONFLICT DO UPDATE SET reason = excluded.reason, resolved_at = excluded.resolved_at
-                   WHERE reason <> 'unbound'";
+        let sql = "
+            INSERT INTO surplus_customer (customer_id, tenant_id, reason, found_at, resolved_at)
+            VALUES (?1, ?2, ?3, ?4,
+                (SELECT recorded_at FROM deleted_customer WHERE customer_id = ?1))
+            ON CONFLICT DO UPDATE SET reason = excluded.reason, resolved_at = excluded.resolved_at
+            WHERE reason <> 'unbound'";
         let now = now.as_millisecond();
         execute(
             connection,
@@ -50,7 +54,8 @@ pub(super) fn apply(
     Ok(Committed::Yes)
 }
 
-/// Puts a deletion on record, and writes what it makes of every tenant that holds the Customer.
+/// Records that a Customer was deleted, and writes what [`decide::deletion`] says for every tenant
+/// that holds or held it.
 pub(super) fn record_deletion(
     connection: &Connection,
     customer: &CustomerId,
@@ -68,16 +73,16 @@ pub(super) fn record_deletion(
     let tenants = statement.query_map([id], |row| row.get::<_, String>(0));
     let tenants: Vec<String> = tenants.and_then(Iterator::collect).map_err(failed)?;
     for tenant in tenants {
-        let view = read::view(connection, &TenantId::parse(&tenant)?, None, now)?;
-        let change = provisioning::deletion(&view, customer);
+        let view = read::view(connection, &TenantId::parse(&tenant)?, &[], now)?;
+        let change = decide::deletion(&view, customer);
         if apply(connection, &change, now, new_id)? == Committed::Conflict {
-            return Err(StoreError::Unavailable("a row moved inside a transaction".into()));
+            return Err(StoreError::Unavailable("a row changed inside a transaction".into()));
         }
     }
     Ok(())
 }
 
-/// The first account wins; who came second reads back whose it is.
+/// Records the account unless one is on record. The caller reads back which one it is.
 pub(super) fn record_account(
     connection: &Connection,
     account: &Account,
@@ -89,7 +94,7 @@ pub(super) fn record_account(
     execute(connection, sql, params![id, mode, now.as_millisecond()]).map(drop)
 }
 
-/// Takes due rows for a while.
+/// Moves `next_attempt_at` of due rows to `hold` from now, and returns their tenants.
 pub(super) fn claim(
     connection: &Connection,
     only: Option<&TenantId>,
@@ -100,7 +105,7 @@ pub(super) fn claim(
     let sql = "
         UPDATE customer_provisioning SET next_attempt_at = ?2 WHERE tenant_id IN (
             SELECT tenant_id FROM customer_provisioning
-            WHERE state IN ('pending', 'suspect') AND next_attempt_at <= ?1
+            WHERE state IN ('pending', 'in_doubt') AND next_attempt_at <= ?1
               AND (?3 IS NULL OR tenant_id = ?3)
             ORDER BY next_attempt_at LIMIT ?4)
         RETURNING tenant_id";
@@ -114,7 +119,7 @@ pub(super) fn claim(
     Ok(claimed.iter().map(|id| TenantId::parse(id)).collect::<Result<_, _>>()?)
 }
 
-/// Registers tenants; how many were not there yet.
+/// Registers tenants, and returns how many were new.
 pub(super) fn add_tenants(
     connection: &Connection,
     tenants: &[TenantId],
@@ -124,15 +129,15 @@ pub(super) fn add_tenants(
     added.sum()
 }
 
-/// Whether the tenant, its column, the account and the Customer are what the change asks for.
-fn may_write(connection: &Connection, change: &Change) -> Result<bool, StoreError> {
+/// Whether the tenant, its column, the account and the Customer meet the change's conditions.
+fn conditions_hold(connection: &Connection, change: &Change) -> Result<bool, StoreError> {
     let tenant = change.tenant.as_str();
-    if let Some(account) = &change.unbound_on {
+    if let Some(account) = &change.only_if.needs_customer_in {
         let sql = "SELECT EXISTS (SELECT 1 FROM tenants WHERE id = ?1)
                AND NOT EXISTS (SELECT 1 FROM tenant_config
                                WHERE tenant_id = ?1 AND stripe_customer_id IS NOT NULL)
                AND EXISTS (SELECT 1 FROM stripe_account WHERE account_id = ?2 AND mode = ?3)";
-        if !holds(connection, sql, params![tenant, account.id.as_str(), account.mode.as_str()])? {
+        if !is_true(connection, sql, params![tenant, account.id.as_str(), account.mode.as_str()])? {
             return Ok(false);
         }
     }
@@ -140,12 +145,13 @@ fn may_write(connection: &Connection, change: &Change) -> Result<bool, StoreErro
         let sql = "SELECT NOT EXISTS (SELECT 1 FROM deleted_customer WHERE customer_id = ?2)
                       AND NOT EXISTS (SELECT 1 FROM tenant_config
                                       WHERE stripe_customer_id = ?2 AND tenant_id <> ?1)";
-        return holds(connection, sql, params![tenant, customer.as_str()]);
+        return is_true(connection, sql, params![tenant, customer.as_str()]);
     }
     Ok(true)
 }
 
-/// Writes the row where it still has the version it was decided from.
+/// Writes the row, if it has a new one, and if it still has the version that the change was decided
+/// from; `false` if it has another version.
 fn write_row(connection: &Connection, change: &Change) -> Result<bool, StoreError> {
     let tenant = change.tenant.as_str();
     let Some(row) = &change.row else {
@@ -154,10 +160,10 @@ fn write_row(connection: &Connection, change: &Change) -> Result<bool, StoreErro
             .query_row(sql, [tenant], |row| row.get::<_, i64>(0))
             .optional()
             .map_err(failed)?;
-        return Ok(version.map(i64::unsigned_abs) == change.was);
+        return Ok(version.map(to_unsigned).transpose()? == change.only_if.version);
     };
-    // 19 columns; then the tenant, and the version that must still be there.
-    let sql = match change.was {
+    // The parameters are the 19 columns, the tenant, and the version that the row must still have.
+    let sql = match change.only_if.version {
         None => concat!(
             "INSERT INTO customer_provisioning (",
             row_columns!(),
@@ -182,22 +188,23 @@ fn write_row(connection: &Connection, change: &Change) -> Result<bool, StoreErro
         row.stripe_version,
         row.idempotency_key,
         row.body,
-        row.quiet_until.map(Timestamp::as_millisecond),
+        row.conclusive_from.map(Timestamp::as_millisecond),
         row.sent,
-        row.refusal_code,
-        row.refusal_param,
-        row.refusal_message,
+        row.rejection_code,
+        row.rejection_param,
+        row.rejection_message,
         row.customer_id,
         row.opened_at.as_millisecond(),
         row.attempts,
         row.next_attempt_at.as_millisecond(),
         row.last_error,
         tenant,
-        change.was.map(number).transpose()?,
+        change.only_if.version.map(to_signed).transpose()?,
     ];
     Ok(execute(connection, sql, values)? == 1)
 }
 
+/// Writes the host's column; `false` if a condition of [`Column`] does not hold.
 fn write_column(
     connection: &Connection,
     tenant: &TenantId,
@@ -224,7 +231,7 @@ fn write_column(
             resolve_surplus(connection, customer, now)?;
             let sql = "SELECT EXISTS (SELECT 1 FROM tenant_config
                                       WHERE tenant_id = ?1 AND stripe_customer_id = ?2)";
-            holds(connection, sql, params![tenant, customer.as_str()])
+            is_true(connection, sql, params![tenant, customer.as_str()])
         }
         Column::Clear(customer) => {
             let sql = "
@@ -237,6 +244,7 @@ fn write_column(
     }
 }
 
+/// Resolves the surplus record of a Customer, if there is an open one.
 fn resolve_surplus(
     connection: &Connection,
     customer: &CustomerId,
@@ -258,7 +266,7 @@ fn write_event(
                    (tenant_id, at, kind, generation, customer_id, request_id, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let customer = customer.as_ref().map(CustomerId::as_str);
-    let (at, generation) = (now.as_millisecond(), number(*generation)?);
+    let (at, generation) = (now.as_millisecond(), to_signed(*generation)?);
     let values =
         params![tenant.as_str(), at, kind.as_str(), generation, customer, request_id, detail];
     execute(connection, sql, values).map(drop)
@@ -275,7 +283,8 @@ fn execute(
         .map_err(failed)
 }
 
-fn holds(
+/// The answer of a statement that returns one boolean.
+fn is_true(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,

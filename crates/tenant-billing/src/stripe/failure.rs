@@ -1,17 +1,17 @@
-//! Why there was no answer, in words that name nobody.
+//! Why there was no answer, without personal data.
 //!
-//! The texts of reqwest's errors hold the URL, and with it the e-mail address of a list; those of TLS
-//! and of proxies hold whatever a peer sent. So none of them is passed on: the chain of causes is
-//! sorted into a handful of sentences of our own.
+//! The texts of reqwest's errors hold the URL, and the URL of a list holds an e-mail address. The
+//! texts of TLS and proxies hold whatever a peer sent. So none of them is passed on: each chain of
+//! causes is mapped to one of a few sentences of our own.
 
 use std::{error::Error, io, iter};
 
-use super::body::WindowClosed;
+use super::body::TooLate;
 
-/// Of a request that did not get as far as the head of an answer.
+/// Why a request got no answer.
 pub(super) fn of_request(error: &reqwest::Error) -> String {
-    if let Some(closed) = causes(error).find_map(|it| it.downcast_ref::<WindowClosed>()) {
-        return closed.to_string();
+    if let Some(too_late) = causes(error).find_map(|it| it.downcast_ref::<TooLate>()) {
+        return too_late.to_string();
     }
     let connecting = error.is_connect();
     if error.is_timeout() {
@@ -22,7 +22,7 @@ pub(super) fn of_request(error: &reqwest::Error) -> String {
     }
     match causes(error).find_map(|it| it.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(_)) => {
-            return "the server's TLS certificate is not to be trusted".into();
+            return "the server's TLS certificate cannot be trusted".into();
         }
         Some(_) => return "TLS failed".into(),
         None => {}
@@ -35,7 +35,7 @@ pub(super) fn of_request(error: &reqwest::Error) -> String {
     }
 }
 
-/// Of an answer whose body did not come whole.
+/// Why the body of an answer did not arrive whole.
 pub(super) fn of_body(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "timed out within the answer's body".into();
@@ -46,7 +46,7 @@ pub(super) fn of_body(error: &reqwest::Error) -> String {
     }
 }
 
-/// The error and what caused it. An I/O error is not the `source` of what it wraps: it is opened.
+/// The error and its causes. What an I/O error wraps is not its `source`, so it is taken out.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     iter::successors(Some(error as &(dyn Error + 'static)), |it| {
         match it.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -56,6 +56,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     })
 }
 
+/// The kind of the first I/O error among the causes that has a telling kind.
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     causes(error)
         .filter_map(|it| it.downcast_ref::<io::Error>())

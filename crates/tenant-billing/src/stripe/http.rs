@@ -1,4 +1,4 @@
-//! The HTTP client below: where it connects to, how it is made, and how an answer is read whole.
+//! The HTTP client: its base URL, its setup, and how it reads an answer.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -14,19 +14,20 @@ use tokio::{sync::OnceCell, task::spawn_blocking};
 
 use super::failure;
 
-/// Name lookup, TCP and TLS together.
+/// How long connecting may take: name lookup, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A hundred Customers of 50 metadata entries each are some 3 MiB.
-const LONGEST_BODY: usize = 32 << 20;
+/// The longest body that is read. A page of 100 Customers with 50 metadata entries each has about
+/// 3 MiB.
+const MAX_BODY: usize = 32 << 20;
 
-/// Whose client sends.
+/// The HTTP client that requests are sent through.
 #[derive(Clone)]
 pub(super) enum Http {
-    /// Ours, made by the first request: reading the machine's trust roots takes longer than all else
-    /// that a command does which needs no Stripe.
+    /// Our own. The first request builds it, since that reads the machine's trust roots, which
+    /// takes longer than anything else in a process that never calls Stripe.
     Own(Arc<OnceCell<Client>>),
-    /// The host's.
+    /// The host's own.
     Host(Client),
 }
 
@@ -37,22 +38,23 @@ impl Default for Http {
 }
 
 impl Http {
-    /// To be called when the base changes, which decides how ours is made.
-    pub(super) fn forget(&mut self) {
+    /// Makes the next request build our own client again. This is necessary when the base URL
+    /// changes, since the client's setup depends on it.
+    pub(super) fn reset(&mut self) {
         if let Self::Own(cell) = self {
             *cell = Arc::default();
         }
     }
 
-    /// The client, or why it cannot be made; then the next call tries again.
+    /// The client, or why it cannot be built. After an error, the next call tries again.
     pub(super) async fn client(&self, base: &Url) -> Result<&Client, String> {
         match self {
             Self::Host(client) => Ok(client),
             Self::Own(cell) => {
                 cell.get_or_try_init(|| async {
                     let base = base.clone();
-                    let made = spawn_blocking(move || make(&base)).await;
-                    made.unwrap_or_else(|_| Err("the HTTP client cannot be made".into()))
+                    let built = spawn_blocking(move || build(&base)).await;
+                    built.unwrap_or_else(|_| Err("the HTTP client cannot be built".into()))
                 })
                 .await
             }
@@ -60,9 +62,9 @@ impl Http {
     }
 }
 
-/// Checks and parses `STRIPE_API_BASE`.
-pub(super) fn base(text: &str, mode: Mode) -> Result<Url, Invalid> {
-    let wrong = |reason: &str| Err(Invalid::new("STRIPE_API_BASE", reason));
+/// Parses and checks a base URL.
+pub(super) fn parse_base(text: &str, mode: Mode) -> Result<Url, Invalid> {
+    let wrong = |reason: &str| Err(Invalid::new("base_url", reason));
     let Ok(url) = Url::parse(text) else {
         return wrong("is not a URL of the form https://host");
     };
@@ -84,18 +86,18 @@ pub(super) fn base(text: &str, mode: Mode) -> Result<Url, Invalid> {
     Ok(url)
 }
 
-/// Reads an answer to its end. One whose body is shorter than announced, or without its last chunk,
-/// is none; nor is one that goes on and on. (A body with no announced length ends with its connection:
-/// over TLS that end is authenticated, and over plain HTTP it is taken at its word.)
-pub(super) async fn whole(mut response: Response) -> Answer {
+/// Reads an answer to its end. An answer counts as none if its body is shorter than announced,
+/// lacks its last chunk, or is longer than 32 MiB. (A body without an announced length ends with
+/// its connection. Over TLS that end is authenticated; over plain HTTP it is trusted.)
+pub(super) async fn read_whole(mut response: Response) -> Answer {
     let too_long = || Answer::NoAnswer("the answer's body is longer than 32 MiB".into());
-    if response.content_length().is_some_and(|length| length > LONGEST_BODY as u64) {
+    if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
         return too_long();
     }
     let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST_BODY => return too_long(),
+            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY => return too_long(),
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => break,
             Err(error) => return Answer::NoAnswer(failure::of_body(&error)),
@@ -111,9 +113,10 @@ pub(super) async fn whole(mut response: Response) -> Answer {
     }
 }
 
-fn make(base: &Url) -> Result<Client, String> {
-    // Each said out loud, also where it is reqwest's default today or the feature is not ours: cargo
-    // unites features, and a host that turns one on for itself must not change what is sent here.
+fn build(base: &Url) -> Result<Client, String> {
+    // Every setting is explicit, even if it is reqwest's default today or needs a feature that we
+    // do not turn on: cargo unites features, and a feature that a host turns on for itself must not
+    // change what is sent here.
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls(base)?)
         .http1_only()
@@ -126,16 +129,18 @@ fn make(base: &Url) -> Result<Client, String> {
         .no_deflate()
         .connection_verbose(false)
         .connect_timeout(CONNECT_TIMEOUT);
-    // `HTTPS_PROXY` and its kin hold for Stripe, as a closed network needs. A sandbox on this machine
-    // is not behind any proxy, and plain HTTP through one would show it the secret key.
+    // For Stripe, `HTTPS_PROXY` and similar variables are obeyed, as a closed network needs. A
+    // sandbox on this machine is not behind a proxy, and plain HTTP would show the proxy the secret
+    // key.
     if is_loopback(base) {
         builder = builder.no_proxy();
     }
-    // Its text may hold a proxy's URL with a password in it.
-    builder.build().map_err(|_| "the HTTP client cannot be made".into())
+    // The error is dropped, since its text may hold a proxy's URL with a password in it.
+    builder.build().map_err(|_| "the HTTP client cannot be built".into())
 }
 
-/// ring, handed in: a process-wide default is the program's to choose, never a library's.
+/// The TLS setup. It names ring as its provider, since a process-wide default is for the program to
+/// choose and not for a library.
 fn tls(base: &Url) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -146,8 +151,8 @@ fn tls(base: &Url) -> Result<ClientConfig, String> {
             .map_err(|_| "the machine's TLS trust roots cannot be read")?
             .with_no_client_auth()
     } else {
-        // No redirect is followed, so no TLS will be spoken: a container without certificates can
-        // reach a sandbox.
+        // Without redirects, plain HTTP never turns into TLS, so no trust roots are needed. A
+        // container without certificates can thus reach a sandbox.
         builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -169,7 +174,7 @@ mod tests {
         sample::select,
     };
 
-    use super::{Mode, base, is_loopback};
+    use super::{Mode, is_loopback, parse_base};
 
     #[test]
     fn base_urls() {
@@ -201,12 +206,12 @@ mod tests {
             "https://proxy.example/stripe/",
         ];
         let inputs = (texts(select(good.to_vec()).prop_map(str::to_owned), WORDS), any::<bool>());
-        check("STRIPE_API_BASE", inputs, |(text, live)| {
+        check("base URL", inputs, |(text, live)| {
             let mode = if live { Mode::Live } else { Mode::Test };
-            let url = match base(&text, mode) {
+            let url = match parse_base(&text, mode) {
                 Ok(url) => url,
                 Err(invalid) => {
-                    assert_eq!(invalid.field, "STRIPE_API_BASE");
+                    assert_eq!(invalid.field, "base_url");
                     assert!(!invalid.reason.contains(SECRET), "{text:?}: {invalid}");
                     return false;
                 }
@@ -217,8 +222,8 @@ mod tests {
                 !url.as_str().contains(['@', '?', '#']) || url.path().contains('@'),
                 "{text:?}"
             );
-            assert!(!url.cannot_be_a_base(), "paths are put behind it");
-            assert_eq!(base(url.as_str(), mode).as_ref(), Ok(&url));
+            assert!(!url.cannot_be_a_base(), "paths are appended to it");
+            assert_eq!(parse_base(url.as_str(), mode).as_ref(), Ok(&url));
             true
         });
     }

@@ -1,4 +1,4 @@
-//! The secret key: parsed once, shown to nobody.
+//! The secret key. It is checked when it is parsed, and is never printed.
 
 use std::fmt;
 
@@ -6,30 +6,33 @@ use reqwest::header::HeaderValue;
 use tenant_billing_core::ids::{Invalid, Mode};
 use zeroize::Zeroizing;
 
-const LONGEST: usize = 255;
+/// The largest number of characters in a key.
+const MAX_LENGTH: usize = 255;
 
 /// A Stripe secret key (`sk_test_…`, `sk_live_…`) or restricted key (`rk_test_…`, `rk_live_…`).
 ///
-/// It cannot be printed: its `Debug` shows the mode and nothing else. Its own memory is wiped when it
-/// is dropped; the copies that the HTTP layer makes of a header are not ours to wipe.
+/// It cannot be printed: its `Debug` shows only the mode. Its memory is wiped when it is dropped,
+/// but not the copies that the HTTP layer makes of a header.
 pub struct SecretKey {
     text: Zeroizing<String>,
     mode: Mode,
 }
 
 impl SecretKey {
+    /// Parses a key.
+    ///
     /// # Errors
-    /// [`Invalid`] for field `STRIPE_SECRET_KEY` unless it is a prefix as above followed by letters,
-    /// digits or `_`, at most 255 characters in all. The reason never repeats the key.
+    /// [`Invalid`] for field `secret_key` unless it is one of the prefixes above followed by
+    /// letters, digits or `_`, at most 255 characters in all. The reason never repeats the key.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let wrong = |reason: &str| Err(Invalid::new("STRIPE_SECRET_KEY", reason));
+        let wrong = |reason: &str| Err(Invalid::new("secret_key", reason));
         if text.is_empty() {
             return wrong("is empty");
         }
         if text.trim() != text {
             return wrong("has a space or a line break around it");
         }
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return wrong("is longer than 255 characters");
         }
         if text.starts_with("pk_") {
@@ -54,13 +57,13 @@ impl SecretKey {
             return wrong("is only the beginning of a key");
         }
         if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            return wrong("has a character that is no letter, digit or _");
+            return wrong("has a character other than a letter, a digit or _");
         }
         let text = Zeroizing::new(text.to_owned());
         Ok(Self { text, mode })
     }
 
-    /// The mode that it opens.
+    /// The key's mode.
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -85,7 +88,7 @@ mod tests {
     use parser_inputs::{LETTERS, about, assert_silent, check, letters, texts};
     use proptest::{prelude::Strategy, prop_oneof, sample::select};
 
-    use super::{LONGEST, SecretKey};
+    use super::{MAX_LENGTH, SecretKey};
 
     #[test]
     fn secret_keys() {
@@ -96,11 +99,11 @@ mod tests {
             (select(prefixes.to_vec()), letters(LETTERS, 0..=32))
                 .prop_map(|(a, b)| format!("{a}{b}"))
         };
-        let near = prop_oneof![9 => short(), 1 => about(LONGEST, short())];
+        let near = prop_oneof![9 => short(), 1 => about(MAX_LENGTH, short())];
         check("secret key", texts(near, WORDS), |text| {
             let prefix = prefixes[..4].iter().find(|it| text.starts_with(**it));
             let rest = prefix.map_or("", |it| &text[it.len()..]);
-            let rule = text.len() <= LONGEST
+            let rule = text.len() <= MAX_LENGTH
                 && !rest.is_empty()
                 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             match SecretKey::parse(&text) {
@@ -114,7 +117,7 @@ mod tests {
                 }
                 Err(invalid) => {
                     assert!(!rule, "{text:?} was refused");
-                    assert_eq!(invalid.field, "STRIPE_SECRET_KEY");
+                    assert_eq!(invalid.field, "secret_key");
                     assert_silent(&invalid.to_string(), &text);
                 }
             }

@@ -6,10 +6,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use rusqlite::Connection;
 use tempfile::TempDir;
-use tenant_billing::{
-    PostgresStore, SqliteStore,
-    ports::{Clock, Store},
-};
+use tenant_billing::{PostgresStore, SqliteStore, ports::Clock};
 
 use crate::{postgres::server::Database, world::Host};
 
@@ -37,8 +34,8 @@ impl Host for Sqlite {
         Self { dir: TempDir::new().unwrap() }
     }
 
-    fn store(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(self.path(), clock).unwrap())
+    fn store(&self, clock: Arc<dyn Clock>) -> Arc<dyn tenant_billing::Database> {
+        Arc::new(SqliteStore::open(self.path()).unwrap().with_clock(clock))
     }
 
     async fn sql(&self, sql: &str) {
@@ -67,8 +64,8 @@ impl Host for Postgres {
         Self { database: Database::fresh().await }
     }
 
-    fn store(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
-        Arc::new(PostgresStore::open(&self.database.url(), clock).unwrap())
+    fn store(&self, clock: Arc<dyn Clock>) -> Arc<dyn tenant_billing::Database> {
+        Arc::new(PostgresStore::open(&self.database.url()).unwrap().with_clock(clock))
     }
 
     async fn sql(&self, sql: &str) {

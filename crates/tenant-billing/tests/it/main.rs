@@ -13,6 +13,7 @@ mod world;
 #[path = "stories"]
 mod on_sqlite {
     mod lifecycle;
+    mod operators;
     mod provisioning;
 
     mod world {
@@ -25,6 +26,7 @@ mod on_sqlite {
 #[path = "stories"]
 mod on_postgres {
     mod lifecycle;
+    mod operators;
     mod provisioning;
 
     mod world {

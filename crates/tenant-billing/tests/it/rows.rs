@@ -27,14 +27,14 @@ pub(crate) fn all() -> impl Iterator<Item = (Row, bool)> {
         let request = REQUEST.iter().filter(|_| asked);
         [("state", state)].iter().chain(request).chain(more).copied().collect::<Row>()
     };
-    let suspect = [("quiet_until", "TIME"), ("sent", "FALSE")];
+    let in_doubt = [("conclusive_from", "TIME"), ("sent", "FALSE")];
     let legal = [
         with("'vacant'", false, &[]),
         with("'pending'", true, &[]),
         with("'pending'", true, &[("stripe_account", "'acct_2'")]),
-        with("'suspect'", true, &suspect),
-        with("'rejected'", true, &[("refusal_message", "'no'")]),
-        with("'settled'", false, &[("customer_id", "'cus_1'")]),
+        with("'in_doubt'", true, &in_doubt),
+        with("'rejected'", true, &[("rejection_message", "'no'")]),
+        with("'provisioned'", false, &[("customer_id", "'cus_1'")]),
     ];
     let illegal = [
         with("'napping'", false, &[]),
@@ -43,17 +43,17 @@ pub(crate) fn all() -> impl Iterator<Item = (Row, bool)> {
         with("'vacant'", false, &[("version", "0")]),
         with("'vacant'", false, &[("generation", "0")]),
         with("'vacant'", false, &[("attempts", "-1")]),
-        with("'settled'", false, &[]),
-        with("'settled'", true, &[("customer_id", "'cus_1'")]),
+        with("'provisioned'", false, &[]),
+        with("'provisioned'", true, &[("customer_id", "'cus_1'")]),
         with("'pending'", false, &[]),
         with("'pending'", false, &[("body", "'email=a'")]),
-        with("'pending'", true, &[("quiet_until", "TIME")]),
+        with("'pending'", true, &[("conclusive_from", "TIME")]),
         with("'pending'", true, &[("customer_id", "'cus_1'")]),
-        with("'pending'", true, &[("refusal_code", "'x'")]),
+        with("'pending'", true, &[("rejection_code", "'x'")]),
         with("'pending'", true, &[("mode", "'both'")]),
-        with("'suspect'", true, &[]),
-        with("'suspect'", true, &suspect[..1]),
-        with("'suspect'", true, &suspect[1..]),
+        with("'in_doubt'", true, &[]),
+        with("'in_doubt'", true, &in_doubt[..1]),
+        with("'in_doubt'", true, &in_doubt[1..]),
         with("'rejected'", true, &[]),
     ];
     let legal = legal.map(|row| (row, true));

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, types::Value};
 use tempfile::TempDir;
 use tenant_billing::{
-    SqliteStore,
+    Database, SqliteStore,
     conformance::{self, Bench, SteppedClock},
     ids::{CustomerId, TenantId},
     ports::{Store, StoreError},
@@ -31,7 +31,7 @@ impl SqliteBench {
     }
 
     fn store(&self) -> SqliteStore {
-        SqliteStore::open(self.path(), self.clock.clone()).unwrap()
+        SqliteStore::open(self.path()).unwrap().with_clock(self.clock.clone())
     }
 
     fn sql(&self) -> Connection {
@@ -43,7 +43,7 @@ impl SqliteBench {
 
 #[async_trait]
 impl Bench for SqliteBench {
-    async fn open(&self) -> Arc<dyn Store> {
+    async fn open(&self) -> Arc<dyn Database> {
         Arc::new(self.store())
     }
 
@@ -162,7 +162,7 @@ async fn a_hosts_own_tables_are_checked_and_left_alone() {
         let before = host_schema(&bench);
         match (bench.store().migrate().await, refused) {
             (Ok(()), None) => {}
-            (Err(StoreError::Unfit(why)), Some(words)) => {
+            (Err(StoreError::SchemaMismatch(why)), Some(words)) => {
                 assert!(why.contains(words), "{schema}: {why}");
                 let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'installation'";
                 let ours: i64 = bench.sql().query_row(sql, [], |row| row.get(0)).unwrap();
@@ -203,17 +203,16 @@ async fn a_newer_schema_is_used_only_where_it_says_so() {
 
 #[tokio::test]
 async fn what_is_no_database_of_ours_is_said_so() {
-    let clock = SteppedClock::at(Timestamp::UNIX_EPOCH);
     let dir = TempDir::new().unwrap();
     for path in ["", ":memory:"] {
-        let opened = SqliteStore::open(path, clock.clone());
-        assert!(matches!(opened, Err(StoreError::Unfit(_))), "{path:?}");
+        let opened = SqliteStore::open(path);
+        assert!(matches!(opened, Err(StoreError::SchemaMismatch(_))), "{path:?}");
     }
-    let missing = SqliteStore::open(dir.path().join("no/such/dir.db"), clock.clone());
-    assert!(matches!(missing, Err(StoreError::Unfit(_))));
+    let missing = SqliteStore::open(dir.path().join("no/such/dir.db"));
+    assert!(matches!(missing, Err(StoreError::SchemaMismatch(_))));
     let rubbish = dir.path().join("rubbish");
     std::fs::write(&rubbish, vec![7; 8192]).unwrap();
-    let migrated = match SqliteStore::open(&rubbish, clock) {
+    let migrated = match SqliteStore::open(&rubbish) {
         Ok(store) => store.migrate().await,
         Err(error) => Err(error),
     };
@@ -229,8 +228,7 @@ async fn a_column_that_holds_no_customer_id_is_an_operators_matter() {
     store.add_tenant(&tenant).await.unwrap();
     let sql = "INSERT INTO tenant_config (id, tenant_id, stripe_customer_id) VALUES ('c', ?1, '')";
     bench.sql().execute(sql, [tenant.as_str()]).unwrap();
-    for result in [store.bound(&tenant).await.map(drop), store.view(&tenant, None).await.map(drop)]
-    {
+    for result in [store.bound(&tenant).await.map(drop), store.view(&tenant, &[]).await.map(drop)] {
         let Err(StoreError::Corrupt(why)) = result else { panic!("{result:?}") };
         assert!(why.contains("stripe_customer_id"), "{why}");
     }

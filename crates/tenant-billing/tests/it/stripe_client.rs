@@ -8,7 +8,7 @@ mod requests;
 mod sandbox;
 mod secrets;
 mod window;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     collections::VecDeque,
@@ -23,7 +23,7 @@ use tenant_billing::{
     answer::Answer,
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
     ports::Clock,
-    request::{Account, CustomerDetails, FrozenRequest, Origin},
+    request::{Account, CustomerDetails, FrozenRequest, Identity},
 };
 
 const KEY: &str = "sk_test_wire4711";
@@ -67,7 +67,7 @@ fn client(url: &str) -> StripeClient {
 
 fn client_at(url: &str, uptimes: impl IntoIterator<Item = Duration>) -> StripeClient {
     let key = SecretKey::parse(KEY).unwrap();
-    let client = StripeClient::new(key, Script::of(uptimes));
+    let client = StripeClient::new(key).with_clock(Script::of(uptimes));
     client.with_base(url).unwrap()
 }
 
@@ -76,13 +76,13 @@ fn frozen() -> FrozenRequest {
 }
 
 fn frozen_for(tenant: &str, email: &str) -> FrozenRequest {
-    let origin = Origin {
+    let identity = Identity {
         installation: InstallationId::parse("installation-1").unwrap(),
         account: Account { id: AccountId::parse("acct_1").unwrap(), mode: Mode::Test },
         stripe_account: None,
     };
     let details = CustomerDetails::new(Email::parse(email).unwrap());
-    FrozenRequest::freeze(&origin, &TenantId::parse(tenant).unwrap(), 0, &details)
+    FrozenRequest::freeze(&identity, &TenantId::parse(tenant).unwrap(), 0, &details)
 }
 
 fn customer(id: &str) -> CustomerId {

@@ -16,10 +16,10 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use stripe_sandbox::{CustomerRecord, Fault, Rule, Sandbox, When};
 use tenant_billing::{
-    Advice, Billing, Error, Policy, Provisioned, SecretKey, StripeClient, SystemClock,
+    Billing, Database, Error, Policy, SecretKey, StripeClient, SystemClock, TenantCustomer,
     audit::EventKind,
     ids::{CustomerId, Email, TenantId},
-    ports::{Clock, Store},
+    ports::Clock,
     request::CustomerDetails,
 };
 use tokio::task::JoinHandle;
@@ -31,7 +31,7 @@ use crate::postgres::server::block;
 pub(crate) trait Host: Send + Sync + Sized {
     async fn make() -> Self;
     /// As another process would open it.
-    fn store(&self, clock: Arc<dyn Clock>) -> Arc<dyn Store>;
+    fn store(&self, clock: Arc<dyn Clock>) -> Arc<dyn Database>;
     /// Runs statements. Those that name our tables name no schema.
     async fn sql(&self, sql: &str);
     /// What the only cell of the only row says.
@@ -86,13 +86,16 @@ impl<H: Host> World<H> {
         world
     }
 
-    pub(crate) fn store(&self) -> Arc<dyn Store> {
+    pub(crate) fn store(&self) -> Arc<dyn Database> {
         self.host.store(self.clock.clone())
     }
 
     pub(crate) fn stripe(&self, key: &str) -> StripeClient {
         let key = SecretKey::parse(key).unwrap();
-        StripeClient::new(key, self.clock.clone()).with_base(&self.sandbox.url()).unwrap()
+        StripeClient::new(key)
+            .with_clock(self.clock.clone())
+            .with_base(&self.sandbox.url())
+            .unwrap()
     }
 
     /// As another process would have it.
@@ -100,13 +103,12 @@ impl<H: Host> World<H> {
         self.billing_with("sk_test_1", Policy::default())
     }
 
-    pub(crate) fn look_first(&self) -> Billing {
-        self.billing_with("sk_test_1", Policy { look_first: true, ..Policy::default() })
+    pub(crate) fn inquire_first(&self) -> Billing {
+        self.billing_with("sk_test_1", Policy { inquire_first: true, ..Policy::default() })
     }
 
     pub(crate) fn billing_with(&self, key: &str, policy: Policy) -> Billing {
-        let (store, stripe) = (self.store(), Arc::new(self.stripe(key)));
-        Billing::with_policy(store, stripe, self.clock.clone(), policy)
+        Billing::shared(self.store(), Arc::new(self.stripe(key)), policy)
     }
 
     pub(crate) async fn tenant(&self, number: u32) -> TenantId {
@@ -154,7 +156,7 @@ impl<H: Host> World<H> {
         let billing = self.billing();
         self.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
         let error = brief(&billing, tenant).await.unwrap_err();
-        assert!(matches!(error.advice(), Advice::TryAgain(_)) && error.unsettled(), "{error:?}");
+        assert!(error.retry_after().is_some() && error.may_have_created(), "{error:?}");
         assert!(billing.shutdown(Duration::from_secs(5)).await);
         self.sandbox.disarm();
         self.live()[0].clone()
@@ -165,7 +167,7 @@ impl<H: Host> World<H> {
         &self,
         billing: &Billing,
         tenant: &TenantId,
-    ) -> JoinHandle<Result<Provisioned, Error>> {
+    ) -> JoinHandle<Result<TenantCustomer, Error>> {
         self.fault(Fault::Delay { ms: 300, when: When::After }, 1);
         let (billing, tenant) = (billing.clone(), tenant.clone());
         let pending = tokio::spawn(async move { call(&billing, &tenant).await });
@@ -185,7 +187,7 @@ impl<H: Host> World<H> {
     }
 
     pub(crate) async fn state(&self, tenant: &TenantId) -> &'static str {
-        let row = self.store().view(tenant, None).await.unwrap().row;
+        let row = self.store().view(tenant, &[]).await.unwrap().row;
         row.map_or("no row", |row| row.state.name())
     }
 
@@ -245,11 +247,11 @@ pub(crate) fn id(text: &str) -> CustomerId {
 }
 
 /// The usual call, with a deadline that a test can wait for.
-pub(crate) async fn call(billing: &Billing, tenant: &TenantId) -> Result<Provisioned, Error> {
+pub(crate) async fn call(billing: &Billing, tenant: &TenantId) -> Result<TenantCustomer, Error> {
     billing.get_or_create(tenant, &details("owner@example.com"), Duration::from_secs(5)).await
 }
 
 /// A call that is not patient, for what cannot work out anyway.
-pub(crate) async fn brief(billing: &Billing, tenant: &TenantId) -> Result<Provisioned, Error> {
+pub(crate) async fn brief(billing: &Billing, tenant: &TenantId) -> Result<TenantCustomer, Error> {
     billing.get_or_create(tenant, &details("owner@example.com"), Duration::from_millis(300)).await
 }

@@ -13,10 +13,10 @@ use crate::{
 fn kinds(state: &str) -> &'static [&'static str] {
     match state {
         "pending" => &["opened", "reopened"],
-        "suspect" => &["suspected", "opened"],
+        "in_doubt" => &["in_doubt", "opened"],
         "rejected" => &["rejected"],
         "vacant" => &["vacated"],
-        _ => &["created", "adopted", "rebound", "settled"],
+        _ => &["created", "adopted", "rebound", "closed"],
     }
 }
 
@@ -96,7 +96,7 @@ impl World {
             // reconcile to find; so is what it forgot of one whose host has bound another.
             let asked = self.host.exists(&of) && self.deeds.asked_for(&of);
             let asked = called && asked;
-            let hosts = column.as_ref().is_some_and(|it| self.made_by_host(it));
+            let hosts = column.as_ref().is_some_and(|it| self.put_by_host(&of, it));
             let forgiven = touched.row_lost || self.restored_at.is_some();
             if forgiven && (!asked || hosts) {
                 continue;
@@ -106,12 +106,16 @@ impl World {
                 continue;
             }
             for id in self.ours(&of) {
+                // Whether it is bound is for the host to say, who has moved it.
+                if self.was_moved(&id) {
+                    continue;
+                }
                 let row = format!("SELECT 1 FROM customer_provisioning WHERE tenant_id = '{of}'");
-                let settled = self.host.holds(&format!("{row} AND customer_id = '{id}'"));
+                let provisioned = self.host.holds(&format!("{row} AND customer_id = '{id}'"));
                 let surplus = format!("SELECT 1 FROM surplus_customer WHERE customer_id = '{id}'");
                 let surplus = format!("{surplus} AND tenant_id = '{of}' AND resolved_at IS NULL");
                 let bound = column.as_ref() == Some(&id);
-                let elsewhere = settled && touched.by_host && (!asked || hosts);
+                let elsewhere = provisioned && touched.by_host && (!asked || hosts);
                 if !bound && !elsewhere && !self.host.holds(&surplus) {
                     let row = "SELECT state || ' ' || generation FROM customer_provisioning";
                     let row = format!("{row} WHERE tenant_id = '{of}'");
@@ -123,8 +127,27 @@ impl World {
         }
     }
 
-    fn made_by_host(&self, id: &str) -> bool {
-        self.sim.state().book.find(id).is_some_and(|it| it.maker == Maker::Host)
+    /// Whether the host has put this Customer into the tenant's column.
+    fn put_by_host(&self, of: &TenantId, id: &str) -> bool {
+        let made = self.sim.state().book.find(id).is_some_and(|it| it.maker == Maker::Host);
+        made || self.touched[of].given.contains(id)
+    }
+
+    /// Whether the host has ever moved this Customer into another column.
+    pub(crate) fn was_moved(&self, id: &str) -> bool {
+        self.touched.values().any(|it| it.given.contains(id))
+    }
+
+    /// Whether a Customer of this tenant, or one that its row is provisioned with, is in another tenant's
+    /// column now, where the host has moved it or has left it. Then only an operator can help.
+    pub(crate) fn has_one_elsewhere(&self, of: &TenantId) -> bool {
+        let row = format!("SELECT customer_id FROM customer_provisioning WHERE tenant_id = '{of}'");
+        let provisioned = self.host.cell::<String>(&row);
+        let others = (0..TENANTS).map(tenant).filter(|it| it != of);
+        others.filter_map(|it| self.host.column(&it)).any(|id| {
+            let theirs = self.sim.state().book.find(&id).is_some_and(|it| it.tenant == of.as_str());
+            self.was_moved(&id) && (theirs || provisioned.as_ref() == Some(&id))
+        })
     }
 
     /// The trail tells every step, in order, and nothing ever went back.
@@ -230,7 +253,7 @@ impl World {
     }
 
     /// P6: none foreign adopted. What the host itself bound to this tenant, and nulled since, is the
-    /// tenant's: the row settled with it.
+    /// tenant's: the row provisioned with it.
     fn is_ours_to_bind(&self, tenant: &str, id: &str) {
         let by_host = format!("SELECT 1 FROM sim_column WHERE tenant = '{tenant}' AND by_host = 1");
         if self.host.holds(&format!("{by_host} AND now = '{id}'")) {

@@ -116,8 +116,8 @@ impl World {
             }
             let alone =
                 || !deeds.iter().enumerate().any(|(at, it)| at != index && it.overlaps(deed));
-            if let Err(error @ (Error::Later { .. } | Error::UnknownTenant(_))) = result
-                && !error.unsettled()
+            if let Err(error @ (Error::Retry { .. } | Error::UnknownTenant(_))) = result
+                && !error.may_have_created()
                 && self.sent(deed, *ended, &call.tenant)
                 && alone()
             {
@@ -146,7 +146,8 @@ impl World {
         let Some(it) = state.book.find(customer) else {
             return Some(format!("was given {customer}, which Stripe does not know"));
         };
-        if it.tenant != call.tenant.as_str() || it.maker == Maker::Foreign {
+        let given = self.touched[&call.tenant].given.contains(customer);
+        if !given && (it.tenant != call.tenant.as_str() || it.maker == Maker::Foreign) {
             return Some(format!("was given {customer}, which is somebody else's"));
         }
         let known = call.known_deleted.split(',').any(|id| id == customer);
@@ -163,13 +164,14 @@ impl World {
     ) -> Option<String> {
         let live = self.sim.settings.live;
         let fair = match error {
-            Error::Later { .. } => true,
-            Error::Refused(_) => call.email == Mail::Refused,
+            Error::Retry { .. } => true,
+            Error::Rejected(_) => call.email == Mail::Rejected,
             Error::UnknownTenant(_) => touched.gone.iter().any(|(from, until)| {
                 *from <= during.1 && until.is_none_or(|until| until >= during.0)
             }),
             Error::Operator(OperatorError::WrongAccount { .. }) => call.key != Key::Own,
             Error::Operator(OperatorError::ForeignCustomer(_)) => live && touched.foreign,
+            Error::Operator(OperatorError::BoundElsewhere(id)) => self.was_moved(id.as_str()),
             Error::Operator(OperatorError::OutOfReach) => !self.sim.settings.search,
             Error::Operator(_) | Error::Invalid(_) => false,
         };

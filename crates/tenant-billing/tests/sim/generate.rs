@@ -2,7 +2,7 @@
 //!
 //! Each seed leaves out about half of all kinds of operations, so that those that are in meet each other
 //! more often. What is never generated, and why, is said where it is left out; three restrictions depend
-//! on the moment and stand in `world.rs` (`NOT_EDITED`, `DECIDES`, `restore`).
+//! on the moment and stand in `world.rs` and `others.rs` (`NOT_EDITED`, `DECIDES`, `restore`).
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const LONGEST_LAG: u64 = 60;
 const LEFT_BEHIND: u64 = 10;
 
 /// The kinds of operations, as bits of what a seed plays with.
-const KINDS: u32 = 16;
+const KINDS: u32 = 17;
 
 /// How often chance is asked again for a kind that this seed plays with.
 const TRIES: u32 = 12;
@@ -47,7 +47,7 @@ pub(crate) fn plan(seed: u64) -> Plan {
         key_hours: rng.pick(&[24, 24, 24, 30, 720]),
         page: rng.pick(&[1, 2, 100]),
         lag: u8::try_from(rng.between(0, LONGEST_LAG)).expect("minutes"),
-        look_first: rng.one_in(4),
+        inquire_first: rng.one_in(4),
     };
     let kinds = rng.next() & rng.pick(&[u64::MAX, rng.clone().next()]);
     let mut generator = Generator { rng, kinds, settings, caller: None, passed: Duration::ZERO };
@@ -100,7 +100,7 @@ impl Generator {
 
     fn call(&mut self) -> Op {
         let email =
-            self.rng.pick(&[Mail::Good, Mail::Good, Mail::Good, Mail::Other, Mail::Refused]);
+            self.rng.pick(&[Mail::Good, Mail::Good, Mail::Good, Mail::Other, Mail::Rejected]);
         let email = if self.has(0) { email } else { Mail::Good };
         let patience = self.rng.pick(&[1, 10, 10, 60, 600]);
         let process = self.caller.take().unwrap_or_else(|| self.process());
@@ -190,7 +190,7 @@ impl Generator {
     fn event(&mut self) -> Option<Op> {
         let (process, tenant) = (self.process(), self.tenant());
         let nth = small(&mut self.rng, 3);
-        Some(match self.rng.between(0, 24) {
+        Some(match self.rng.between(0, 27) {
             0..=1 if self.has(1) => Op::Crash { process },
             2 if self.has(2) => Op::Suspend { process, seconds: self.standstill() },
             3..=5 if self.has(6) => Op::Delete { tenant, nth },
@@ -211,14 +211,15 @@ impl Generator {
                 Op::Key { process, key }
             }
             24 if self.has(15) => Op::Stranger { tenant, kind: self.stranger() },
+            25..=27 if self.has(16) => Op::HostMoves { tenant, nth },
             _ => return None,
         })
     }
 
     fn stranger(&mut self) -> Stranger {
         use Stranger::{Legacy, OtherInstallation, OtherTenant, SameEmail};
-        // An account with Customers from before is looked through first.
-        match self.settings.look_first {
+        // In an account with Customers from before, an inquiry is made first.
+        match self.settings.inquire_first {
             true => self.rng.pick(&[SameEmail, OtherTenant, OtherInstallation, Legacy]),
             false => self.rng.pick(&[SameEmail, OtherTenant, OtherInstallation]),
         }

@@ -6,10 +6,11 @@
 //! transaction left the event that belongs to it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use tempfile::TempDir;
 use tenant_billing::{
-    SqliteStore,
+    Database as _, SqliteStore,
     ids::{AccountId, Mode, TenantId},
     ports::{Clock, Store},
     request::Account,
@@ -121,6 +122,11 @@ impl Host {
         self.cell(&format!("{sql} = '{tenant}'"))
     }
 
+    /// A connection that another process may ask which Customers the host's columns hold.
+    pub(crate) fn columns(&self) -> Columns {
+        Columns(Mutex::new(Connection::open(&self.path).expect("a database")))
+    }
+
     pub(crate) fn exists(&self, tenant: &TenantId) -> bool {
         self.holds(&format!("SELECT 1 FROM tenants WHERE id = '{tenant}'"))
     }
@@ -138,6 +144,20 @@ impl Host {
         self.path = self.dir.path().join(format!("{}.db", self.files));
         self.files += 1;
         self.sql = place(&self.path, &self.backup);
+    }
+}
+
+/// Reads what all of the host's columns hold, past the store that is under test.
+pub(crate) struct Columns(Mutex<Connection>);
+
+impl Columns {
+    pub(crate) fn held(&self) -> BTreeSet<String> {
+        let sql =
+            "SELECT stripe_customer_id FROM tenant_config WHERE stripe_customer_id IS NOT NULL";
+        let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statement = connection.prepare_cached(sql).expect("a statement");
+        let held = statement.query_map([], |row| row.get(0));
+        held.and_then(Iterator::collect).expect("the columns")
     }
 }
 
@@ -164,7 +184,7 @@ impl Template {
         let clock = Arc::new(Still(AtomicU64::new(1)));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let store = SqliteStore::open(&path, clock).expect("a store");
+            let store = SqliteStore::open(&path).expect("a store").with_clock(clock);
             store.migrate().await.expect("a migration");
             let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
             store.add_tenants(&tenants).await.expect("tenants");

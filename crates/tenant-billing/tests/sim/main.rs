@@ -17,6 +17,7 @@ mod generate;
 mod host;
 mod motifs;
 mod ops;
+mod others;
 mod rest;
 mod rng;
 mod run;

@@ -19,7 +19,7 @@ const LATEST: u64 = 178;
 
 pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
     let (one, two) = (process(rng), process(rng));
-    match rng.between(0, 9) {
+    match rng.between(0, 11) {
         0 => left_behind(rng, one, two),
         1 => too_old(rng, one, two),
         2 => deleted_meanwhile(rng, one, two),
@@ -29,6 +29,7 @@ pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
         6 => overwritten(rng, one, two),
         7 => marked(rng, one, two),
         8 => decided_long_ago(rng, one, two),
+        9..=10 => moved(rng, one, two),
         _ => lost(rng, one, two),
     }
 }
@@ -66,8 +67,8 @@ fn first(rng: &mut Rng) -> Fault {
     ])
 }
 
-/// Looks that fail in part, or stand still in the middle.
-fn bad_look(rng: &mut Rng, process: u8) -> Vec<Op> {
+/// Inquiries that fail in part, or stand still in the middle.
+fn bad_inquiry(rng: &mut Rng, process: u8) -> Vec<Op> {
     let seconds = u32::try_from(rng.between(1, 240)).expect("seconds");
     let fault = rng.pick(&[Fault::LoseAnswer, Fault::Unstored500, Fault::Limited, Fault::Mangle]);
     let skip = u8::try_from(rng.between(0, 3)).expect("a small number");
@@ -79,13 +80,13 @@ fn bad_look(rng: &mut Rng, process: u8) -> Vec<Op> {
     }
 }
 
-/// A failure that Stripe stored, and looks around the end of its quiet time.
+/// A failure that Stripe stored, and inquiries around the moment from which they can prove something.
 fn left_behind(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let minutes = u8::try_from(rng.between(0, 10)).expect("minutes");
     let effect = rng.pick(&[None, Some(minutes), Some(minutes), Some(10)]);
     let mut ops = vec![arm(one, At::Create, 0, Fault::Stored500 { effect }), call(rng, one)];
     ops.push(pass(rng, 7 * MINUTE, 12 * MINUTE));
-    ops.extend(bad_look(rng, two));
+    ops.extend(bad_inquiry(rng, two));
     ops.extend([Op::Recover { process: two }, pass(rng, MINUTE, 20 * MINUTE)]);
     ops.extend([Op::Recover { process: one }, pass(rng, MINUTE, 90 * MINUTE), call(rng, two)]);
     ops
@@ -97,10 +98,10 @@ fn too_old(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let age = rng.pick(&[10, 19, 20, 22, 23, 24]);
     ops.push(pass(rng, age * HOUR - 10 * MINUTE, age * HOUR + 58 * MINUTE));
     ops.extend([arm(two, At::Create, 0, first(rng)), call(rng, two)]);
-    // Mostly to the look that may open the next generation.
+    // Mostly to the inquiry that may open the next generation.
     let rest = rng.pick(&[1, 25 - age, 25 - age, 26 - age]) * HOUR;
     ops.push(pass(rng, rest, rest + 50 * MINUTE));
-    ops.extend(bad_look(rng, two));
+    ops.extend(bad_inquiry(rng, two));
     ops.extend([Op::Recover { process: two }, pass(rng, MINUTE, 3 * HOUR), call(rng, one)]);
     ops
 }
@@ -171,7 +172,7 @@ fn restored(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     ops
 }
 
-/// A key with something behind it that no look shows, a restored backup, and sends of the key around the
+/// A key with something behind it that no inquiry shows, a restored backup, and sends of the key around the
 /// moment when Stripe forgets it.
 fn marked(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let effect = Fault::Stored500 { effect: None };
@@ -214,12 +215,33 @@ fn overwritten(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     ops
 }
 
+/// A Customer that the host moves into another tenant's column, before or after it is bound, while
+/// something makes its own tenant come across it again.
+fn moved(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let mut ops = Vec::new();
+    if rng.one_in(2) {
+        ops.push(arm(one, At::Create, 0, first(rng)));
+    }
+    ops.extend([call(rng, one), pass(rng, 500, 5 * MINUTE), Op::HostMoves { tenant: 0, nth: 0 }]);
+    let lost = Op::LoseRow { tenant: 0 };
+    let overwritten = Op::HostOverwrites { tenant: 0 };
+    ops.push(rng.pick(&[lost, lost, overwritten, Op::Recover { process: two }]));
+    let created = Op::TellCreated { process: two, tenant: 0, nth: 0 };
+    let again = call(rng, two);
+    ops.push(rng.pick(&[created, created, again, Op::Recover { process: one }]));
+    ops.extend([pass(rng, 0, 6 * HOUR), call(rng, two), pass(rng, 0, MINUTE)]);
+    if rng.one_in(2) {
+        ops.extend([Op::HostMoves { tenant: 0, nth: 0 }, call(rng, one)]);
+    }
+    ops
+}
+
 /// A row that somebody deletes while its request is on its way.
 fn lost(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let mut ops = vec![arm(one, At::Create, 0, first(rng)), call(rng, one)];
     ops.extend([pass(rng, 0, 3 * HOUR), Op::LoseRow { tenant: 0 }, pass(rng, 0, HOUR)]);
     ops.extend([arm(two, At::Create, 0, first(rng)), call(rng, two), pass(rng, 0, 15 * HOUR)]);
-    ops.extend(bad_look(rng, one));
+    ops.extend(bad_inquiry(rng, one));
     ops.extend([Op::Recover { process: one }, call(rng, one), pass(rng, 0, 15 * HOUR)]);
     ops
 }

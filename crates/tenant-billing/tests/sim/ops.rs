@@ -18,8 +18,8 @@ pub(crate) struct Settings {
     pub(crate) page: u8,
     /// How far events and search are behind, in minutes: 60 at most.
     pub(crate) lag: u8,
-    /// Whether processes look before they create, from the start.
-    pub(crate) look_first: bool,
+    /// Whether processes make an inquiry before they create, from the start.
+    pub(crate) inquire_first: bool,
 }
 
 impl Settings {
@@ -31,7 +31,7 @@ impl Settings {
         key_hours: 24,
         page: 100,
         lag: 60,
-        look_first: false,
+        inquire_first: false,
     };
 }
 
@@ -65,6 +65,9 @@ pub(crate) enum Op {
     HostNulls { tenant: u8 },
     /// The host writes a Customer of its own making into its column.
     HostOverwrites { tenant: u8 },
+    /// The host moves a live Customer of the tenant into another existing tenant's column, out of the one
+    /// that holds it, if any. If another tenant's column holds it, it comes back.
+    HostMoves { tenant: u8, nth: u8 },
     /// The host deletes the tenant.
     Remove { tenant: u8 },
     /// The host registers the tenant, again if need be.
@@ -73,13 +76,14 @@ pub(crate) enum Op {
     Unbind { process: u8, tenant: u8 },
     /// A backup is taken.
     Backup,
-    /// The last backup (or the empty database) is restored; from then on processes run look-first.
+    /// The last backup (or the empty database) is restored; from then on processes run with
+    /// `inquire_first`.
     Restore,
     /// Somebody deletes the tenant's row, and not its trail.
     LoseRow { tenant: u8 },
     /// The process is started again with this key.
     Key { process: u8, key: Key },
-    /// Somebody else makes a Customer that looks like the tenant's.
+    /// Somebody else creates a Customer that looks like the tenant's.
     Stranger { tenant: u8, kind: Stranger },
 }
 
@@ -88,7 +92,7 @@ pub(crate) enum Mail {
     Good,
     Other,
     /// One that Stripe refuses.
-    Refused,
+    Rejected,
 }
 
 impl Mail {
@@ -96,7 +100,7 @@ impl Mail {
         match self {
             Self::Good => "owner@example.com",
             Self::Other => "billing@example.org",
-            Self::Refused => "owner@localhost",
+            Self::Rejected => "owner@localhost",
         }
     }
 }

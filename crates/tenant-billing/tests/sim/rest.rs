@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tenant_billing::{Advice, Error, ids::TenantId};
+use tenant_billing::{Error, OperatorError, ids::TenantId};
 
 use crate::{
     deeds::What,
@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 /// More rounds of recovery than any row needs.
 const ROUNDS: u32 = 400;
-/// From here on a worker that is late: it comes when the row's quiet time is over.
+/// From here on the worker is late: it comes when an inquiry can prove that there is no Customer.
 const PUNCTUAL: u32 = 6;
 /// Whatever was permitted to be sent is over by then, and shows.
 const DRAINED: Duration = Duration::from_secs(5 * 3600);
@@ -86,14 +86,14 @@ impl World {
             let work = async move { billing.recover_once().await.map(drop) };
             self.do_it(0, What::Recover, work);
             self.wait_for_all();
-            let due = "FROM customer_provisioning WHERE state IN ('pending', 'suspect')";
+            let due = "FROM customer_provisioning WHERE state IN ('pending', 'in_doubt')";
             let Some(next) = self.host.cell::<i64>(&format!("SELECT min(next_attempt_at) {due}"))
             else {
                 return;
             };
-            let quiet = format!("SELECT max(next_attempt_at, coalesce(quiet_until, 0)) {due}");
-            let quiet = format!("SELECT min(at) FROM (SELECT ({quiet} ORDER BY 1 LIMIT 1) AS at)");
-            let late = self.host.cell::<i64>(&quiet).unwrap_or(next);
+            let late = format!("SELECT max(next_attempt_at, coalesce(conclusive_from, 0)) {due}");
+            let late = format!("SELECT min(at) FROM (SELECT ({late} ORDER BY 1 LIMIT 1) AS at)");
+            let late = self.host.cell::<i64>(&late).unwrap_or(next);
             if round > 2 * PUNCTUAL && self.all_stuck() {
                 return;
             }
@@ -111,19 +111,22 @@ impl World {
 
     fn under_way(&self, of: &TenantId) -> bool {
         let row = format!("SELECT 1 FROM customer_provisioning WHERE tenant_id = '{of}'");
-        self.host.holds(&format!("{row} AND state IN ('pending', 'suspect')"))
+        self.host.holds(&format!("{row} AND state IN ('pending', 'in_doubt')"))
     }
 
-    /// The row waits for an operator: another installation's Customer in live mode, or events that do
-    /// not reach back far enough in an account without search.
+    /// The row waits for an operator: because of another installation's Customer in live mode, of events
+    /// that do not reach back far enough in an account without search, or of a Customer that the host has
+    /// moved into another tenant's column.
     pub(crate) fn is_stuck(&self, of: &TenantId) -> bool {
         let why = |words: &str| {
             let row = format!("SELECT 1 FROM customer_provisioning WHERE tenant_id = '{of}'");
-            self.host.holds(&format!("{row} AND state = 'suspect' AND last_error LIKE '%{words}%'"))
+            self.host
+                .holds(&format!("{row} AND state = 'in_doubt' AND last_error LIKE '%{words}%'"))
         };
         let settings = self.sim.settings;
-        (settings.live && self.touched[of].foreign && why("by another installation"))
+        (settings.live && self.touched[of].foreign && why("another installation has created"))
             || (!settings.search && why("do not reach back far enough"))
+            || (why("is bound to another tenant") && self.has_one_elsewhere(of))
     }
 
     fn call_until_it_works(&mut self, number: u8) {
@@ -136,8 +139,13 @@ impl World {
             };
             match result {
                 Ok(customer) => return self.is_bound_and_alive(number, &customer),
-                // A row that waits for an operator tells callers when it is looked at next.
+                // A row that waits for an operator tells callers when the next inquiry is due.
                 Err(_) if self.is_stuck(&tenant(number)) => return,
+                Err(Error::Operator(OperatorError::BoundElsewhere(_)))
+                    if self.has_one_elsewhere(&tenant(number)) =>
+                {
+                    return;
+                }
                 Err(error) => self.heed(&error),
             }
         }
@@ -145,7 +153,7 @@ impl World {
     }
 
     fn heed(&mut self, error: &Error) {
-        if let Advice::TryAgain(after) = error.advice() {
+        if let Some(after) = error.retry_after() {
             self.pass(after.min(6 * HOUR) + SECOND);
             self.recover_all();
         }

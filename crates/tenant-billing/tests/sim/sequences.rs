@@ -4,8 +4,9 @@
 //! beside them is that the thing happened which the sequence is about.
 
 mod dashboards;
+mod inquiries;
 mod keys;
-mod looks;
+mod moves;
 mod races;
 mod restores;
 
@@ -38,6 +39,10 @@ impl Summary {
 
 fn call(process: u8) -> Op {
     Op::Call { process, tenant: 0, email: Mail::Good, patience: 10 }
+}
+
+fn call_for(process: u8, tenant: u8) -> Op {
+    Op::Call { process, tenant, email: Mail::Good, patience: 10 }
 }
 
 fn call_with(process: u8, email: Mail) -> Op {

@@ -4,7 +4,7 @@
 //! then straight to the next timer. So a month costs nothing, and the same seed runs the same way.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::pending,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -42,6 +42,9 @@ pub(crate) struct State {
     pub(crate) broken: Vec<String>,
     /// When each process last read each tenant.
     pub(crate) views: BTreeMap<(u64, String), Timestamp>,
+    /// What the columns of all tenants held each time that a process read a tenant: by the process, the
+    /// tenant and the time of the view.
+    pub(crate) held: BTreeMap<(u64, String, Timestamp), BTreeSet<String>>,
     /// Creations that left a process: when, from which, and for whom.
     pub(crate) sends: Vec<(Timestamp, u64, String)>,
     pub(crate) port_calls: u64,
@@ -65,6 +68,7 @@ impl Sim {
             trace: Vec::new(),
             broken: Vec::new(),
             views: BTreeMap::new(),
+            held: BTreeMap::new(),
             sends: Vec::new(),
             port_calls: 0,
         };

@@ -13,9 +13,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tenant_billing::{
     SqliteStore,
-    audit::{History, Surplus},
+    audit::{History, Surplus, SurplusReason},
     ids::{CustomerId, InstallationId, TenantId},
     ports::{Backlog, Committed, Store, StoreError},
     request::Account,
@@ -23,6 +24,7 @@ use tenant_billing::{
 };
 
 use crate::{
+    host::Columns,
     ops::{At, Fault},
     sim::{Gate, Sim},
 };
@@ -34,6 +36,7 @@ pub(crate) struct SimStore {
     pub(crate) sim: Arc<Sim>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) inner: SqliteStore,
+    pub(crate) columns: Columns,
 }
 
 impl SimStore {
@@ -52,6 +55,35 @@ impl SimStore {
         match fault {
             Some(Fault::Database { done: true }) => Err(away()),
             _ => result,
+        }
+    }
+}
+
+impl SimStore {
+    /// Nothing else moves between a view and this, so it was true of that very moment. Where a process
+    /// reads a tenant twice within a millisecond, what counts is what the columns held both times.
+    fn remember_held(&self, tenant: &TenantId, now: Timestamp) {
+        let held = self.columns.held();
+        let mut state = self.sim.state();
+        let at = (self.gate.number, tenant.to_string(), now);
+        let both = state.held.get(&at).map(|before| before & &held);
+        state.held.insert(at, both.unwrap_or(held));
+    }
+
+    /// A Customer that any tenant's column holds when an observation is decided is never put on record as
+    /// surplus by that decision. (What was recorded before the host moved the Customer may stay; and an
+    /// operator who unbinds a Customer takes it out of its column with the same change.)
+    fn none_held_is_surplus(&self, change: &Change) {
+        let at = (self.gate.number, change.tenant.to_string(), change.only_if.decided_at);
+        let held = self.sim.state().held.get(&at).cloned();
+        let Some(held) = held else {
+            return self.sim.broken(format!("a change was decided from no view: {change:?}"));
+        };
+        for (customer, reason) in &change.surplus {
+            if *reason != SurplusReason::Unbound && held.contains(customer.as_str()) {
+                let what = format!("{customer} was put on record as surplus ({reason})");
+                self.sim.broken(format!("{what}, and a tenant's column held it"));
+            }
         }
     }
 }
@@ -77,24 +109,17 @@ pub(crate) fn at_once<T>(work: impl Future<Output = T>) -> T {
 
 #[async_trait]
 impl Store for SimStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        self.call(At::Write, self.inner.migrate()).await
-    }
-
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
         self.call(At::Read, self.inner.bound(tenant)).await
     }
 
-    async fn view(
-        &self,
-        tenant: &TenantId,
-        candidate: Option<&CustomerId>,
-    ) -> Result<View, StoreError> {
+    async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
         let view = async {
-            let view = self.inner.view(tenant, candidate).await;
+            let view = self.inner.view(tenant, customers).await;
             let at = (self.gate.number, tenant.to_string());
             self.sim.state().views.insert(at, self.sim.now());
-            if let Ok(View { bound, row, .. }) = &view {
+            if let Ok(View { bound, row, now, .. }) = &view {
+                self.remember_held(tenant, *now);
                 self.sim.trace(|| {
                     let row = row.as_ref().map(|it| (it.state.name(), it.generation, it.version));
                     format!("p{} reads {} {row:?} {bound:?}", self.gate.process, last(tenant))
@@ -108,6 +133,9 @@ impl Store for SimStore {
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
         let commit = async {
             let committed = self.inner.commit(change).await;
+            if committed == Ok(Committed::Yes) {
+                self.none_held_is_surplus(change);
+            }
             self.sim.trace(|| {
                 let row = change.row.as_ref();
                 let row = row.map(|it| (it.state.name(), it.generation, it.version));
@@ -150,10 +178,6 @@ impl Store for SimStore {
 
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         self.call(At::Read, self.inner.surplus(tenant)).await
-    }
-
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        self.call(At::Write, self.inner.add_tenants(tenants)).await
     }
 }
 

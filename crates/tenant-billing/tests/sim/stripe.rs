@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tenant_billing::{
     answer::Answer,
     ids::{AccountId, CustomerId, Mode},
-    ports::Stripe,
+    ports::{Clock, Stripe},
     request::FrozenRequest,
 };
 use tokio::sync::oneshot;
@@ -32,6 +32,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) struct SimStripe {
     pub(crate) sim: Arc<Sim>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) key: Key,
 }
 
@@ -161,6 +162,10 @@ async fn within<T>(sim: &Sim, work: impl Future<Output = Option<T>>) -> Option<T
 
 #[async_trait]
 impl Stripe for SimStripe {
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     fn mode(&self) -> Mode {
         match (self.sim.settings.live, self.key) {
             (live, Key::OtherMode) if live => Mode::Test,
@@ -182,7 +187,7 @@ impl Stripe for SimStripe {
     async fn create_customer(&self, request: &FrozenRequest, begin_by: Duration) -> Answer {
         let fault = self.gate.enter(&self.sim, At::Create, (1, 20)).await;
         if self.sim.uptime() > begin_by {
-            // The body looks at the clock when it is its turn.
+            // The body reads the clock when its turn comes.
             self.sim.trace(|| format!("p{} is too late to send", self.gate.process));
             return no_answer("not sent, since the time to begin had passed");
         }

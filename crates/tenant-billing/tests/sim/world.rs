@@ -1,21 +1,27 @@
-//! A whole small world: one database, one Stripe, three processes of the shipped software, and the
-//! hands of everybody else. When it is dropped it brings itself to rest and asserts the promises.
+//! A whole small world: one database, one Stripe, three processes of the shipped software, and everybody
+//! else (`others.rs`). When it is dropped it brings itself to rest and asserts the promises.
 
-use std::{collections::BTreeMap, panic::resume_unwind, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::resume_unwind,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing::{
     Billing, Policy, SqliteStore,
-    ids::{CustomerId, Email, TenantId},
-    request::{CustomerDetails, TENANT_KEY},
+    ids::{Email, TenantId},
+    request::CustomerDetails,
 };
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    book::{Book, Maker, elsewhere},
+    book::Book,
     deeds::{Call, Deeds, What},
     host::{Host, TENANTS, tenant},
-    ops::{Key, Mail, Op, Settings, Stranger},
+    ops::{Key, Mail, Op, Settings},
     sim::{Armed, Gate, Sim, SimClock},
     store::SimStore,
     stripe::SimStripe,
@@ -24,11 +30,8 @@ use crate::{
 pub(crate) const PROCESSES: u8 = 3;
 
 /// Known limit: a stored 500 whose Customer somebody edits while Stripe's events are behind. Ten minutes
-/// until it shows, an hour for the events, and time for a look.
+/// until it shows, an hour for the events, and time for an inquiry.
 const NOT_EDITED: SignedDuration = SignedDuration::from_hours(2);
-/// Known limit: a row deleted by hand while a process is between deciding and writing.
-const DECIDES: SignedDuration = SignedDuration::from_secs(61);
-
 /// What broke, with the record of the run.
 #[derive(Debug, Clone)]
 pub(crate) struct Broken {
@@ -48,6 +51,8 @@ pub(crate) struct Touched {
     pub(crate) row_lost: bool,
     /// The host wrote its column, or deleted the tenant.
     pub(crate) by_host: bool,
+    /// Customers that the host has moved into this tenant's column, whose ever they are.
+    pub(crate) given: BTreeSet<String>,
     pub(crate) unbound: bool,
     pub(crate) foreign: bool,
     /// When the tenant was not there.
@@ -62,7 +67,7 @@ pub(crate) struct World {
     pub(crate) deeds: Arc<Deeds>,
     pub(crate) touched: BTreeMap<TenantId, Touched>,
     pub(crate) restored_at: Option<Timestamp>,
-    backed_up_at: Option<Timestamp>,
+    pub(crate) backed_up_at: Option<Timestamp>,
     started: u64,
     pub(crate) at_rest: bool,
 }
@@ -117,19 +122,20 @@ impl World {
         self.trace(|| format!("p{place} starts"));
         let gate = Gate::new(place, self.started);
         let clock = Arc::new(SimClock { sim: Arc::clone(&self.sim), gate: Arc::clone(&gate) });
-        let inner = SqliteStore::open(&self.host.path, clock.clone()).expect("a store");
+        let inner = SqliteStore::open(&self.host.path).expect("a store").with_clock(clock.clone());
         let (sim, at) = (Arc::clone(&self.sim), Arc::clone(&gate));
-        let store = Arc::new(SimStore { sim, gate: at, inner });
+        let store = SimStore { sim, gate: at, inner, columns: self.host.columns() };
         let (sim, at) = (Arc::clone(&self.sim), Arc::clone(&gate));
-        let stripe = Arc::new(SimStripe { sim, gate: at, key });
-        // After a restored backup every process looks first, until a reconcile has run: it never does.
-        let look_first = self.sim.settings.look_first || self.restored_at.is_some();
-        let policy = Policy { look_first, restored_at: self.restored_at, ..Policy::default() };
-        let billing = Billing::with_policy(store, stripe, clock, policy);
+        let stripe = SimStripe { sim, gate: at, clock, key };
+        // After a restored backup every process makes an inquiry first, until a reconcile has run, which
+        // it never does here.
+        let inquire_first = self.sim.settings.inquire_first || self.restored_at.is_some();
+        let policy = Policy { inquire_first, restored_at: self.restored_at, ..Policy::default() };
+        let billing = Billing::with_policy(store, stripe, policy);
         self.processes[usize::from(place)] = Some(Process { gate, billing, key });
     }
 
-    fn kill(&mut self, place: u8) {
+    pub(crate) fn kill(&mut self, place: u8) {
         if let Some(process) = &self.processes[usize::from(place % PROCESSES)] {
             process.gate.kill();
         }
@@ -188,6 +194,7 @@ impl World {
                 self.host.writes(&format!("{null} = '{}'", tenant(of)));
             }
             Op::HostOverwrites { tenant: of } => self.overwrite(&tenant(of)),
+            Op::HostMoves { tenant: of, nth } => self.move_customer(of, nth),
             Op::Remove { tenant: of } => {
                 let now = self.now();
                 if self.host.exists(&tenant(of)) {
@@ -223,10 +230,10 @@ impl World {
         let (deeds, sim) = (Arc::clone(&self.deeds), Arc::clone(&self.sim));
         let place = process % PROCESSES;
         self.runtime.spawn(async move {
-            let landed = billing.get_or_create(&of, &details, patience).await;
-            let landed = landed.map(|it| it.customer.to_string());
-            sim.trace(|| format!("p{place} returns {landed:?}"));
-            deeds.end(deed, sim.now(), landed);
+            let result = billing.get_or_create(&of, &details, patience).await;
+            let result = result.map(|it| it.customer.to_string());
+            sim.trace(|| format!("p{place} returns {result:?}"));
+            deeds.end(deed, sim.now(), result);
         });
     }
 
@@ -239,157 +246,9 @@ impl World {
         let deed = self.deeds.begin(self.now(), number, what);
         let (deeds, sim) = (Arc::clone(&self.deeds), Arc::clone(&self.sim));
         self.runtime.spawn(async move {
-            let landed = work.await.map(|()| String::new());
-            deeds.end(deed, sim.now(), landed);
+            let result = work.await.map(|()| String::new());
+            deeds.end(deed, sim.now(), result);
         });
-    }
-
-    fn tell_created(&mut self, process: u8, of: u8, nth: u8) {
-        let told = {
-            let state = self.sim.state();
-            let of = tenant(of);
-            let ours = state.book.customers.iter().filter(|it| it.tenant == of.as_str());
-            let told = ours.filter_map(|it| match &it.maker {
-                Maker::Us(key) => Some((key.clone(), it.id.clone())),
-                Maker::Host | Maker::Foreign | Maker::Legacy => None,
-            });
-            let told: Vec<_> = told.collect();
-            (!told.is_empty()).then(|| told[usize::from(nth) % told.len()].clone())
-        };
-        if let Some((key, id)) = told
-            && self.key(process) == Key::Own
-        {
-            let billing = self.process(process).billing.clone();
-            let id = CustomerId::parse(&id).expect("an id");
-            self.do_it(
-                process,
-                What::Webhook,
-                async move { billing.customer_created(&key, &id).await },
-            );
-        }
-    }
-
-    pub(crate) fn tell_deleted(&mut self, process: u8, id: &str) {
-        let billing = self.process(process).billing.clone();
-        let id = CustomerId::parse(id).expect("an id");
-        let work = async move { billing.customer_deleted(&id).await };
-        self.do_it(process, What::Webhook, work);
-    }
-
-    /// Does something with one of the tenant's Customers, dead or live.
-    fn customer<T>(
-        &self,
-        of: u8,
-        nth: u8,
-        dead: bool,
-        act: impl FnOnce(&mut crate::book::Customer) -> T,
-    ) -> Option<T> {
-        let of = tenant(of);
-        let mut state = self.sim.state();
-        let customers = state.book.customers.iter_mut();
-        let mut theirs: Vec<_> = customers
-            .filter(|it| it.tenant == of.as_str() && it.deleted_at.is_some() == dead)
-            .filter(|it| matches!(it.maker, Maker::Us(_) | Maker::Host | Maker::Legacy))
-            .collect();
-        if theirs.is_empty() {
-            return None;
-        }
-        let at = usize::from(nth) % theirs.len();
-        Some(act(theirs.swap_remove(at)))
-    }
-
-    fn touch(&mut self, of: u8) -> &mut Touched {
-        self.touched.entry(tenant(of)).or_default()
-    }
-
-    fn overwrite(&mut self, of: &TenantId) {
-        if !self.host.exists(of) {
-            return;
-        }
-        self.touched.entry(of.clone()).or_default().by_host = true;
-        let (now, email) = (self.now(), Mail::Good.address());
-        let book = &mut self.sim.state().book;
-        let id = book.make_foreign(Maker::Host, of.as_str(), email, &[], now);
-        self.host.writes(&format!(
-            "INSERT INTO tenant_config (id, tenant_id, stripe_customer_id)
-             VALUES ('host-{id}', '{of}', '{id}') ON CONFLICT (tenant_id)
-             DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id"
-        ));
-    }
-
-    pub(crate) fn register(&mut self, of: u8) {
-        let now = self.now();
-        if !self.host.exists(&tenant(of)) {
-            if let Some(gone) = self.touch(of).gone.last_mut() {
-                gone.1 = Some(now);
-            }
-            self.host.writes(&format!("INSERT INTO tenants (id) VALUES ('{}')", tenant(of)));
-        }
-    }
-
-    fn unbind(&mut self, process: u8, of: u8) {
-        let of = tenant(of);
-        let Some(bound) = self.host.column(&of) else {
-            return;
-        };
-        self.touched.entry(of.clone()).or_default().unbound = true;
-        let billing = self.process(process).billing.clone();
-        let bound = CustomerId::parse(&bound).expect("an id");
-        self.do_it(process, What::Unbind, async move { billing.unbind(&of, &bound).await });
-    }
-
-    fn restore(&mut self) {
-        if self.deeds.unbound_since(self.backed_up_at) {
-            // Known limit: a restored backup forgets which Customers were unbound since.
-            return;
-        }
-        // The database was down for it: every process is started again, now with look-first. What they
-        // had sent is still on its way.
-        (0..PROCESSES).for_each(|place| self.kill(place));
-        self.host.restore();
-        self.restored_at = Some(self.now());
-        let now = self.now();
-        for number in 0..TENANTS {
-            let exists = self.host.exists(&tenant(number));
-            let touched = self.touch(number);
-            // Also the list of tenants is an old one.
-            match (exists, touched.gone.last_mut()) {
-                (true, Some((_, until @ None))) => *until = Some(now),
-                (false, Some((_, Some(_))) | None) => touched.gone.push((now, None)),
-                _ => {}
-            }
-        }
-    }
-
-    fn lose_row(&mut self, of: u8) {
-        let (of, now) = (tenant(of), self.now());
-        let views = self.sim.state().views.clone();
-        for process in self.processes.iter().flatten() {
-            let view = views.get(&(process.gate.number, of.to_string()));
-            if view.is_some_and(|at| now.duration_since(*at) < DECIDES) {
-                process.gate.kill();
-            }
-        }
-        self.touched.entry(of.clone()).or_default().row_lost = true;
-        self.host.writes(&format!("DELETE FROM customer_provisioning WHERE tenant_id = '{of}'"));
-    }
-
-    fn stranger(&mut self, of: &TenantId, kind: Stranger) {
-        let now = self.now();
-        let other = [(TENANT_KEY, "00000000-0000-4000-8000-999999999999")];
-        let ours = [(TENANT_KEY, of.as_str())];
-        let foreign = elsewhere(of.as_str());
-        let (maker, metadata): (_, &[_]) = match kind {
-            Stranger::SameEmail => (Maker::Foreign, &[]),
-            Stranger::OtherTenant => (Maker::Foreign, &other),
-            Stranger::OtherInstallation => (Maker::Foreign, &foreign),
-            Stranger::Legacy => (Maker::Legacy, &ours),
-        };
-        if kind == Stranger::OtherInstallation {
-            self.touched.entry(of.clone()).or_default().foreign = true;
-        }
-        let email = Mail::Good.address();
-        self.sim.state().book.make_foreign(maker, of.as_str(), email, metadata, now);
     }
 }
 

@@ -13,60 +13,61 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use tenant_billing_core::{
     audit::{History, Surplus, SurplusReason},
+    decide::deletion,
     ids::{CustomerId, InstallationId, TenantId},
     ports::{Backlog, Clock, Committed, Store, StoreError},
-    provisioning::deletion,
     request::Account,
-    state::{Change, Column, View},
+    state::{Change, Column, CustomerFacts, View},
 };
 
-use super::{Paused, SPIN, lock};
+use super::{PausedClock, SPIN, lock};
 use crate::scene::{INSTALLATION, now, unbound};
 
-/// What a store does on its bad days, one order per call of `commit`.
+/// What happens at a call of `commit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Day {
-    Good,
-    /// Nothing is written.
-    Away,
-    /// It is written, and nobody is told.
-    Unknown,
-    /// Somebody else was faster, it says.
-    Conflict,
-    /// The Customer that is to be bound is deleted at this moment.
-    Deleted,
+pub(crate) enum Commit {
+    Succeeds,
+    /// Nothing is written, and the database is unavailable.
+    Fails,
+    /// It is written, but the answer is that the database is unavailable.
+    OutcomeUnknown,
+    /// The answer is that another process was faster.
+    Conflicts,
+    /// The Customer that is about to be bound is recorded as deleted first.
+    CustomerDeletedMeanwhile,
 }
 
 #[derive(Default)]
 pub(crate) struct Data {
     pub(crate) tenants: BTreeMap<TenantId, View>,
     pub(crate) surplus: Vec<Surplus>,
-    pub(crate) commits: VecDeque<Day>,
-    /// Somebody else always has the row.
-    pub(crate) claimed: bool,
-    /// The account that it belongs to, if that is not the first that asks.
+    pub(crate) planned: VecDeque<Commit>,
+    /// Another process always holds the row.
+    pub(crate) held_by_another: bool,
+    /// The account that it belongs to; `None`: the first one that asks.
     pub(crate) account: Option<Account>,
-    /// What is on record of any tenant.
+    /// What is on record of every tenant, if the test says so.
     pub(crate) history: Option<History>,
-    /// How long every reading takes.
+    /// How long every read takes.
     pub(crate) slow: Duration,
-    /// What was written.
+    /// Every change that was written.
     pub(crate) written: Vec<Change>,
-    /// Rows cannot be claimed.
+    /// Whether every claim fails.
     pub(crate) no_claims: bool,
     /// How many rows each claim asked for.
     pub(crate) limits: Vec<u32>,
+    /// The Customers that are on record as deleted.
     pub(crate) deleted: Vec<CustomerId>,
 }
 
-pub(crate) struct Memory {
-    clock: Arc<Paused>,
+pub(crate) struct FakeStore {
+    clock: Arc<PausedClock>,
     readings: Arc<AtomicU32>,
     data: Mutex<Data>,
 }
 
-impl Memory {
-    pub(super) fn new(clock: Arc<Paused>, readings: Arc<AtomicU32>) -> Self {
+impl FakeStore {
+    pub(super) fn new(clock: Arc<PausedClock>, readings: Arc<AtomicU32>) -> Self {
         Self { clock, readings, data: Mutex::default() }
     }
 
@@ -74,9 +75,9 @@ impl Memory {
         lock(&self.data)
     }
 
-    /// The next commits.
-    pub(crate) fn order(&self, days: impl IntoIterator<Item = Day>) {
-        self.data().commits.extend(days);
+    /// Plans the next commits. Later ones succeed.
+    pub(crate) fn plan_commits(&self, commits: impl IntoIterator<Item = Commit>) {
+        self.data().planned.extend(commits);
     }
 
     pub(crate) fn put(&self, view: View) {
@@ -84,11 +85,11 @@ impl Memory {
     }
 
     fn read(&self, tenant: &TenantId) -> View {
-        let known = self.data().tenants.get(tenant).cloned();
+        let stored = self.data().tenants.get(tenant).cloned();
         View {
             tenant: tenant.clone(),
             now: self.clock.now(),
-            ..known.unwrap_or_else(|| unbound(None))
+            ..stored.unwrap_or_else(|| unbound(None))
         }
     }
 
@@ -101,11 +102,13 @@ impl Memory {
 
     fn write(&self, change: &Change) -> Committed {
         let view = self.read(&change.tenant);
-        let guarded = change.unbound_on.is_none() || (view.exists && view.bound.is_none());
-        let was = view.row.as_ref().map(|row| row.version);
+        let conditions = &change.only_if;
+        let null = view.exists && view.bound.is_none();
+        let version = view.row.as_ref().map(|row| row.version);
         let mut data = self.data();
         let dead = matches!(&change.column, Column::Bind(it) if data.deleted.contains(it));
-        if dead || !guarded || was != change.was {
+        let needs_null = conditions.needs_customer_in.is_some();
+        if dead || (needs_null && !null) || version != conditions.version {
             return Committed::Conflict;
         }
         if let Column::Bind(customer) = &change.column {
@@ -128,53 +131,46 @@ impl Memory {
 }
 
 #[async_trait]
-impl Store for Memory {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
+impl Store for FakeStore {
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
         self.slowly().await;
         Ok(self.read(tenant).bound)
     }
 
-    async fn view(
-        &self,
-        tenant: &TenantId,
-        candidate: Option<&CustomerId>,
-    ) -> Result<View, StoreError> {
+    async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
         let readings = self.readings.fetch_add(1, Ordering::SeqCst);
         assert!(readings < SPIN, "the loop spins");
         tokio::task::yield_now().await;
         self.slowly().await;
         let mut view = self.read(tenant);
-        if let Some(candidate) = candidate {
-            let data = self.data();
-            view.candidate.deleted = data.deleted.contains(candidate);
-            view.candidate.bound_elsewhere = data
+        let data = self.data();
+        let facts = |id: &CustomerId| CustomerFacts {
+            deleted: data.deleted.contains(id),
+            bound_elsewhere: data
                 .tenants
                 .values()
-                .any(|it| it.tenant != *tenant && it.bound.as_ref() == Some(candidate));
-            view.candidate.unbound = data
+                .any(|it| it.tenant != *tenant && it.bound.as_ref() == Some(id)),
+            unbound_by_operator: data
                 .surplus
                 .iter()
-                .any(|it| it.customer == *candidate && it.reason == SurplusReason::Unbound);
-        }
+                .any(|it| it.customer == *id && it.reason == SurplusReason::Unbound),
+        };
+        view.facts = customers.iter().map(|id| (id.clone(), facts(id))).collect();
         Ok(view)
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        let day = self.data().commits.pop_front().unwrap_or(Day::Good);
-        let away = StoreError::Unavailable("connection reset".into());
-        match day {
-            Day::Good => Ok(self.write(change)),
-            Day::Away => Err(away),
-            Day::Unknown => {
+        let planned = self.data().planned.pop_front().unwrap_or(Commit::Succeeds);
+        let unavailable = StoreError::Unavailable("connection reset".into());
+        match planned {
+            Commit::Succeeds => Ok(self.write(change)),
+            Commit::Fails => Err(unavailable),
+            Commit::OutcomeUnknown => {
                 self.write(change);
-                Err(away)
+                Err(unavailable)
             }
-            Day::Conflict => Ok(Committed::Conflict),
-            Day::Deleted => {
+            Commit::Conflicts => Ok(Committed::Conflict),
+            Commit::CustomerDeletedMeanwhile => {
                 if let Column::Bind(customer) = &change.column {
                     self.data().deleted.push(customer.clone());
                 }
@@ -210,13 +206,13 @@ impl Store for Memory {
         }
         data.limits.push(limit);
         let mut claimed = Vec::new();
-        if data.claimed {
+        if data.held_by_another {
             return Ok(claimed);
         }
         for (tenant, view) in &mut data.tenants {
             let wanted = only.is_none_or(|only| only == tenant);
             if let Some(row) = view.row.as_mut().filter(|row| wanted && row.next_attempt_at <= now)
-                && ["pending", "suspect"].contains(&row.state.name())
+                && ["pending", "in_doubt"].contains(&row.state.name())
                 && u32::try_from(claimed.len()).is_ok_and(|claimed| claimed < limit)
             {
                 row.next_attempt_at = now + SignedDuration::try_from(hold).expect("short");
@@ -242,15 +238,5 @@ impl Store for Memory {
 
     async fn surplus(&self, _tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         Ok(self.data().surplus.clone())
-    }
-
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        let mut data = self.data();
-        let before = data.tenants.len();
-        for tenant in tenants {
-            let view = View { tenant: tenant.clone(), ..unbound(None) };
-            data.tenants.entry(tenant.clone()).or_insert(view);
-        }
-        Ok(data.tenants.len() - before)
     }
 }

@@ -1,4 +1,4 @@
-//! A Stripe that answers what the test wrote down.
+//! A Stripe that gives the answers which the test plans.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,47 +15,47 @@ use tenant_billing_core::{
     request::FrozenRequest,
 };
 
-use super::{Paused, lock};
+use super::{PausedClock, lock};
 use crate::{
     answers::response,
     scene::{TENANT, ours},
 };
 
-/// Creations are answered in the order that the test wrote down, then with new Customers; what is
-/// asked is answered by name, then with an account, a live Customer, or an empty page.
+/// Creations get the planned answers in order, and new Customers after that. A read gets the answer
+/// that was planned for its name, or else an account, a live Customer, or an empty page.
 #[derive(Default)]
-pub(crate) struct Script {
+pub(crate) struct FakeStripe {
     answers: Mutex<VecDeque<Answer>>,
     created: Mutex<Vec<(FrozenRequest, Duration)>>,
-    said: Mutex<BTreeMap<String, VecDeque<Answer>>>,
+    planned: Mutex<BTreeMap<String, VecDeque<Answer>>>,
     asked: Mutex<Vec<String>>,
     since: Mutex<Vec<Timestamp>>,
     takes: Mutex<Duration>,
     panics: Mutex<bool>,
-    clock: Option<Arc<Paused>>,
+    clock: Option<Arc<PausedClock>>,
     /// The account that is declared for `Stripe-Account`.
     pub(crate) declared: Option<AccountId>,
     /// Whether the key is one of test mode.
     pub(crate) test_mode: bool,
 }
 
-impl Script {
-    pub(super) fn by(self, clock: Arc<Paused>) -> Self {
+impl FakeStripe {
+    pub(super) fn with_clock(self, clock: Arc<PausedClock>) -> Self {
         Self { clock: Some(clock), ..self }
     }
 
-    /// The answers to the next creations.
+    /// Plans the answers to the next creations.
     pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         lock(&self.answers).extend(answers);
     }
 
-    /// The answers to one question, such as `customer cus_x` or `events after evt_1`, in order; the
-    /// last of them again and again.
+    /// Plans the answers to one read, such as `customer cus_x` or `events after evt_1`, in order;
+    /// the last of them is repeated.
     pub(crate) fn says(&self, question: &str, answers: impl IntoIterator<Item = Answer>) {
-        lock(&self.said).insert(question.to_owned(), answers.into_iter().collect());
+        lock(&self.planned).insert(question.to_owned(), answers.into_iter().collect());
     }
 
-    /// The same with one body that is there.
+    /// Plans a 200 with this body as the answer to one read.
     pub(crate) fn shows(&self, question: &str, body: &str) {
         self.says(question, [response(200, &[], body)]);
     }
@@ -65,7 +65,7 @@ impl Script {
         *lock(&self.takes) = time;
     }
 
-    /// Whether every creation is a fault of the program's from now on.
+    /// Whether every creation panics from now on.
     pub(crate) fn panics(&self, panics: bool) {
         *lock(&self.panics) = panics;
     }
@@ -75,29 +75,29 @@ impl Script {
         lock(&self.created).iter().map(|(request, _)| request.clone()).collect()
     }
 
-    /// By when each of them must have begun to leave.
+    /// The moment by which each of them must have begun to leave.
     pub(crate) fn begin_by(&self) -> Vec<Duration> {
         lock(&self.created).iter().map(|(_, begin_by)| *begin_by).collect()
     }
 
-    /// Every question that was asked.
+    /// Every read that was asked for.
     pub(crate) fn asked(&self) -> Vec<String> {
         lock(&self.asked).clone()
     }
 
-    /// From when on events were asked for.
+    /// The moments from which on events were asked for.
     pub(crate) fn since(&self) -> Vec<Timestamp> {
         lock(&self.since).clone()
     }
 
-    /// The one event that can be listed: this key made that Customer.
+    /// Makes this the one event that can be listed: this key created that Customer.
     pub(crate) fn event(&self, key: &str, customer: &str) {
         let event = event("evt_1", key, customer);
         self.shows("events", &format!(r#"{{"data":[{event}],"has_more":false}}"#));
     }
 
     fn get(&self, question: String, otherwise: &str) -> Answer {
-        let answer = match lock(&self.said).get_mut(&question) {
+        let answer = match lock(&self.planned).get_mut(&question) {
             Some(answers) if answers.len() > 1 => answers.pop_front(),
             answers => answers.and_then(|it| it.front().cloned()),
         };
@@ -114,15 +114,19 @@ pub(crate) fn event(id: &str, key: &str, customer: &str) -> String {
     )
 }
 
-/// The name of a question that goes on after `cursor`.
-fn from(question: String, cursor: Option<&str>) -> String {
+/// The name of a read that continues after `cursor`.
+fn continued(question: String, cursor: Option<&str>) -> String {
     cursor.map_or(question.clone(), |cursor| format!("{question} after {cursor}"))
 }
 
 const EMPTY: &str = r#"{"data":[],"has_more":false}"#;
 
 #[async_trait]
-impl Stripe for Script {
+impl Stripe for FakeStripe {
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::<PausedClock>::clone(self.clock.as_ref().expect("a clock, which `ports` sets"))
+    }
+
     fn mode(&self) -> Mode {
         if self.test_mode { Mode::Test } else { Mode::Live }
     }
@@ -141,8 +145,8 @@ impl Stripe for Script {
             created.push((request.clone(), begin_by));
             created.len()
         };
-        assert!(!*lock(&self.panics), "the test has ordered a panic");
-        // Others get on while this is on its way.
+        assert!(!*lock(&self.panics), "the test has planned a panic");
+        // Other tasks run while this is on its way.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
@@ -162,15 +166,15 @@ impl Stripe for Script {
     }
 
     async fn list_customers(&self, email: &str, after: Option<&CustomerId>) -> Answer {
-        self.get(from(format!("list {email}"), after.map(CustomerId::as_str)), EMPTY)
+        self.get(continued(format!("list {email}"), after.map(CustomerId::as_str)), EMPTY)
     }
 
     async fn search_customers(&self, query: &str, page: Option<&str>) -> Answer {
-        self.get(from(format!("search {query}"), page), EMPTY)
+        self.get(continued(format!("search {query}"), page), EMPTY)
     }
 
     async fn list_created_events(&self, since: Timestamp, after: Option<&str>) -> Answer {
         lock(&self.since).push(since);
-        self.get(from("events".into(), after), EMPTY)
+        self.get(continued("events".into(), after), EMPTY)
     }
 }

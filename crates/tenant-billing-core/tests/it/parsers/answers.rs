@@ -1,4 +1,4 @@
-//! What Stripe answers: judged, read and described, whatever comes.
+//! Answers of Stripe on any input: judged, read and summed up.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use proptest::{
 };
 use tenant_billing_core::{
     answer::{
-        Answer, Customer, Failure, Reading, Verdict, account_id, created_events, customers,
-        describe, judge, read, request_id, status,
+        Answer, Customer, Failure, Reading, Verdict, account_id, created_events, customers, judge,
+        read, request_id, status, summary,
     },
     ids::{CustomerId, Email},
     request::{CustomerDetails, FrozenRequest},
 };
 
-use crate::scene::{request, site, tenant};
+use crate::scene::{context, request, tenant};
 
-/// Who must be named in no text of ours.
+/// Personal data that no text of ours may hold.
 const EMAIL: &str = "anna.private@example.com";
 const NAME: &str = "Anna Private";
 
@@ -146,10 +146,10 @@ fn asked() -> FrozenRequest {
     let details = CustomerDetails::new(Email::parse(EMAIL).expect("an address"));
     let details = details.with_name(NAME).expect("a name");
     let details = details.with_metadata("plan", "pro").expect("metadata");
-    FrozenRequest::freeze(&site().origin, &tenant(), 1, &details)
+    FrozenRequest::freeze(&context().identity, &tenant(), 1, &details)
 }
 
-fn names_nobody(text: &str) {
+fn without_personal_data(text: &str) {
     let text = text.to_lowercase();
     for private in ["anna.private@example.com", "anna.private%40", "anna private", "anna%20private"]
     {
@@ -183,24 +183,24 @@ fn answers_to_a_creation() {
             }
             Verdict::Failed(failure) => {
                 assert!(!success || id.is_none(), "a Customer is never overlooked");
-                assert!(!success || *failure == Failure::Again(None));
-                if let Failure::Refused(refusal) = failure {
+                assert!(!success || *failure == Failure::Retry(None));
+                if let Failure::Rejected(rejection) = failure {
                     assert_eq!(code, 400);
-                    names_nobody(&refusal.to_string());
+                    without_personal_data(&rejection.to_string());
                 }
             }
         }
-        matches!(verdict, Verdict::Created { .. } | Verdict::Failed(Failure::Refused(_)))
+        matches!(verdict, Verdict::Created { .. } | Verdict::Failed(Failure::Rejected(_)))
     });
 }
 
-/// The answer in words: a status and words of Stripe's own vocabulary.
+/// The summary of an answer: a status and words of Stripe's own vocabulary.
 #[test]
-fn words_about_answers() {
+fn summaries_of_answers() {
     let bodies = bytes(prop_oneof![error(), customer()], WORDS);
-    check("answer in words", (statuses(), bodies), |(code, body)| {
+    check("summary of an answer", (statuses(), bodies), |(code, body)| {
         let answer = answer(code, &[], body);
-        let words = describe(&answer);
+        let words = summary(&answer);
         let mut rest = words.split(' ');
         assert_eq!(rest.next(), Some("HTTP"));
         assert_eq!(rest.next().map(str::parse), Some(Ok(code)));
@@ -222,7 +222,7 @@ fn retry_after() {
     let seconds = prop_oneof![any::<u32>().prop_map(u64::from), any::<u64>()];
     check("Retry-After", texts(seconds.prop_map(|it| it.to_string()), WORDS), |text| {
         let answer = answer(429, &[("retry-after", &text)], Vec::new());
-        let Verdict::Failed(Failure::Again(after)) = judge(&answer, &request(1)) else {
+        let Verdict::Failed(Failure::Retry(after)) = judge(&answer, &request(1)) else {
             panic!("a 429 is sent again");
         };
         let digits = text.trim().strip_prefix('+').unwrap_or(text.trim());
@@ -231,7 +231,7 @@ fn retry_after() {
         if whole && digits.len() < 20 {
             assert_eq!(after, digits.parse().ok().map(Duration::from_secs));
         }
-        assert_eq!(Reading::Again::<()>(after), read(&answer, |_| None));
+        assert_eq!(Reading::Retry::<()>(after), read(&answer, |_| None));
         after.is_some()
     });
 }
@@ -265,7 +265,7 @@ fn reads<T: std::fmt::Debug>(
                 false
             }
             (other, None) => {
-                assert!(!success || matches!(other, Reading::Again(None)));
+                assert!(!success || matches!(other, Reading::Retry(None)));
                 false
             }
         }

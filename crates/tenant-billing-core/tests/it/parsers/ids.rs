@@ -18,8 +18,8 @@ use crate::ids::parts;
 const WORDS: &[&str] =
     &["acct_", "cus_", "a", "Z", "9", "_", "-", "/", ".", "@", "tenant-billing/", "test", "live"];
 
-/// Whether a parser does as its rule says: what is accepted reads as it came, and a refusal names the
-/// field alone.
+/// Whether a parser does as its rule says: what is accepted reads as it came, and a rejection names
+/// the field alone.
 fn judged<T>(
     parsed: Result<T, Invalid>,
     text: &str,

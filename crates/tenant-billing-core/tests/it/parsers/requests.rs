@@ -9,14 +9,14 @@ use tenant_billing_core::{
 
 use crate::{
     requests::plain,
-    scene::{request, site, tenant},
+    scene::{context, request, tenant},
 };
 
 const WORDS: &[&str] =
     &["a", "é", " ", "[", "]", "metadata[", "=", "&", "email=", "name=", "@", "%20", "+", "plan"];
 
 fn frozen(details: &CustomerDetails) -> FrozenRequest {
-    FrozenRequest::freeze(&site().origin, &tenant(), 1, details)
+    FrozenRequest::freeze(&context().identity, &tenant(), 1, details)
 }
 
 fn free_of_control(text: &str, longest: usize) -> bool {

@@ -1,20 +1,20 @@
 //! Databases that somebody else has made: what `migrate` says of them, and that it and everything after
 //! it leave them as they are.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
-    Billing, Error, Outcome, PostgresStore, SecretKey, StripeClient, SystemClock,
+    Billing, Database as _, Error, Outcome, PostgresStore, SecretKey, StripeClient,
     ids::{Email, TenantId},
-    ports::{Store, StoreError},
+    ports::StoreError,
     request::CustomerDetails,
 };
 
 use super::server::Database;
 
 fn store(database: &Database) -> PostgresStore {
-    PostgresStore::open(&database.url(), SystemClock::shared()).unwrap()
+    PostgresStore::open(&database.url()).unwrap()
 }
 
 /// As Drizzle makes them, with a few rows.
@@ -156,10 +156,9 @@ async fn an_existing_database_is_left_as_it_is() {
         assert_eq!(everything(&database, &host).await, before);
 
         let sandbox = Sandbox::start().await.unwrap();
-        let clock = SystemClock::shared();
         let key = SecretKey::parse("sk_test_1").unwrap();
-        let stripe = StripeClient::new(key, clock.clone()).with_base(&sandbox.url()).unwrap();
-        let billing = Billing::new(Arc::new(store.clone()), Arc::new(stripe), clock);
+        let stripe = StripeClient::new(key).with_base(&sandbox.url()).unwrap();
+        let billing = Billing::new(store.clone(), stripe);
         let [bound, null, missing, unknown] = host.ids.map(|id| TenantId::parse(id).unwrap());
         let details = CustomerDetails::new(Email::parse("a@example.com").unwrap());
         let call = |tenant| billing.get_or_create(tenant, &details, Duration::from_secs(10));
@@ -197,7 +196,7 @@ async fn an_existing_database_is_left_as_it_is() {
 
         assert_eq!(billing.lookup(&unknown).await, Err(Error::UnknownTenant(unknown.clone())));
         let wrong = store.clone().with_tenants_table("none").unwrap().migrate().await;
-        let Err(StoreError::Unfit(why)) = wrong else { panic!("{wrong:?}") };
+        let Err(StoreError::SchemaMismatch(why)) = wrong else { panic!("{wrong:?}") };
         assert!(why.contains("references") && why.contains("set TENANTS_TABLE"), "{why}");
     }
 }
@@ -217,7 +216,7 @@ async fn what_does_not_fit_is_said() {
         let ours = "SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_billing'";
         match (store.migrate().await, words) {
             (Ok(()), None) => assert_eq!(database.cell(ours).await, "1"),
-            (Err(StoreError::Unfit(why)), Some(words)) => {
+            (Err(StoreError::SchemaMismatch(why)), Some(words)) => {
                 assert!(why.contains(words), "{schema}: {why}");
                 assert_eq!(database.cell(ours).await, "0", "{schema}");
             }
@@ -275,10 +274,9 @@ async fn tenants_that_live_nowhere() {
     let store = store(&database).with_tenants_table("none").unwrap();
     store.migrate().await.unwrap();
     let sandbox = Sandbox::start().await.unwrap();
-    let clock = SystemClock::shared();
     let key = SecretKey::parse("sk_test_1").unwrap();
-    let stripe = StripeClient::new(key, clock.clone()).with_base(&sandbox.url()).unwrap();
-    let billing = Billing::new(Arc::new(store.clone()), Arc::new(stripe), clock);
+    let stripe = StripeClient::new(key).with_base(&sandbox.url()).unwrap();
+    let billing = Billing::new(store.clone(), stripe);
     let made = billing.get_or_create_stripe_customer("anybody", "a@example.com").await.unwrap();
     let row = database.rows("TABLE tenant_config").await;
     assert_eq!(row, [["anybody", made.as_str()]]);

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use tenant_billing::{
-    PostgresStore, SystemClock,
+    PostgresStore,
     conformance::{self, Bench},
     ids::{CustomerId, TenantId},
-    ports::Store,
 };
 
 use super::server::{Database, block};
@@ -46,8 +45,8 @@ impl PostgresBench {
 
 #[async_trait]
 impl Bench for PostgresBench {
-    async fn open(&self) -> Arc<dyn Store> {
-        let store = PostgresStore::open(&self.database.url(), SystemClock::shared()).unwrap();
+    async fn open(&self) -> Arc<dyn tenant_billing::Database> {
+        let store = PostgresStore::open(&self.database.url()).unwrap();
         Arc::new(store.with_tenants_table(self.tenants()).unwrap())
     }
 

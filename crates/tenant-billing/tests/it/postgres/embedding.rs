@@ -5,13 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stripe_sandbox::{Fault, Rule, Sandbox};
 use tenant_billing::{
-    SecretKey, StripeClient, SystemClock,
+    SecretKey, StripeClient,
     deadpool_postgres::{Config, Runtime},
     tokio_postgres::NoTls,
+    webhook::WebhookSecret,
 };
 use tokio::net::TcpListener;
 
 use super::server::Database;
+
+const WEBHOOK_SECRET: &str = "whsec_embedding";
 
 #[allow(dead_code, reason = "its `main` is for those who run it by itself")]
 #[path = "../../../examples/axum.rs"]
@@ -23,11 +26,12 @@ async fn a_small_saas_embeds_it() {
     let sandbox = Sandbox::start().await.unwrap();
     let config = Config { url: Some(database.url()), ..Config::default() };
     let pool = config.create_pool(Some(Runtime::Tokio1), NoTls).unwrap();
-    let stripe = StripeClient::new(SecretKey::parse("sk_test_1").unwrap(), SystemClock::shared());
+    let stripe = StripeClient::new(SecretKey::parse("sk_test_1").unwrap());
     let stripe = stripe.with_base(&sandbox.url()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { example::serve(listener, pool, stripe).await.unwrap() });
+    let secrets = [WebhookSecret::parse(WEBHOOK_SECRET).unwrap()].into_iter().collect();
+    tokio::spawn(async move { example::serve(listener, pool, stripe, secrets).await.unwrap() });
 
     let http = reqwest_client();
     let sign_up = async |email: &str| -> Value {

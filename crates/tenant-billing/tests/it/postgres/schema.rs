@@ -1,10 +1,8 @@
 //! Our own tables: what they refuse, who may do what with them, and how programs of several versions
 //! share them.
 
-use std::sync::Arc;
-
 use tenant_billing::{
-    Billing, PostgresStore, SecretKey, StripeClient, SystemClock,
+    Billing, Database as _, PostgresStore, SecretKey, StripeClient,
     ids::TenantId,
     ports::{Store, StoreError},
 };
@@ -14,7 +12,7 @@ use crate::rows;
 
 async fn migrated() -> (Database, PostgresStore) {
     let database = Database::fresh().await;
-    let store = PostgresStore::open(&database.url(), SystemClock::shared()).unwrap();
+    let store = PostgresStore::open(&database.url()).unwrap();
     store.migrate().await.unwrap();
     (database, store)
 }
@@ -52,7 +50,7 @@ async fn the_trail_cannot_be_rewritten() {
 async fn any_number_of_processes_migrate_at_once() {
     let database = Database::fresh().await;
     let migrations = (0..8).map(|_| {
-        let store = PostgresStore::open(&database.url(), SystemClock::shared()).unwrap();
+        let store = PostgresStore::open(&database.url()).unwrap();
         async move { store.migrate().await }
     });
     for migrated in futures_util::future::join_all(migrations).await {
@@ -77,12 +75,12 @@ async fn an_older_program_works_on_a_newer_schema_until_it_is_told_not_to() {
              ALTER TABLE installation ADD COLUMN name text",
         )
         .await;
-    for store in [store, PostgresStore::open(&database.url(), SystemClock::shared()).unwrap()] {
+    for store in [store, PostgresStore::open(&database.url()).unwrap()] {
         store.migrate().await.unwrap();
         goes_round(&store).await;
     }
     database.run("UPDATE installation SET oldest_program = 1000").await;
-    let store = PostgresStore::open(&database.url(), SystemClock::shared()).unwrap();
+    let store = PostgresStore::open(&database.url()).unwrap();
     let tenant = TenantId::parse("00000000-0000-4000-8000-000000000001").unwrap();
     assert_eq!(store.bound(&tenant).await, Err(StoreError::SchemaTooNew));
     assert_eq!(store.migrate().await, Err(StoreError::SchemaTooNew));
@@ -92,7 +90,7 @@ async fn an_older_program_works_on_a_newer_schema_until_it_is_told_not_to() {
 async fn a_newer_program_says_that_the_schema_is_older() {
     let (database, _) = migrated().await;
     database.run("UPDATE migration SET version = 0").await;
-    let store = PostgresStore::open(&database.url(), SystemClock::shared()).unwrap();
+    let store = PostgresStore::open(&database.url()).unwrap();
     let tenant = TenantId::parse("00000000-0000-4000-8000-000000000001").unwrap();
     assert_eq!(store.bound(&tenant).await, Err(StoreError::SchemaTooOld));
 }
@@ -114,9 +112,11 @@ async fn the_printed_grants_are_enough_and_none_too_many() {
     database.run(&format!("CREATE ROLE \"{quoted}\" LOGIN")).await;
     let encoded = role.replace(' ', "%20").replace('"', "%22");
     let url = database.url_of(&encoded);
-    let humble = PostgresStore::open(&url, SystemClock::shared()).unwrap();
+    let humble = PostgresStore::open(&url).unwrap();
     let tenant = TenantId::parse("00000000-0000-4000-8000-000000000001").unwrap();
-    let Err(StoreError::Unfit(why)) = humble.bound(&tenant).await else { panic!("it may not") };
+    let Err(StoreError::SchemaMismatch(why)) = humble.bound(&tenant).await else {
+        panic!("it may not")
+    };
     assert!(why.contains("--print-grants"), "{why}");
 
     let grants = store.grants(&role).await.unwrap();
@@ -124,7 +124,7 @@ async fn the_printed_grants_are_enough_and_none_too_many() {
     store.add_tenant(&tenant).await.unwrap();
     goes_round(&humble).await;
     assert_eq!(humble.migrate().await, Ok(()), "there is nothing to migrate");
-    let Err(StoreError::Unfit(_)) = humble.add_tenant(&tenant).await else {
+    let Err(StoreError::SchemaMismatch(_)) = humble.add_tenant(&tenant).await else {
         panic!("tenants are the host's")
     };
     // The comment says what `tenant add` needs beside that.
@@ -139,7 +139,7 @@ async fn the_printed_grants_are_enough_and_none_too_many() {
             continue; // PostgreSQL lets everybody use it, unless told otherwise.
         }
         database.run(&revoke).await;
-        let fresh = PostgresStore::open(&url, SystemClock::shared()).unwrap();
+        let fresh = PostgresStore::open(&url).unwrap();
         let tried = tokio::spawn(async move { goes_round(&fresh).await });
         assert!(tried.await.is_err(), "{line} is not needed");
         database.run(&grants).await;
@@ -151,10 +151,9 @@ async fn the_printed_grants_are_enough_and_none_too_many() {
 /// A tenant gets its Customer, it is deleted, and another takes its place; recovery and history work.
 async fn goes_round(store: &PostgresStore) {
     let sandbox = stripe_sandbox::Sandbox::start().await.unwrap();
-    let clock = SystemClock::shared();
     let key = SecretKey::parse("sk_test_1").unwrap();
-    let stripe = StripeClient::new(key, clock.clone()).with_base(&sandbox.url()).unwrap();
-    let billing = Billing::new(Arc::new(store.clone()), Arc::new(stripe), clock);
+    let stripe = StripeClient::new(key).with_base(&sandbox.url()).unwrap();
+    let billing = Billing::new(store.clone(), stripe);
     let tenant = TenantId::parse("00000000-0000-4000-8000-000000000001").unwrap();
     // Whoever goes round first registers it; a humble role finds it there.
     if billing.lookup(&tenant).await.is_err() {
@@ -204,6 +203,6 @@ async fn a_hosts_settings_do_not_weaken_a_commit() {
                  FOR EACH STATEMENT EXECUTE FUNCTION see()",
         )
         .await;
-    goes_round(&PostgresStore::open(&database.url(), SystemClock::shared()).unwrap()).await;
+    goes_round(&PostgresStore::open(&database.url()).unwrap()).await;
     assert_eq!(database.rows("SELECT DISTINCT * FROM seen").await, [["on", "read committed"]]);
 }

@@ -4,10 +4,7 @@ use std::net::TcpListener;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
-use tenant_billing::{
-    PostgresStore, SystemClock,
-    ports::{Store, StoreError},
-};
+use tenant_billing::{PostgresStore, ports::StoreError};
 
 use super::server::Server;
 
@@ -48,14 +45,14 @@ async fn every_sslmode() {
 
     let check = async |host: &str, query: &str, refused: Option<&str>| {
         let url = format!("postgres://postgres@{host}:{port}/postgres?{query}");
-        let store = PostgresStore::open(&url, SystemClock::shared());
+        let store = PostgresStore::open(&url);
         let migrated = match store {
             Ok(store) => store.migrate().await,
             Err(error) => Err(error),
         };
         match (migrated, refused) {
             (Ok(()), None) => {}
-            (Err(StoreError::Unfit(why)), Some(words)) => {
+            (Err(StoreError::SchemaMismatch(why)), Some(words)) => {
                 assert!(why.contains(words), "{host} {query}: {why}");
             }
             (migrated, _) => panic!("{host} {query}: {migrated:?}"),

@@ -8,7 +8,7 @@ use tenant_billing::{
     audit::{EventKind as K, SurplusReason},
     ids::{CustomerId, IdempotencyKey, InstallationId, Mode, TenantId},
     ports::Stripe,
-    request::{Account, FrozenRequest, Origin},
+    request::{Account, FrozenRequest, Identity},
 };
 
 use super::world::{World, brief, call, details, id};
@@ -219,14 +219,14 @@ async fn what_could_not_be_looked_at_is_never_taken_for_none() {
         let tenant = world.tenant(1).await;
         let broken = Rule::new(Fault::ServerError { should_retry: false });
         world.sandbox.arm(broken.method("GET").path(path).always());
-        let billing = world.look_first();
+        let billing = world.inquire_first();
         let error = brief(&billing, &tenant).await.unwrap_err();
-        assert!(matches!(error, Error::Later { .. }), "{path}: {error:?}");
+        assert!(matches!(error, Error::Retry { .. }), "{path}: {error:?}");
         assert!(billing.shutdown(Duration::from_secs(5)).await, "{path}: the look is over");
         assert_eq!(world.creations(), 0, "{path}");
         world.sandbox.disarm();
         world.pass(Duration::from_secs(61)).await;
-        assert_eq!(call(&world.look_first(), &tenant).await.unwrap().outcome, Outcome::Created);
+        assert_eq!(call(&world.inquire_first(), &tenant).await.unwrap().outcome, Outcome::Created);
     }
 }
 
@@ -239,7 +239,7 @@ async fn a_customer_that_the_code_before_made_is_adopted_by_look_first() {
     let mut world = World::new().await;
     let tenant = world.tenant(1).await;
     let theirs = planted(&world, &tenant, NOBODYS, "test").await;
-    let found = call(&world.look_first(), &tenant).await.unwrap();
+    let found = call(&world.inquire_first(), &tenant).await.unwrap();
     assert_eq!((&found.customer, found.outcome), (&theirs, Outcome::Adopted));
     // Without a look nobody knows of it, and there are two: what look-first is for.
     let other = world.tenant(2).await;
@@ -251,14 +251,14 @@ async fn a_customer_that_the_code_before_made_is_adopted_by_look_first() {
 /// A Customer that names this tenant and this installation, or none, made by hand.
 async fn planted(world: &World, tenant: &TenantId, installation: &str, mode: &str) -> CustomerId {
     let key = format!("sk_{mode}_1");
-    let origin = Origin {
+    let identity = Identity {
         installation: InstallationId::parse(installation).unwrap(),
         account: Account { id: "acct_sandbox".parse().unwrap(), mode: Mode::parse(mode).unwrap() },
         stripe_account: None,
     };
     let count = world.sandbox.customers().len();
     let email = details("owner@example.com");
-    let mut request = FrozenRequest::freeze(&origin, tenant, 1, &email);
+    let mut request = FrozenRequest::freeze(&identity, tenant, 1, &email);
     request.key = IdempotencyKey::parse(&format!("planted-{count}")).unwrap();
     if installation == NOBODYS {
         request.body = format!("email=owner%40example.com&metadata[tenantId]={tenant}");
@@ -285,7 +285,7 @@ async fn of_several_the_oldest_is_adopted_and_the_others_are_surplus() {
     let oldest = planted(&world, &tenant, &ours, "test").await;
     world.sandbox.advance(Duration::from_secs(5));
     let younger = planted(&world, &tenant, &ours, "test").await;
-    let found = call(&world.look_first(), &tenant).await.unwrap();
+    let found = call(&world.inquire_first(), &tenant).await.unwrap();
     assert_eq!((found.customer, found.outcome), (oldest, Outcome::Adopted));
     let surplus = world.store().surplus(&tenant).await.unwrap();
     assert_eq!(surplus.len(), 1);
@@ -298,7 +298,7 @@ async fn a_customer_of_another_installation_is_passed_over_in_test_mode() {
     let mut world = World::new().await;
     let tenant = world.tenant(1).await;
     let foreign = planted(&world, &tenant, "another-installation", "test").await;
-    let made = call(&world.look_first(), &tenant).await.unwrap();
+    let made = call(&world.inquire_first(), &tenant).await.unwrap();
     assert_eq!(made.outcome, Outcome::Created);
     assert!(world.store().surplus(&tenant).await.unwrap().is_empty());
     world.not_ours.push(foreign.to_string());
@@ -309,7 +309,7 @@ async fn a_customer_of_another_installation_stops_a_live_look() {
     let mut world = World::new().await;
     let tenant = world.tenant(1).await;
     let foreign = planted(&world, &tenant, "another-installation", "live").await;
-    let policy = tenant_billing::Policy { look_first: true, ..Default::default() };
+    let policy = tenant_billing::Policy { inquire_first: true, ..Default::default() };
     let error = call(&world.billing_with("sk_live_1", policy), &tenant).await.unwrap_err();
     assert_eq!(error, Error::Operator(OperatorError::ForeignCustomer(foreign.clone())));
     world.not_ours.push(foreign.to_string());
@@ -321,7 +321,7 @@ async fn an_email_alone_never_decides_ownership() {
     let (tenant, other) = (world.tenant(1).await, world.tenant(2).await);
     let ours = installation(&world).await;
     let others = planted(&world, &other, &ours, "test").await;
-    let made = call(&world.look_first(), &tenant).await.unwrap();
+    let made = call(&world.inquire_first(), &tenant).await.unwrap();
     assert_eq!(made.outcome, Outcome::Created, "the same e-mail, but another tenant's");
     world.not_ours.push(others.to_string());
 }
@@ -329,7 +329,7 @@ async fn an_email_alone_never_decides_ownership() {
 #[tokio::test]
 async fn a_customer_that_an_operator_unbound_is_never_adopted_again() {
     let mut world = World::new().await;
-    let (billing, tenant) = (world.look_first(), world.tenant(1).await);
+    let (billing, tenant) = (world.inquire_first(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
     billing.unbind(&tenant, &first).await.unwrap();
     assert_eq!(billing.lookup(&tenant).await.unwrap(), None);
@@ -348,7 +348,7 @@ async fn a_customer_unbound_after_its_row_was_lost_is_followed_by_another() {
     world.sql("DELETE FROM customer_provisioning").await;
     billing.unbind(&tenant, &first).await.unwrap();
     let error = brief(&billing, &tenant).await.unwrap_err();
-    assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
+    assert!(matches!(error, Error::Retry { may_have_created: true, .. }), "{error:?}");
     world.pass(Duration::from_secs(5 * 3600 + 1)).await;
     let second = call(&billing, &tenant).await.unwrap();
     assert_eq!(second.outcome, Outcome::Created);
@@ -370,7 +370,7 @@ async fn what_search_shows_late_is_waited_for() {
     let third = details("third@example.com");
     let ask = || again.get_or_create(&tenant, &third, Duration::from_millis(300));
     let error = ask().await.unwrap_err();
-    assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
+    assert!(matches!(error, Error::Retry { may_have_created: true, .. }), "{error:?}");
     world.pass(Duration::from_secs(30 * 60)).await;
     ask().await.unwrap_err();
     world.pass(Duration::from_secs(31 * 60)).await;

@@ -1,9 +1,11 @@
 //! The promise, over a real database and real HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use stripe_sandbox::{Fault, Rule, When};
-use tenant_billing::{Advice, Error, OperatorError, Outcome, audit::EventKind as K, ids::TenantId};
+use tenant_billing::{
+    Billing, Error, OperatorError, Outcome, Policy, audit::EventKind as K, ids::TenantId,
+};
 
 use super::world::{World, brief, call, details, id};
 
@@ -97,7 +99,7 @@ async fn bad_input_and_unknown_tenants_reach_neither_database_nor_stripe() {
         let error = billing.get_or_create_stripe_customer(tenant, email).await.unwrap_err();
         let Error::Invalid(invalid) = &error else { panic!("{error:?}") };
         assert_eq!(invalid.field, field);
-        assert_eq!(error.advice(), Advice::CorrectInput);
+        assert_eq!((error.code(), error.http_status()), ("invalid_input", 400));
     }
     let stranger = TenantId::parse("99999999-0000-4000-8000-000000000000").unwrap();
     let error = call(&billing, &stranger).await.unwrap_err();
@@ -144,8 +146,8 @@ async fn a_stored_failure_without_effect_is_waited_out_before_the_next_generatio
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     world.fault(Fault::StoredError { side_effect: false }, 1);
     let error = brief(&billing, &tenant).await.unwrap_err();
-    assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
-    assert_eq!(world.state(&tenant).await, "suspect");
+    assert!(matches!(error, Error::Retry { may_have_created: true, .. }), "{error:?}");
+    assert_eq!(world.state(&tenant).await, "in_doubt");
     world.pass(Duration::from_secs(9 * 60)).await;
     brief(&billing, &tenant).await.unwrap_err();
     assert_eq!(world.creations(), 2, "the same key twice, and no other");
@@ -163,9 +165,12 @@ async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
     let recovery = world.billing();
     world.pass(Duration::from_secs(20)).await;
     let report = recovery.recover_once().await.unwrap();
-    assert_eq!(report.settled.len(), 1);
+    assert_eq!(report.provisioned.len(), 1);
     assert_eq!(report.backlog.rows, 0);
-    assert_eq!(recovery.lookup(&tenant).await.unwrap(), Some(report.settled[0].customer.clone()));
+    assert_eq!(
+        recovery.lookup(&tenant).await.unwrap(),
+        Some(report.provisioned[0].customer.clone())
+    );
 }
 
 #[tokio::test]
@@ -183,7 +188,7 @@ async fn a_day_after_a_lost_answer_the_customer_is_found_and_not_made_again() {
             .await;
         let found = call(&world.billing(), &tenant).await;
         match hours {
-            21 => assert!(matches!(found, Err(Error::Later { .. })), "{found:?}"),
+            21 => assert!(matches!(found, Err(Error::Retry { .. })), "{found:?}"),
             _ => assert_eq!(found.unwrap().customer.as_str(), world.live()[0].id),
         }
     }
@@ -220,7 +225,7 @@ async fn a_lost_row_is_made_good_also_after_generations_that_made_nothing() {
         let world = World::new().await;
         let (billing, tenant) = (world.billing(), world.tenant(1).await);
         let refused = billing.get_or_create_stripe_customer(tenant.as_str(), "who@com").await;
-        assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");
         let second = call(&billing, &tenant).await.unwrap().customer;
         world.sql("DELETE FROM customer_provisioning; DELETE FROM tenant_config").await;
         world.pass(hours * HOUR).await;
@@ -244,7 +249,7 @@ async fn a_call_whose_tenant_is_gone_after_it_has_sent_says_that_something_may_c
     }
     world.sql("DELETE FROM tenants").await;
     let error = pending.await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Later { unsettled: true, .. }), "{error:?}");
+    assert!(matches!(error, Error::Retry { may_have_created: true, .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -254,7 +259,7 @@ async fn a_row_lost_for_more_than_a_day_is_found_by_look_first() {
     let first = call(&billing, &tenant).await.unwrap();
     world.forget().await;
     world.pass(25 * HOUR).await;
-    let found = call(&world.look_first(), &tenant).await.unwrap();
+    let found = call(&world.inquire_first(), &tenant).await.unwrap();
     assert_eq!((found.customer, found.outcome), (first.customer, Outcome::Adopted));
     let history = billing.history(&tenant).await.unwrap();
     let adopted = &history.events.last().unwrap().event;
@@ -262,7 +267,7 @@ async fn a_row_lost_for_more_than_a_day_is_found_by_look_first() {
     assert!(adopted.request_id.is_some(), "whatever Stripe told, its request id is on record");
     // And where there is none, it makes one, under this generation's own key.
     let other = world.tenant(2).await;
-    assert_eq!(call(&world.look_first(), &other).await.unwrap().outcome, Outcome::Created);
+    assert_eq!(call(&world.inquire_first(), &other).await.unwrap().outcome, Outcome::Created);
     let kinds = world.kinds(&other).await;
     assert_eq!(kinds, [K::Opened, K::Reopened, K::Created]);
     assert!(world.live().iter().all(|it| it.idempotency_key.as_deref().unwrap().ends_with("/1")));
@@ -272,11 +277,8 @@ async fn a_row_lost_for_more_than_a_day_is_found_by_look_first() {
 async fn after_a_restore_nothing_counts_as_none_for_five_hours() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
-    let policy = tenant_billing::Policy {
-        look_first: true,
-        restored_at: Some(world.now()),
-        ..Default::default()
-    };
+    let policy =
+        Policy { inquire_first: true, restored_at: Some(world.now()), ..Default::default() };
     let billing = world.billing_with("sk_test_1", policy);
     brief(&billing, &tenant).await.unwrap_err();
     world.pass(4 * HOUR).await;
@@ -293,12 +295,12 @@ async fn an_email_that_stripe_refuses_is_final_for_that_email_alone() {
     for _ in 0..2 {
         let error = billing.get_or_create_stripe_customer(tenant.as_str(), "who@com").await;
         let error = error.unwrap_err();
-        let Error::Refused(refusal) = &error else { panic!("{error:?}") };
-        assert_eq!(refusal.code.as_deref(), Some("email_invalid"));
-        assert_eq!(error.advice(), Advice::GiveUp);
+        let Error::Rejected(rejection) = &error else { panic!("{error:?}") };
+        assert_eq!(rejection.code.as_deref(), Some("email_invalid"));
+        assert_eq!((error.code(), error.http_status()), ("rejected_by_stripe", 422));
         assert!(!format!("{error} {error:?}").contains("who@com"), "{error}");
     }
-    assert_eq!(world.creations(), 1, "a refusal is remembered");
+    assert_eq!(world.creations(), 1, "a rejection is remembered");
     assert_eq!(call(&billing, &tenant).await.unwrap().outcome, Outcome::Created);
 }
 
@@ -316,7 +318,7 @@ async fn a_caller_with_a_good_email_survives_joining_one_with_a_bad() {
     }
     let good = billing.get_or_create_stripe_customer(tenant.as_str(), "who@example.com").await;
     let bad = bad.await.unwrap();
-    assert!(matches!(bad, Err(Error::Refused(_))), "{bad:?}");
+    assert!(matches!(bad, Err(Error::Rejected(_))), "{bad:?}");
     assert_eq!(good.unwrap().as_str(), world.live()[0].id);
 }
 
@@ -329,12 +331,12 @@ async fn a_caller_that_hangs_up_cancels_nothing() {
         .get_or_create(&tenant, &details("a@example.com"), Duration::from_millis(100))
         .await
         .unwrap_err();
-    assert!(error.unsettled(), "{error:?}");
+    assert!(error.may_have_created(), "{error:?}");
     assert!(!billing.shutdown(Duration::from_millis(1)).await, "it is still under way");
     assert!(billing.shutdown(Duration::from_secs(5)).await);
     assert!(billing.lookup(&tenant).await.unwrap().is_some());
     let closed = call(&billing, &world.tenant(2).await).await.unwrap_err();
-    assert!(matches!(closed, Error::Later { unsettled: false, .. }), "{closed:?}");
+    assert!(matches!(closed, Error::Retry { may_have_created: false, .. }), "{closed:?}");
 }
 
 #[tokio::test]
@@ -345,7 +347,7 @@ async fn a_customer_at_hand_waits_for_its_database() {
     // The table is gone when the answer comes, as after a botched restore, and then is there again.
     world.sql("ALTER TABLE deleted_customer RENAME TO elsewhere").await;
     let error = pending.await.unwrap().unwrap_err();
-    assert_eq!(error.advice(), Advice::CallOperator, "{error:?}");
+    assert_eq!(error.code(), "operator_must_act", "{error:?}");
     world.sql("ALTER TABLE elsewhere RENAME TO deleted_customer").await;
     world.pass(Duration::from_secs(20)).await;
     world.recover_all(&billing).await;
@@ -357,10 +359,10 @@ async fn stripe_down_is_try_again_later_and_leaves_nothing_that_is_not_mended() 
     let world = World::new().await;
     let tenant = world.tenant(1).await;
     let stripe = world.stripe("sk_test_1").with_base("http://127.0.0.1:9").unwrap();
-    let clock = tenant_billing::SystemClock::shared();
-    let billing = tenant_billing::Billing::new(world.store(), std::sync::Arc::new(stripe), clock);
+    let billing = Billing::shared(world.store(), Arc::new(stripe), Policy::default());
     let error = brief(&billing, &tenant).await.unwrap_err();
-    assert!(matches!(error.advice(), Advice::TryAgain(_)), "{error:?}");
+    assert!(error.retry_after().is_some(), "{error:?}");
+    assert_eq!((error.code(), error.http_status()), ("retry_later", 503));
     assert_eq!(call(&world.billing(), &tenant).await.unwrap().outcome, Outcome::Created);
 }
 
@@ -386,7 +388,7 @@ async fn a_database_belongs_to_one_account_and_mode() {
         let billing = world.billing_with(key, Default::default());
         let error = call(&billing, &fresh).await.unwrap_err();
         assert!(matches!(error, Error::Operator(OperatorError::WrongAccount { .. })), "{error:?}");
-        assert_eq!(error.advice(), Advice::CallOperator);
+        assert_eq!((error.code(), error.http_status()), ("operator_must_act", 500));
         // A bound tenant needs no Stripe, so it is served whatever the key.
         assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound);
     }

@@ -35,7 +35,7 @@ async fn the_fake() {
 async fn the_fake_fails_to_order() {
     let fake = FakeStripe::new();
     fake.fail_next(Answer::NoAnswer("lost".into()));
-    assert!(matches!(create(&fake, TENANT, EMAIL).await, Verdict::Failed(Failure::Again(None))));
+    assert!(matches!(create(&fake, TENANT, EMAIL).await, Verdict::Failed(Failure::Retry(None))));
     assert!(fake.customers().is_empty());
     made(create(&fake, TENANT, EMAIL).await);
 }
@@ -50,12 +50,12 @@ async fn check(stripe: &dyn Stripe, delete: impl Fn(&CustomerId) -> bool) {
     assert_eq!(made(create(stripe, TENANT, EMAIL).await), (ours.clone(), true));
     let mismatched = create(stripe, TENANT, "bob@example.com").await;
     assert_eq!(mismatched, Verdict::Failed(Failure::Mismatched));
-    let Verdict::Failed(Failure::Refused(why)) = create(stripe, "t-2", "ann@com").await else {
+    let Verdict::Failed(Failure::Rejected(why)) = create(stripe, "t-2", "ann@com").await else {
         panic!("a domain without a dot is refused");
     };
     assert_eq!(why.code.as_deref(), Some("email_invalid"));
 
-    // A refusal is not saved under the key.
+    // A rejection is not saved under the key.
     made(create(stripe, "t-2", "ann@example.com").await);
 
     let found = found(read(&stripe.retrieve_customer(&ours).await, answer::Customer::parse));

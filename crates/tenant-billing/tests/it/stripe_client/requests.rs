@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tenant_billing::{
-    SecretKey, StripeClient, SystemClock,
+    SecretKey, StripeClient,
     ids::{AccountId, CustomerId},
     ports::Stripe,
 };
@@ -142,13 +142,13 @@ async fn a_base_may_have_a_prefix() {
 fn bases() {
     let new = || {
         let key = SecretKey::parse("rk_live_1").unwrap();
-        StripeClient::new(key, SystemClock::shared())
+        StripeClient::new(key)
     };
     for good in ["https://api.stripe.com", "http://[::1]:12111/x/", "HTTP://localhost"] {
         assert!(new().with_base(good).is_ok(), "{good}");
     }
     let test = SecretKey::parse("sk_test_1").unwrap();
-    let test = StripeClient::new(test, SystemClock::shared());
+    let test = StripeClient::new(test);
     assert!(test.with_base("http://stripe-sandbox:12111").is_ok(), "as in a compose file");
     for (bad, reason) in [
         ("", "is not a URL of the form https://host"),
@@ -187,7 +187,7 @@ async fn a_host_may_bring_its_client() {
         .unwrap();
     let wire = Wire::new([Reply::json("{}")]).await;
     let key = SecretKey::parse("sk_test_wire4711").unwrap();
-    let client = StripeClient::new(key, SystemClock::shared()).with_http(host);
+    let client = StripeClient::new(key).with_http(host);
     let client = client.with_base(&wire.url).unwrap();
     response(client.account().await);
     let text = told(&wire);

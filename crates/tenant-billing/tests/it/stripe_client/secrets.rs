@@ -8,7 +8,7 @@ use std::{
 
 use log::LevelFilter;
 use tenant_billing::{
-    SecretKey, StripeClient, SystemClock,
+    SecretKey, StripeClient,
     ids::{AccountId, Mode},
     ports::Stripe,
 };
@@ -61,7 +61,7 @@ fn keys() {
 fn debug_shows_the_mode_of_a_key_and_no_more() {
     let key = || SecretKey::parse("sk_live_topsecret").unwrap();
     assert_eq!(format!("{:?}", key()), "SecretKey(live)");
-    let client = StripeClient::new(key(), SystemClock::shared());
+    let client = StripeClient::new(key());
     let client = client.with_account(AccountId::parse("acct_1").unwrap());
     assert_eq!(
         format!("{client:?}"),

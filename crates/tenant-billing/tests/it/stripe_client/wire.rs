@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// What becomes of a request.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// It gets these bytes, and the connection stays.
     Say(String),
     /// It gets these bytes, and the connection ends.
@@ -23,25 +23,25 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn json(body: &str) -> Self {
+    pub(crate) fn json(body: &str) -> Self {
         Self::Say(whole("200 OK", body))
     }
 }
 
-pub(super) fn whole(status: &str, body: &str) -> String {
+pub(crate) fn whole(status: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nRequest-Id: req_1\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
 #[derive(Default, Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Connections that were opened, and those of them that have ended.
-    pub(super) opened: usize,
-    pub(super) ended: usize,
+    pub(crate) opened: usize,
+    pub(crate) ended: usize,
     /// Whole requests, as they came.
-    pub(super) requests: Vec<String>,
+    pub(crate) requests: Vec<String>,
     /// What came of requests that did not come whole.
-    pub(super) scraps: Vec<String>,
+    pub(crate) scraps: Vec<String>,
 }
 
 struct State {
@@ -49,14 +49,14 @@ struct State {
     replies: VecDeque<Reply>,
 }
 
-pub(super) struct Wire {
-    pub(super) url: String,
+pub(crate) struct Wire {
+    pub(crate) url: String,
     state: Arc<Mutex<State>>,
 }
 
 impl Wire {
     /// The replies are given in this order, on whatever connection; after the last, connections end.
-    pub(super) async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
@@ -73,12 +73,12 @@ impl Wire {
         Self { url, state }
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         self.state.lock().unwrap().seen.clone()
     }
 
     /// What was seen once every connection has ended.
-    pub(super) async fn ended(&self) -> Seen {
+    pub(crate) async fn ended(&self) -> Seen {
         for _ in 0..100 {
             let seen = self.seen();
             if seen.opened == seen.ended {

@@ -1,4 +1,4 @@
-//! Hands in the dashboard and in the host's tables, and news that come late, twice, or in no order.
+//! People in the dashboard and in the host's tables, and webhooks that come late, twice, or in any order.
 
 use super::{arm, call, hours, minutes, played, recover, seconds};
 use crate::ops::{At, Fault, Key, Op, Side};
@@ -26,7 +26,7 @@ fn a_tenant_deleted_and_registered_again_with_its_old_id() {
 }
 
 #[test]
-fn an_email_edited_in_the_dashboard_before_a_look() {
+fn an_email_edited_in_the_dashboard_before_an_inquiry() {
     let run = played(&[
         arm(0, At::Create, 0, Fault::Crash(Side::After)),
         call(0),
@@ -42,7 +42,7 @@ fn an_email_edited_in_the_dashboard_before_a_look() {
 }
 
 #[test]
-fn a_deletion_told_before_the_creation_and_again_after_a_rebind() {
+fn a_deletion_delivered_before_the_creation_and_again_after_a_rebind() {
     let run = played(&[
         arm(0, At::Create, 0, Fault::Crash(Side::After)),
         call(0),
@@ -80,11 +80,11 @@ fn a_creation_that_only_a_webhook_tells_of() {
         minutes(1),
     ]);
     assert_eq!(run.created, 1);
-    assert_eq!(run.says("p2 writes 0 Some((\"settled\""), 1);
+    assert_eq!(run.says("p2 writes 0 Some((\"provisioned\""), 1);
 }
 
 #[test]
-fn a_customer_that_an_operator_took_off_is_not_adopted_again() {
+fn a_customer_that_an_operator_unbound_is_not_adopted_again() {
     let unbind = Op::Unbind { process: 1, tenant: 0 };
     let run = played(&[call(0), minutes(1), unbind, minutes(1), TELL_CREATED, call(2), hours(26)]);
     assert_eq!(run.created, 2);
@@ -96,14 +96,14 @@ fn a_host_that_bound_another_customer_itself_meanwhile() {
     let slow = arm(0, At::Create, 0, Fault::Slow { seconds: 5 });
     let run = played(&[slow, call(0), seconds(2), Op::HostOverwrites { tenant: 0 }, minutes(1)]);
     // That ours is on record is for the harness to assert.
-    assert_eq!(run.says("(\"settled\", 1, 2)) Keep: Ok(Yes)"), 1);
+    assert_eq!(run.says("(\"provisioned\", 1, 2)) Keep: Ok(Yes)"), 1);
     assert_eq!(run.returned.last().map(String::as_str), Some("cus_0001"), "the host's, made first");
 }
 
 #[test]
 fn a_customer_that_the_host_bound_and_nulled_again_is_still_the_tenants() {
-    // Seed 1361 took this for an adoption. The row settled with what the host had bound, and a column
-    // that is nulled is made good whoever filled it.
+    // Seed 1361 took this for an adoption. The row is provisioned with what the host had bound, and a
+    // column that is nulled is filled again, whoever had filled it first.
     let run = played(&[
         arm(0, At::Create, 0, Fault::Stored500 { effect: None }),
         call(0),

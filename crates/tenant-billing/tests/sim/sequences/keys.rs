@@ -5,7 +5,7 @@ use crate::ops::{At, Fault, Op, Side};
 
 #[test]
 fn a_request_sent_just_before_its_key_is_too_old_and_executed_hours_later() {
-    // At 22:58 Stripe may still execute what is sent for 3 hours, beyond the look at hour 25.
+    // At 22:58 Stripe may still execute what is sent for 3 hours, beyond the inquiry at hour 25.
     for (hour, sent) in [(19, true), (22, false)] {
         let run = played(&[
             arm(0, At::Create, 0, Fault::LoseRequest),
@@ -43,7 +43,7 @@ fn a_lost_row_whose_key_is_reopened_at_hour_10_and_retried_at_hour_25() {
         minutes(1),
     ]);
     assert_eq!(run.created, 1);
-    assert_eq!(run.says("p1 writes 0 Some((\"suspect\", 1, 1))"), 1, "it is not opened anew");
+    assert_eq!(run.says("p1 writes 0 Some((\"in_doubt\", 1, 1))"), 1, "it is not opened anew");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_stored_500_that_left_a_customer_behind_is_made_good_by_recovery_alone() {
             minutes(1),
         ]);
         assert_eq!(run.created, 1);
-        assert_eq!(run.says("p1 writes 0 Some((\"settled\""), 1, "without another call");
+        assert_eq!(run.says("p1 writes 0 Some((\"provisioned\""), 1, "without another call");
     }
 }
 

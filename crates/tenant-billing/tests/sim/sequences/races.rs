@@ -6,7 +6,7 @@ use crate::ops::{At, Fault, Mail, Op, Side};
 const HOUR: u32 = 3600;
 
 #[test]
-fn a_caller_that_read_unbound_and_then_opens_behind_a_settled_row() {
+fn a_caller_that_read_unbound_and_then_opens_behind_a_provisioned_row() {
     for standstill in [2, 20, 50, 90, 2 * HOUR] {
         let run = played(&[
             // Its second read is the view that it opens from.
@@ -48,7 +48,7 @@ fn a_customer_deleted_between_a_callers_answer_and_its_bind() {
 }
 
 #[test]
-fn a_failure_that_is_written_down_when_another_process_has_long_settled() {
+fn a_failure_that_is_written_down_when_another_process_has_long_bound_the_customer() {
     let run = played(&[
         arm(0, At::Create, 0, Fault::Unstored500),
         // Its third write, after who it is and the opening.
@@ -108,23 +108,23 @@ fn a_refused_email_that_another_caller_with_a_good_one_had_joined() {
             warm(0),
             warm(1),
             seconds(10),
-            call_with(0, Mail::Refused),
+            call_with(0, Mail::Rejected),
             ms(20),
             call_with(process, Mail::Good),
             seconds(30),
         ]);
-        assert_eq!(run.returned[2..4], ["refused_by_stripe", "cus_0002"]);
+        assert_eq!(run.returned[2..4], ["rejected_by_stripe", "cus_0002"]);
     }
 }
 
 #[test]
 fn a_good_email_that_another_caller_with_a_refused_one_had_joined() {
-    let (good, refused) = (call_with(0, Mail::Good), call_with(0, Mail::Refused));
+    let (good, refused) = (call_with(0, Mail::Good), call_with(0, Mail::Rejected));
     let run = played(&[good, ms(20), refused, seconds(30)]);
     assert_eq!(run.returned[..2], ["cus_0001", "cus_0001"]);
 }
 
-/// It counts the quiet time from when it read that the tenant is gone. By the time that it would write
+/// It counts `conclusive_from` from when it read that the tenant is gone. By the time that it would write
 /// that down, the tenant is back and the same key has been sent again.
 #[test]
 fn a_decision_that_is_written_down_hours_later() {

@@ -1,4 +1,4 @@
-//! Backups that are restored, with look-first from then on.
+//! Backups that are restored, with `inquire_first` from then on.
 
 use super::{arm, call, hours, minutes, played, recover, seconds};
 use crate::ops::{At, Fault, Op, Side};
@@ -78,7 +78,7 @@ fn a_restored_row_that_was_pending_and_whose_tenant_has_had_its_customer_since()
     assert_eq!(run.created, 1);
 }
 
-/// What a look cannot see is still behind the key: a Customer that was deleted, or a failure. One send
+/// What an inquiry cannot see is still behind the key: a Customer that was deleted, or a failure. One send
 /// meets with that, and another one of the same key with nothing, since Stripe has forgotten it.
 #[test]
 fn a_key_from_before_a_restore_that_is_forgotten_between_two_sends() {

@@ -5,9 +5,9 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-pub(crate) type Memory<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
+pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
-/// Multiply and rotate: nobody attacks a test.
+/// Multiplies and rotates. It need not withstand an attack.
 #[derive(Default)]
 pub(crate) struct Quick(u64);
 

@@ -1,15 +1,15 @@
-//! Looks: when "there is none" may be believed, and what may be adopted.
+//! Inquiries: when "there is none" may be believed, and what may be adopted.
 
 use super::{arm, call, hours, minutes, played, played_with, recover, seconds};
 use crate::ops::{At, Fault, Mail, Op, Settings, Side, Stranger};
 
-/// Process 1 has found out who it is, so that its next questions are those of its look.
+/// Process 1 has found out who it is, so that its next questions are those of its inquiry.
 fn warm() -> Op {
     Op::Call { process: 1, tenant: 1, email: Mail::Other, patience: 10 }
 }
 
 #[test]
-fn a_look_begun_before_quiet_until_and_counted_after_it() {
+fn an_inquiry_begun_before_conclusive_from_and_ended_after_it() {
     let run = played(&[
         warm(),
         arm(0, At::Create, 0, Fault::Stored500 { effect: Some(9) }),
@@ -26,7 +26,7 @@ fn a_look_begun_before_quiet_until_and_counted_after_it() {
 }
 
 #[test]
-fn a_look_that_failed_is_no_look_that_found_none() {
+fn an_inquiry_that_failed_is_none_that_found_nothing() {
     let mut ops = vec![
         arm(0, At::Create, 0, Fault::Stored500 { effect: Some(9) }),
         call(0),
@@ -42,8 +42,8 @@ fn a_look_that_failed_is_no_look_that_found_none() {
 }
 
 #[test]
-fn look_first_that_skips_the_forgotten_generation() {
-    // Generation 1 was sent, and row and trail are forgotten. It executes when the look is over: only the
+fn inquire_first_that_skips_the_forgotten_generation() {
+    // Generation 1 was sent, and row and trail are forgotten. It executes when the inquiry is over: only the
     // same key makes the two one.
     for late in [60, 178] {
         let run = played(&[
@@ -70,7 +70,7 @@ fn the_same_email_is_nobodys_proof_of_ownership() {
         (Stranger::OtherTenant, true),
         (Stranger::OtherInstallation, false),
     ] {
-        let settings = Settings { look_first: true, live, ..Settings::PLAIN };
+        let settings = Settings { inquire_first: true, live, ..Settings::PLAIN };
         let run = played_with(
             settings,
             &[Op::Stranger { tenant: 0, kind }, hours(2), call(0), minutes(1)],
@@ -80,7 +80,7 @@ fn the_same_email_is_nobodys_proof_of_ownership() {
 }
 
 #[test]
-fn a_row_that_nobody_looked_after_for_a_month_is_left_to_an_operator() {
+fn a_row_that_recovery_left_alone_for_a_month_is_left_to_an_operator() {
     // Seed 65280 of the first 100,000: no recovery for 31 days, no search, and the e-mail edited. The
     // Customer cannot be found any more, and none is made in its place.
     let settings = Settings { search: false, ..Settings::PLAIN };
@@ -97,8 +97,8 @@ fn a_row_that_nobody_looked_after_for_a_month_is_left_to_an_operator() {
 }
 
 #[test]
-fn another_installations_customer_stops_the_look_in_live_mode() {
-    let settings = Settings { look_first: true, live: true, ..Settings::PLAIN };
+fn another_installations_customer_stops_the_inquiry_in_live_mode() {
+    let settings = Settings { inquire_first: true, live: true, ..Settings::PLAIN };
     let kind = Stranger::OtherInstallation;
     let run = played_with(settings, &[Op::Stranger { tenant: 0, kind }, call(0), minutes(1)]);
     assert_eq!(run.returned[0], "operator_must_act");
@@ -107,7 +107,7 @@ fn another_installations_customer_stops_the_look_in_live_mode() {
 
 #[test]
 fn a_customer_that_names_the_tenant_is_adopted() {
-    let settings = Settings { look_first: true, ..Settings::PLAIN };
+    let settings = Settings { inquire_first: true, ..Settings::PLAIN };
     let kind = Stranger::Legacy;
     let run = played_with(settings, &[Op::Stranger { tenant: 0, kind }, call(0), minutes(1)]);
     assert_eq!((run.created, &*run.returned[0]), (1, "cus_0001"));

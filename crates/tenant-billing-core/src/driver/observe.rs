@@ -1,0 +1,139 @@
+//! Writing what was observed about a tenant. What is old is believed only once Stripe confirms it.
+
+use super::{Creation, Drive, MAX_CONFLICTS, contended, may_not_retrieve};
+use crate::{
+    answer::Reading,
+    decide::after,
+    error::{Error, OperatorError},
+    ids::CustomerId,
+    ports::{Committed, StoreError},
+    provisioning::Observation,
+    request::FrozenRequest,
+    state::{Column, State},
+    tenant_customer::Outcome,
+};
+
+/// One attempt at writing an observation.
+enum Attempt {
+    /// What was decided is written, with the problem that remains.
+    Written(Option<Error>),
+    /// A condition of the change did not hold.
+    Conflict,
+}
+
+impl Drive<'_> {
+    /// Believes an old answer once a retrieve confirms it; `false` if Stripe is unavailable.
+    pub(super) async fn confirm(&mut self, creation: Creation) -> Result<bool, Error> {
+        let Creation { customer, generation, request, request_id } = creation;
+        match self.engine.retrieve(&customer, self.deadline).await {
+            Reading::Found(it) if it.deleted => {
+                self.engine.store.record_deletion(&customer).await?;
+                let observation = Observation::CreatedButDeleted { generation, customer };
+                self.observe(&observation, request_id.as_deref()).await?;
+                Ok(true)
+            }
+            Reading::Found(it) => {
+                let request = request.or_else(|| {
+                    let (identity, tenant) = (&self.context.identity, &self.snapshot.view.tenant);
+                    let details = it.details()?;
+                    Some(FrozenRequest::freeze(identity, tenant, generation, &details))
+                });
+                let creation = Creation { customer, generation, request, request_id };
+                self.created_alive(creation).await?;
+                Ok(true)
+            }
+            Reading::Missing => Err(OperatorError::UnknownCustomer(customer).into()),
+            Reading::Forbidden | Reading::Unauthorized => Err(may_not_retrieve(&customer)),
+            Reading::Retry(_) => Ok(false),
+        }
+    }
+
+    /// Binds a live Customer or puts it on record as surplus. It is never dropped: while the
+    /// database is unavailable, this waits for it.
+    pub(super) async fn created_alive(&mut self, creation: Creation) -> Result<(), Error> {
+        let Creation { customer, generation, request, request_id } = creation;
+        let observation = Observation::CreatedAlive { generation, customer, request };
+        self.observe(&observation, request_id.as_deref()).await?;
+        // A row that was lost, or had given up this generation, is in doubt now, and binds at once.
+        let row = self.snapshot.view.row.as_ref();
+        if row.is_some_and(|row| {
+            row.generation == generation && matches!(row.state, State::InDoubt { .. })
+        }) {
+            self.observe(&observation, request_id.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what `after` decides, from a view that shows what is on record of the Customers
+    /// concerned, and decides again as often as another process was faster.
+    ///
+    /// # Errors
+    /// The problem that remains once the decision is written; or what the database says.
+    pub(super) async fn observe(
+        &mut self,
+        observation: &Observation,
+        request_id: Option<&str>,
+    ) -> Result<(), Error> {
+        let customers = observation.customers();
+        let facts = &self.snapshot.view.facts;
+        let mut fresh = !customers.is_empty() && customers.iter().all(|it| facts.contains_key(it));
+        // A Customer that was just created would otherwise be known to nobody.
+        let must_persist = matches!(observation, Observation::CreatedAlive { .. });
+        let (mut conflicts, mut tries) = (0, 0);
+        while conflicts < MAX_CONFLICTS {
+            let attempt =
+                self.attempt(observation, (!fresh).then_some(&*customers), request_id).await;
+            match attempt {
+                Ok(Attempt::Written(problem)) => return problem.map_or(Ok(()), Err),
+                Ok(Attempt::Conflict) => conflicts += 1,
+                Err(StoreError::Unavailable(why)) if must_persist => {
+                    let tenant = &self.snapshot.view.tenant;
+                    tracing::warn!(%tenant, %why, "a Customer waits for the database to be bound");
+                    self.engine.clock.sleep(self.engine.backoff(tries)).await;
+                    tries += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            fresh = false;
+        }
+        Err(contended())
+    }
+
+    /// One attempt, from a view that is read anew if `read` names the Customers to ask about.
+    async fn attempt(
+        &mut self,
+        observation: &Observation,
+        read: Option<&[CustomerId]>,
+        request_id: Option<&str>,
+    ) -> Result<Attempt, StoreError> {
+        if let Some(customers) = read {
+            self.snapshot = self.engine.snapshot(&self.snapshot.view.tenant, customers).await?;
+        }
+        let decision = after(&self.snapshot.view, observation, &self.context);
+        let mut change = decision.change;
+        if !change.is_nothing() {
+            for event in &mut change.events {
+                event.request_id = request_id.map(str::to_owned);
+            }
+            if self.engine.store.commit(&change).await? == Committed::Conflict {
+                return Ok(Attempt::Conflict);
+            }
+            if let Column::Bind(customer) = &change.column {
+                self.outcome = match observation {
+                    Observation::CreatedAlive { .. } => Outcome::Created,
+                    Observation::InquiryEnded { .. } => Outcome::Adopted,
+                    Observation::StillExists(_)
+                    | Observation::AnsweredWithoutCustomer { .. }
+                    | Observation::CreatedButDeleted { .. }
+                    | Observation::UnbindRequested(_) => Outcome::Existing,
+                };
+                let (tenant, outcome) = (&change.tenant, self.outcome.as_str());
+                tracing::info!(%tenant, %customer, outcome, "bound");
+            }
+        }
+        // Also where nothing was written: what was on record of this Customer may change from here
+        // on.
+        self.apply(change);
+        Ok(Attempt::Written(decision.problem))
+    }
+}

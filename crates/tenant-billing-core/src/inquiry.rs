@@ -1,0 +1,198 @@
+//! Inquiries: searching Stripe for a tenant's Customers, so that "there is none" can be believed.
+//!
+//! There are four sources. Events name the idempotency key that created a Customer, whatever its
+//! metadata says now. The list by e-mail shows what was written a moment ago. The search by
+//! metadata finds what events have forgotten. Our own records name surplus Customers. Every
+//! Customer that a source names is retrieved. Every failed read is reported: "could not look" must
+//! never become "nothing found".
+
+use std::{collections::BTreeMap, future::Future};
+
+use crate::{
+    answer::{self, Answer, CreatedEvent, Customer, Page, Reading},
+    deadline::Deadline,
+    engine::Engine,
+    error::Error,
+    ids::{CustomerId, IdempotencyKey, Mode, TenantId},
+    provisioning::{Context, Findings, Inconclusive, Inquiry},
+    request::{Identity, TENANT_KEY},
+};
+
+const SEARCH: &str = "search";
+
+/// An inquiry under way: what it is about, what its sources named, and what could not be read.
+struct Search<'a> {
+    engine: &'a Engine,
+    tenant: &'a TenantId,
+    inquiry: &'a Inquiry,
+    identity: &'a Identity,
+    deadline: Deadline,
+    /// Each Customer, and whether one of our keys is known to have created it.
+    named: BTreeMap<CustomerId, bool>,
+    not_permitted: Option<String>,
+    unavailable: Option<String>,
+    /// Stripe answers `resource_missing` for this Customer, which was named.
+    unknown: Option<CustomerId>,
+    no_search: bool,
+}
+
+/// Makes one whole inquiry: all sources, and all pages of each.
+pub(crate) async fn inquire(
+    engine: &Engine,
+    context: &Context,
+    tenant: &TenantId,
+    inquiry: &Inquiry,
+    deadline: Deadline,
+) -> Result<Findings, Error> {
+    let mut search = Search {
+        engine,
+        tenant,
+        inquiry,
+        identity: &context.identity,
+        deadline,
+        named: BTreeMap::new(),
+        not_permitted: None,
+        unavailable: None,
+        unknown: None,
+        no_search: false,
+    };
+    search.read_events().await;
+    search.read_list().await;
+    search.read_search().await;
+    let surplus = engine.store.surplus(tenant).await?;
+    for on_record in surplus.iter().filter(|it| it.resolved_at.is_none()) {
+        search.named.insert(on_record.customer.clone(), true);
+    }
+    // An operator may have unbound a Customer from another tenant, to which the host had moved it.
+    let named: Vec<_> = search.named.keys().cloned().collect();
+    let facts = engine.store.view(tenant, &named).await?.facts;
+    search.named.retain(|id, _| facts.get(id).is_none_or(|it| !it.unbound_by_operator));
+    search.confirm().await
+}
+
+impl Search<'_> {
+    async fn read_events(&mut self) {
+        let (engine, since) = (self.engine, self.inquiry.events_since);
+        let (tenant, identity) = (self.tenant, self.identity);
+        let ask = |after: Option<String>| async move {
+            engine.stripe.list_created_events(since, after.as_deref()).await
+        };
+        let cursor = |page: &Page<CreatedEvent>| page.data.last().map(|last| last.id.clone());
+        let by_our_key = |event: CreatedEvent| {
+            let key = IdempotencyKey::parse(event.idempotency_key.as_deref()?).ok()?.parts()?;
+            let ours = key.tenant == *tenant
+                && key.installation == identity.installation
+                && key.mode == identity.account.mode;
+            ours.then_some((event.customer, true))
+        };
+        self.pages("events", ask, answer::created_events, cursor, by_our_key).await;
+    }
+
+    async fn read_list(&mut self) {
+        let Ok(details) = self.inquiry.request.details() else {
+            return self.unavailable = Some("the frozen request".into());
+        };
+        let (engine, tenant, email) = (self.engine, self.tenant, details.email().as_str());
+        let ask = |after: Option<String>| async move {
+            let after = after.and_then(|id| CustomerId::parse(&id).ok());
+            engine.stripe.list_customers(email, after.as_ref()).await
+        };
+        let cursor = |page: &Page<Customer>| page.data.last().map(|last| last.id.to_string());
+        let named = |it: Customer| it.names(tenant).then_some((it.id, false));
+        self.pages("customers", ask, answer::customers, cursor, named).await;
+    }
+
+    async fn read_search(&mut self) {
+        let engine = self.engine;
+        let quoted = self.tenant.as_str().replace('\\', r"\\").replace('\'', r"\'");
+        let query = &format!("metadata['{TENANT_KEY}']:'{quoted}'");
+        let ask = |page: Option<String>| async move {
+            engine.stripe.search_customers(query, page.as_deref()).await
+        };
+        let cursor = |page: &Page<Customer>| page.next_page.clone();
+        self.pages(SEARCH, ask, answer::customers, cursor, |it| Some((it.id, false))).await;
+    }
+
+    /// Reads all pages of one source, as far as they can be read. `cursor` says where the page
+    /// after one starts, and `named` which Customer an entry names and whether our key created it.
+    async fn pages<T, F: Future<Output = Answer>>(
+        &mut self,
+        source: &str,
+        ask: impl Fn(Option<String>) -> F,
+        parse: fn(&[u8]) -> Option<Page<T>>,
+        cursor: impl Fn(&Page<T>) -> Option<String>,
+        named: impl Fn(T) -> Option<(CustomerId, bool)>,
+    ) {
+        let mut after = None;
+        loop {
+            let (reading, last) =
+                self.engine.patiently(self.deadline, || ask(after.clone()), parse).await;
+            let what = format!("{source}: {}", answer::summary(&last));
+            let page = match (reading, &after) {
+                (Reading::Found(page), _) => page,
+                // The entry that the last page ended with has left the list meanwhile.
+                (Reading::Retry(_), _) | (Reading::Missing, Some(_)) => {
+                    return self.unavailable = Some(what);
+                }
+                // Not every account has search. The other sources stand without it.
+                (Reading::Missing | Reading::Forbidden, None) if source == SEARCH => {
+                    return self.no_search = true;
+                }
+                (Reading::Missing | Reading::Forbidden | Reading::Unauthorized, _) => {
+                    return self.not_permitted = Some(what);
+                }
+            };
+            after = cursor(&page);
+            for (customer, by_our_key) in page.data.into_iter().filter_map(&named) {
+                *self.named.entry(customer).or_insert(false) |= by_our_key;
+            }
+            if !page.has_more {
+                return;
+            }
+            if after.is_none() {
+                // The page says that there is more, and not where.
+                return self.unavailable = Some(format!("{source} to their end"));
+            }
+        }
+    }
+
+    /// Retrieves every Customer that was named, and says what the inquiry has found.
+    async fn confirm(mut self) -> Result<Findings, Error> {
+        let (mut ours, mut foreign) = (Vec::new(), None);
+        for (id, by_our_key) in std::mem::take(&mut self.named) {
+            match self.engine.retrieve(&id, self.deadline).await {
+                Reading::Found(customer) if customer.deleted => {
+                    self.engine.store.record_deletion(&id).await?;
+                }
+                Reading::Found(customer) if by_our_key => ours.push(customer),
+                Reading::Found(customer) if customer.names(self.tenant) => {
+                    match customer.foreign_to(&self.identity.installation) {
+                        Some(_) => foreign = Some(id),
+                        None => ours.push(customer),
+                    }
+                }
+                // The search was behind: by now the metadata names somebody else.
+                Reading::Found(_) => {}
+                Reading::Missing => self.unknown = Some(id),
+                Reading::Forbidden | Reading::Unauthorized => {
+                    self.not_permitted = Some(format!("Customer {id}"));
+                }
+                Reading::Retry(_) => self.unavailable = Some(format!("Customer {id}")),
+            }
+        }
+        ours.sort_by(|a: &Customer, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        let mut ours = ours.into_iter();
+        if let Some(oldest) = ours.next() {
+            return Ok(Findings::Found { oldest, others: ours.collect() });
+        }
+        // Nothing of ours was found. What needs a person is said first.
+        let foreign = foreign.filter(|_| self.identity.account.mode == Mode::Live);
+        let out_of_reach = self.inquiry.needs_search && self.no_search;
+        let why = foreign.map(Inconclusive::Foreign);
+        let why = why.or(self.not_permitted.map(Inconclusive::NotPermitted));
+        let why = why.or(self.unknown.map(Inconclusive::UnknownCustomer));
+        let why = why.or(self.unavailable.map(Inconclusive::Unavailable));
+        let why = why.or(out_of_reach.then_some(Inconclusive::OutOfReach));
+        Ok(why.map_or(Findings::Nothing, Findings::Inconclusive))
+    }
+}

@@ -1,0 +1,131 @@
+//! What only an operator can put right, and Customers that the host has put into another tenant's column.
+
+use std::{sync::Arc, time::Duration};
+
+use tenant_billing::{
+    Billing, Error, OperatorError, Outcome, Policy,
+    audit::{EventKind as K, SurplusReason},
+    ids::{CustomerId, IdempotencyKey, InstallationId, Mode, TenantId},
+    ports::{Committed, Stripe},
+    request::{Account, FrozenRequest, Identity},
+    state::Change,
+};
+
+use super::world::{World, brief, call, details, id};
+use crate::stripe_client::wire::{Reply, Wire, whole};
+
+fn account() -> Account {
+    Account { id: "acct_sandbox".parse().unwrap(), mode: Mode::Test }
+}
+
+/// Creates a Customer whose metadata names the tenant and no installation.
+async fn legacy_customer(world: &World, tenant: &TenantId) -> CustomerId {
+    let installation = InstallationId::parse("of-nobody").unwrap();
+    let identity = Identity { installation, account: account(), stripe_account: None };
+    let mut request = FrozenRequest::freeze(&identity, tenant, 1, &details("owner@example.com"));
+    let key = format!("legacy-{}", world.sandbox.customers().len());
+    request.key = IdempotencyKey::parse(&key).unwrap();
+    request.body = format!("email=owner%40example.com&metadata[tenantId]={tenant}");
+    let begin_by = Duration::from_secs(u64::MAX / 4);
+    world.stripe("sk_test_1").create_customer(&request, begin_by).await;
+    id(&world.sandbox.customers().iter().max_by_key(|it| it.created).unwrap().id)
+}
+
+#[tokio::test]
+async fn a_customer_in_another_tenants_column_is_not_surplus() {
+    let mut world = World::new().await;
+    let (tenant, other) = (world.tenant(1).await, world.tenant(2).await);
+    let older = legacy_customer(&world, &tenant).await;
+    world.sandbox.advance(Duration::from_secs(5));
+    let newer = legacy_customer(&world, &tenant).await;
+    assert_ne!(older, newer);
+    world
+        .sql(&format!(
+            "INSERT INTO tenant_config (id, tenant_id, stripe_customer_id)
+             VALUES ('{other}', '{other}', '{newer}')"
+        ))
+        .await;
+
+    let found = call(&world.inquire_first(), &tenant).await.unwrap();
+    assert_eq!((&found.customer, found.outcome), (&older, Outcome::Adopted));
+    let kinds = world.kinds(&tenant).await;
+    assert_eq!(kinds, [K::Opened, K::Adopted]);
+    for tenant in [&tenant, &other] {
+        let history = world.store().history(tenant).await.unwrap();
+        assert!(history.surplus.is_empty(), "{history:?}");
+        let named = history.events.iter().any(|it| it.event.customer.as_ref() == Some(&newer));
+        assert!(!named, "{history:?}");
+    }
+    assert_eq!(call(&world.billing(), &other).await.unwrap().customer, newer);
+    assert_eq!(world.live().len(), 2);
+    world.not_ours.push(newer.to_string());
+}
+
+/// How an inquiry comes to know of a Customer that it must retrieve.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// It is on record as surplus, unresolved.
+    Record,
+    /// An event says that one of our keys has created it.
+    Event,
+}
+
+#[tokio::test]
+async fn a_customer_that_cannot_be_retrieved_is_an_operators_matter() {
+    let gone = id("cus_gone");
+    let missing = r#"{"error": {"type": "invalid_request_error", "code": "resource_missing"}}"#;
+    let forbidden = r#"{"error": {"type": "invalid_request_error"}}"#;
+    let not_permitted = OperatorError::NotPermitted(format!("Customer {gone}"));
+    for (status, body, expected) in [
+        ("404 Not Found", missing, OperatorError::UnknownCustomer(gone.clone())),
+        ("403 Forbidden", forbidden, not_permitted),
+    ] {
+        for source in [Source::Record, Source::Event] {
+            let world = World::new().await;
+            let tenant = world.tenant(1).await;
+            let (installation, _) = world.store().identify(&account()).await.unwrap();
+            let event = match source {
+                Source::Record => {
+                    let store = world.store();
+                    let mut change = Change::none(&store.view(&tenant, &[]).await.unwrap());
+                    change.surplus.push((gone.clone(), SurplusReason::Late));
+                    assert_eq!(store.commit(&change).await, Ok(Committed::Yes));
+                    String::new()
+                }
+                Source::Event => format!(
+                    r#"{{"id": "evt_1", "object": "event", "type": "customer.created", "created": 1,
+                        "data": {{"object": {{"id": "{gone}", "object": "customer"}}}}, "request":
+                        {{"idempotency_key": "tenant-billing/{installation}/test/{tenant}/1"}}}}"#
+                ),
+            };
+            let list = |data: &str| {
+                Reply::json(&format!(
+                    r#"{{"object": "list", "data": [{data}], "has_more": false}}"#
+                ))
+            };
+            // Who we are, then events, list and search, then the Customer that was named.
+            let wire = Wire::new([
+                Reply::json(r#"{"id": "acct_sandbox", "object": "account"}"#),
+                list(&event),
+                list(""),
+                list(""),
+                Reply::Say(whole(status, body)),
+            ])
+            .await;
+            let stripe = world.stripe("sk_test_1").with_base(&wire.url).unwrap();
+            let policy = Policy { inquire_first: true, ..Policy::default() };
+            let billing = Billing::shared(world.store(), Arc::new(stripe), policy);
+            let error = call(&billing, &tenant).await.unwrap_err();
+            assert_eq!(error, Error::Operator(expected.clone()), "{source:?}");
+            assert_eq!((error.code(), error.http_status()), ("operator_must_act", 500));
+            assert_eq!(world.state(&tenant).await, "in_doubt", "{status} {source:?}");
+            assert_eq!(world.kinds(&tenant).await.last(), Some(&K::InquiryFailed));
+            let requests = wire.seen().requests;
+            assert!(requests.iter().all(|it| it.starts_with("GET ")), "nothing is created");
+            assert!(requests[4].starts_with("GET /v1/customers/cus_gone "), "{requests:?}");
+            // It stays so: the next call waits for the next inquiry, and creates nothing either.
+            brief(&billing, &tenant).await.unwrap_err();
+            assert_eq!(world.state(&tenant).await, "in_doubt", "{status} {source:?}");
+        }
+    }
+}
