@@ -79,8 +79,8 @@ fn owner_of(
     path: &[String],
     depth: usize,
 ) -> Option<Path> {
-    // Imports can go in circles too.
-    let (first, rest) = path.split_first().filter(|_| depth < 20)?;
+    // One import may lead to another, and so on in a circle.
+    let (first, rest) = path.split_first().filter(|_| depth < 8)?;
     let child = child_of(at, first);
     let module = &modules[at];
     match first.as_str() {
@@ -123,5 +123,5 @@ fn through_globs(
 }
 
 fn parent_of(path: &Path) -> Path {
-    path[..path.len() - 1].to_vec()
+    path[..(path.len() - 1).max(1)].to_vec()
 }
