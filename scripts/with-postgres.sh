@@ -3,9 +3,10 @@
 #
 #     scripts/with-postgres.sh cargo test --workspace --all-features
 #
-# Takes the newest PostgreSQL of this machine; where there is none, installs one if it may. The server
-# runs as an ordinary user (PostgreSQL refuses root), in a directory of its own, and answers on a socket
-# there, so it meets no other server. No database of yours is touched. What the command finds:
+# Takes the newest PostgreSQL of this machine, or the one whose programs TEST_POSTGRES_BIN names; where
+# there is none, installs one if it may. The server runs as an ordinary user (PostgreSQL refuses root),
+# in a directory of its own, and answers on a socket there, so it meets no other server. No database of
+# yours is touched. What the command finds:
 #
 #     TEST_POSTGRES_URL   a superuser's way in
 #     TEST_POSTGRES_DIR   the directory; further servers that tests start in it are stopped too
@@ -19,14 +20,16 @@ complain() {
 }
 [ $# -gt 0 ] || complain "usage: $0 COMMAND [ARGUMENT…]"
 
+is_complete() { [ -x "$1/initdb" ] && [ -x "$1/pg_ctl" ] && [ -x "$1/postgres" ]; }
+
 # The directory of the newest complete set of programs.
 find_programs() {
     local candidate
-    for candidate in "${TEST_POSTGRES_BIN:-}" \
+    for candidate in \
         $(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql@*/bin \
             /usr/local/opt/postgresql@*/bin /usr/local/pgsql/bin 2>/dev/null | sort -rV) \
         "$(dirname "$(command -v initdb || echo /none)")"; do
-        if [ -x "$candidate/initdb" ] && [ -x "$candidate/pg_ctl" ] && [ -x "$candidate/postgres" ]; then
+        if is_complete "$candidate"; then
             printf '%s\n' "$candidate"
             return 0
         fi
@@ -34,12 +37,19 @@ find_programs() {
     return 1
 }
 
-bin=$(find_programs) || {
-    "$(dirname "$0")/install-packages.sh" \
-        apt=postgresql dnf=postgresql-server apk=postgresql brew=postgresql@17 ||
-        complain 'PostgreSQL is not here; install its server, or name its programs in TEST_POSTGRES_BIN'
-    bin=$(find_programs) || complain 'PostgreSQL was installed, but its programs are not where they usually are'
-}
+# Whoever names them means those and no others.
+bin=${TEST_POSTGRES_BIN:-}
+if [ -n "$bin" ]; then
+    is_complete "$bin" ||
+        complain "initdb, pg_ctl and postgres are not all in '$bin'; name their directory in TEST_POSTGRES_BIN, or unset it"
+else
+    bin=$(find_programs) || {
+        "$(dirname "$0")/install-packages.sh" \
+            apt=postgresql dnf=postgresql-server apk=postgresql brew=postgresql@17 ||
+            complain 'PostgreSQL is not here; install its server, or name its programs in TEST_POSTGRES_BIN'
+        bin=$(find_programs) || complain 'PostgreSQL was installed, but its programs are not where they usually are'
+    }
+fi
 
 uid='' gid='' as=()
 if [ "$(id -u)" = 0 ]; then
@@ -70,7 +80,15 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/tenant-billing-postgres.XXXXXX")
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-[ -z "$uid" ] || chown "$uid:$gid" "$dir"
+if [ -n "$uid" ]; then
+    chown "$uid:$gid" "$dir"
+    # Programs in a directory that this user may not enter, such as root's own, are copied to where it may.
+    if ! "${as[@]}" test -x "$bin/postgres"; then
+        cp -R "$(dirname "$bin")" "$dir/programs"
+        chown -R "$uid:$gid" "$dir/programs"
+        bin=$dir/programs/bin
+    fi
+fi
 
 # What a crash of the machine would lose is not what is tested, so nothing waits for its disk.
 ${as[@]+"${as[@]}"} "$bin/initdb" -D "$dir/main" -U postgres -E UTF8 --locale=C --no-sync \

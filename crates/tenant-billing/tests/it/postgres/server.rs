@@ -9,7 +9,7 @@ use std::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -174,15 +174,18 @@ impl Server {
         given("TEST_POSTGRES_DIR").into()
     }
 
-    /// A standby that follows this one.
+    /// A standby that follows this one, which is stopped for the moment in which it is copied. A copy
+    /// needs no `pg_basebackup`, which not every distribution of the server has.
     pub(crate) fn standby(&self) -> Self {
         let standby = Self::somewhere();
-        let from = format!("host={} user=postgres", self.directory.display());
-        standby.program("pg_basebackup", &["-D", &standby.data(), "-d", &from, "-R", "-c", "fast"]);
-        // The other one's socket is in the directory that was copied.
-        std::fs::remove_file(standby.directory.join(".s.PGSQL.5432.lock")).unwrap();
-        let directory = standby.directory.display();
-        standby.append(&format!("unix_socket_directories = '{directory}'"));
+        self.down("fast");
+        self.user_runs("cp".as_ref(), &["-a", &self.data(), &standby.data()]);
+        self.up();
+        standby.file("standby.signal", "");
+        let (ours, theirs) = (self.directory.display(), standby.directory.display());
+        standby.append(&format!(
+            "unix_socket_directories = '{theirs}'\nprimary_conninfo = 'host={ours} user=postgres'"
+        ));
         standby.up();
         standby
     }
@@ -229,7 +232,7 @@ impl Server {
         self.directory.to_str().unwrap().to_owned()
     }
 
-    pub(crate) fn directory(&self) -> &std::path::Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
@@ -254,17 +257,20 @@ impl Server {
     }
 
     fn program(&self, name: &str, arguments: &[&str]) {
-        let mut command = Command::new(PathBuf::from(given("TEST_POSTGRES_BIN")).join(name));
+        self.user_runs(&PathBuf::from(given("TEST_POSTGRES_BIN")).join(name), arguments);
+    }
+
+    /// Runs a program as the user that the server runs as.
+    fn user_runs(&self, program: &Path, arguments: &[&str]) {
+        let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-        if let (Ok(uid), Ok(gid)) =
-            (given("TEST_POSTGRES_UID").parse::<u32>(), given("TEST_POSTGRES_GID").parse::<u32>())
-        {
+        if let Some((uid, gid)) = server_user() {
             command.uid(uid).gid(gid);
         }
         let output = command.output().unwrap();
         let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
         let words = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{name} {arguments:?}: {words}\n{log}");
+        assert!(output.status.success(), "{program:?} {arguments:?}: {words}\n{log}");
     }
 }
 
