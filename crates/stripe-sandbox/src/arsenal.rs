@@ -5,16 +5,7 @@ use std::collections::HashMap;
 use crate::chaos::Chaos;
 use crate::fault::Fault;
 use crate::ids;
-use crate::rule::Rule;
-
-/// What a fault can see of a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) tenant: Option<&'a str>,
-    pub(crate) key: Option<&'a str>,
-}
+use crate::rule::{RequestView, Rule};
 
 /// The armed faults.
 #[derive(Debug, Default)]
@@ -59,7 +50,7 @@ impl Arsenal {
     }
 
     /// The fault that strikes this request.
-    pub(crate) fn draw(&mut self, target: Target<'_>) -> Option<Fault> {
+    pub(crate) fn draw(&mut self, target: RequestView<'_>) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.rules {
             if !armed.rule.matches(target) {
@@ -80,7 +71,7 @@ impl Arsenal {
         struck.or(chance)
     }
 
-    fn draw_by_chance(&mut self, target: Target<'_>) -> Option<Fault> {
+    fn draw_by_chance(&mut self, target: RequestView<'_>) -> Option<Fault> {
         let chaos = self.chaos.as_ref()?;
         if !chaos.methods.iter().any(|method| method == target.method) {
             return None;

@@ -1,12 +1,12 @@
-//! What can go wrong on the way to Stripe, and when it shall.
+//! The faults: everything that can go wrong on the way to Stripe and back.
 //!
-//! A [`Rule`](crate::Rule) picks its requests by what they are; [`Chaos`](crate::Chaos) lets chance
-//! pick them, so that the same run fails in the same places again.
+//! A [`Rule`](crate::Rule) picks its requests by their properties. [`Chaos`](crate::Chaos) picks them by
+//! chance, from a seed, so that the same run fails in the same places again.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether a fault strikes before the request is worked on, or after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// Nothing is done for the request.
@@ -85,99 +85,60 @@ pub enum Fault {
     },
 }
 
-impl Fault {
-    /// Which kind it is of.
-    pub fn kind(&self) -> FaultKind {
-        match self {
-            Fault::RequestLost => FaultKind::RequestLost,
-            Fault::AnswerLost => FaultKind::AnswerLost,
-            Fault::Delay { .. } => FaultKind::Delay,
-            Fault::Reset { .. } => FaultKind::Reset,
-            Fault::TruncatedBody => FaultKind::TruncatedBody,
-            Fault::BadGateway { .. } => FaultKind::BadGateway,
-            Fault::RateLimited { .. } => FaultKind::RateLimited,
-            Fault::ServerError { .. } => FaultKind::ServerError,
-            Fault::StoredError { .. } => FaultKind::StoredError,
-            Fault::LateEffect { .. } => FaultKind::LateEffect,
-            Fault::SlowHeaders { .. } => FaultKind::SlowHeaders,
-            Fault::SlowBody { .. } => FaultKind::SlowBody,
-            Fault::LockTimeout { .. } => FaultKind::LockTimeout,
-            Fault::ConnectionRefused { .. } => FaultKind::ConnectionRefused,
+/// Defines [`FaultKind`] from one table: each kind, and its name in JSON, the log and the counters.
+macro_rules! kinds {
+    ($($kind:ident = $name:literal),+ $(,)?) => {
+        /// A [`Fault`] without its particulars.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum FaultKind {
+            $(#[doc = concat!("[`Fault::", stringify!($kind), "`].")] $kind,)+
         }
-    }
+
+        impl FaultKind {
+            /// All kinds.
+            pub const ALL: [FaultKind; [$($name),+].len()] = [$(FaultKind::$kind),+];
+
+            /// Its name in JSON, in the log and in the counters.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(FaultKind::$kind => $name,)+
+                }
+            }
+        }
+
+        impl Fault {
+            /// The kind of this fault.
+            pub fn kind(&self) -> FaultKind {
+                match self {
+                    $(Fault::$kind { .. } => FaultKind::$kind,)+
+                }
+            }
+        }
+    };
 }
 
-/// A [`Fault`] without its particulars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// [`Fault::RequestLost`].
-    RequestLost,
-    /// [`Fault::AnswerLost`].
-    AnswerLost,
-    /// [`Fault::Delay`].
-    Delay,
-    /// [`Fault::Reset`].
-    Reset,
-    /// [`Fault::TruncatedBody`].
-    TruncatedBody,
-    /// [`Fault::BadGateway`].
-    BadGateway,
-    /// [`Fault::RateLimited`].
-    RateLimited,
-    /// [`Fault::ServerError`].
-    ServerError,
-    /// [`Fault::StoredError`].
-    StoredError,
-    /// [`Fault::LateEffect`].
-    LateEffect,
-    /// [`Fault::SlowHeaders`].
-    SlowHeaders,
-    /// [`Fault::SlowBody`].
-    SlowBody,
-    /// [`Fault::LockTimeout`].
-    LockTimeout,
-    /// [`Fault::ConnectionRefused`].
-    ConnectionRefused,
+kinds! {
+    RequestLost = "request_lost",
+    AnswerLost = "answer_lost",
+    Delay = "delay",
+    Reset = "reset",
+    TruncatedBody = "truncated_body",
+    BadGateway = "bad_gateway",
+    RateLimited = "rate_limited",
+    ServerError = "server_error",
+    StoredError = "stored_error",
+    LateEffect = "late_effect",
+    SlowHeaders = "slow_headers",
+    SlowBody = "slow_body",
+    LockTimeout = "lock_timeout",
+    ConnectionRefused = "connection_refused",
 }
 
 impl FaultKind {
-    /// All kinds.
-    pub const ALL: [FaultKind; 14] = [
-        FaultKind::RequestLost,
-        FaultKind::AnswerLost,
-        FaultKind::Delay,
-        FaultKind::Reset,
-        FaultKind::TruncatedBody,
-        FaultKind::BadGateway,
-        FaultKind::RateLimited,
-        FaultKind::ServerError,
-        FaultKind::StoredError,
-        FaultKind::LateEffect,
-        FaultKind::SlowHeaders,
-        FaultKind::SlowBody,
-        FaultKind::LockTimeout,
-        FaultKind::ConnectionRefused,
-    ];
-
-    /// Its name in JSON, in the log and in the counters.
-    pub fn name(self) -> &'static str {
-        match self {
-            FaultKind::RequestLost => "request_lost",
-            FaultKind::AnswerLost => "answer_lost",
-            FaultKind::Delay => "delay",
-            FaultKind::Reset => "reset",
-            FaultKind::TruncatedBody => "truncated_body",
-            FaultKind::BadGateway => "bad_gateway",
-            FaultKind::RateLimited => "rate_limited",
-            FaultKind::ServerError => "server_error",
-            FaultKind::StoredError => "stored_error",
-            FaultKind::LateEffect => "late_effect",
-            FaultKind::SlowHeaders => "slow_headers",
-            FaultKind::SlowBody => "slow_body",
-            FaultKind::LockTimeout => "lock_timeout",
-            FaultKind::ConnectionRefused => "connection_refused",
-        }
+    /// The kind with this name.
+    pub(crate) fn named(name: &str) -> Option<FaultKind> {
+        FaultKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }

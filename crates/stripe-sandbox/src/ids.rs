@@ -38,7 +38,7 @@ impl Kind {
     }
 
     /// The number behind an id, if it is one of this kind and base.
-    pub(crate) fn number(self, base: u64, id: &str) -> Option<u64> {
+    fn number(self, base: u64, id: &str) -> Option<u64> {
         let spelled = id.strip_prefix(self.prefix)?.as_bytes().get(..SPELLED)?;
         let mut word = 0u64;
         for letter in spelled.iter().rev() {
@@ -47,6 +47,11 @@ impl Kind {
         }
         let number = unmix(word) ^ self.salt(base);
         (self.id(base, number) == id).then_some(number)
+    }
+
+    /// The position behind an id, if there are more than so many of this kind and base.
+    pub(crate) fn position(self, base: u64, id: &str, count: u32) -> Option<u32> {
+        u32::try_from(self.number(base, id)?).ok().filter(|at| *at < count)
     }
 
     fn salt(self, base: u64) -> u64 {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::state::mutation::Scope;
 
@@ -14,7 +14,8 @@ use crate::state::mutation::Scope;
 ///
 /// Stripe's own: 100 per second in live mode and 25 in test mode for an account, 25 per second for one
 /// endpoint, 20 per second for search.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RateLimits {
     /// Requests per second of sandbox time.
     pub account_per_second: Option<u32>,

@@ -1,7 +1,9 @@
-//! What the parts of one sandbox share. The locks are short, and none is held across an await.
+//! The world of one sandbox: everything that its parts share.
+//!
+//! Each part of the world has a lock of its own. The locks are held briefly, and never across an await.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -9,10 +11,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::arsenal::Arsenal;
 use crate::clock::Clock;
 use crate::config::Lag;
-use crate::courier::{Courier, Settings};
+use crate::courier::settings::{Courier, Settings};
 use crate::form::Form;
 use crate::ids::Requests;
 use crate::limits::{Limiter, RateLimits};
+use crate::lock::locked;
 use crate::log::Log;
 use crate::report::{Counters, CustomerRecord};
 use crate::state::State;
@@ -24,7 +27,7 @@ use crate::state::mutation::{Change, Deed, Mutation, Scope};
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) requests: Requests,
-    /// Where ids come from.
+    /// The seed of all ids.
     pub(crate) base: u64,
     pub(crate) courier: Courier,
     state: Mutex<State>,
@@ -33,19 +36,19 @@ pub(crate) struct World {
     log: Mutex<Log>,
     lag: Mutex<Lag>,
     outages: mpsc::UnboundedSender<Outage>,
-    /// Its sender is dropped when the sandbox stops.
+    /// Changes when the sandbox stops, because its sender is dropped.
     pub(crate) stopped: watch::Receiver<()>,
 }
 
-/// A time without anybody listening.
+/// A time in which nobody can connect.
 #[derive(Debug)]
 pub(crate) struct Outage {
     pub(crate) span: Duration,
-    /// To be told when it has begun.
+    /// Told when the outage has begun.
     pub(crate) begun: oneshot::Sender<()>,
 }
 
-/// Where the server hears of outages.
+/// The receiver through which the server hears of outages.
 pub(crate) type Outages = mpsc::UnboundedReceiver<Outage>;
 
 impl World {
@@ -69,7 +72,7 @@ impl World {
         (world, heard)
     }
 
-    /// The state as it is now, with what was put off until now.
+    /// The state as it is now, with every effect that was put off until now.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         let mut state = locked(&self.state);
         if state.catch_up(self.clock.now_ms()) {
@@ -107,8 +110,8 @@ impl World {
         *locked(&self.lag) = lag;
     }
 
-    /// Closes the port for so long, once answers that are on their way have left. Returns when it is
-    /// closed.
+    /// Closes the port for so long, after answers that are on their way have left. Returns when the
+    /// port is closed.
     pub(crate) async fn refuse(&self, span: Duration) {
         let (begun, heard) = oneshot::channel();
         // A server that stopped refuses anyway.
@@ -125,7 +128,7 @@ impl World {
         self.clock.set_offset_ms(offset_ms);
         let written = self.commit(&mut state, &Mutation::Clock { offset_ms });
         drop(state);
-        // What was put off until now comes about now.
+        // Effects that were put off until now are applied now.
         drop(self.state());
         written
     }
@@ -145,7 +148,7 @@ impl World {
         Ok(())
     }
 
-    /// What happened since the start, or the last reset.
+    /// The counters since the start, or the last reset.
     pub(crate) fn counters(&self) -> Counters {
         let tally = self.state().tally;
         let counters = self.log().counters.clone();
@@ -153,7 +156,7 @@ impl World {
         Counters { customers_created, customers_deleted, ..counters }
     }
 
-    /// All Customers, by account and mode and in the order of their creation.
+    /// All Customers by account and mode, in the order of their creation.
     pub(crate) fn customers(&self) -> Vec<CustomerRecord> {
         let state = self.state();
         let books = state.books();
@@ -164,8 +167,8 @@ impl World {
             .collect()
     }
 
-    /// The last Customers of every account and mode, newest first, at most `most` of each; and how
-    /// many there are in all.
+    /// The last Customers of every account and mode, newest first and at most `most` of each, and the
+    /// number of all Customers.
     pub(crate) fn last_customers(&self, most: u32) -> (Vec<CustomerRecord>, u64) {
         let state = self.state();
         let mut all: Vec<CustomerRecord> = state
@@ -190,7 +193,7 @@ impl World {
         self.in_dashboard(id, |customer| Deed::Updated { customer, form: Form::of("email", email) })
     }
 
-    /// Commits what `deed` makes of a live Customer; false if there is none with this id.
+    /// Commits a deed about a live Customer. False if no live Customer has this id.
     fn in_dashboard(&self, id: &str, deed: impl FnOnce(u32) -> Deed) -> bool {
         let mut state = self.state();
         let found = state.books().find_map(|(scope, book)| Some((scope, book.live(id)?)));
@@ -204,7 +207,8 @@ impl World {
 }
 
 fn record(scope: &Scope, book: &Book, at: u32) -> CustomerRecord {
-    let details = book.customers.current(at);
+    let birth = book.customers.birth(at);
+    let details = book.customers.current(at).details;
     let text = |name| details.get(name).map(str::to_owned);
     let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     CustomerRecord {
@@ -214,13 +218,8 @@ fn record(scope: &Scope, book: &Book, at: u32) -> CustomerRecord {
         email: text("email"),
         name: text("name"),
         metadata: details.metadata().into_iter().map(own).collect(),
-        created: book.customers.created_ms(at).div_euclid(1000),
+        created: birth.created_ms.div_euclid(1000),
         deleted: book.customers.deleted_ms(at).is_some(),
-        idempotency_key: book.customers.birth(at).key,
+        idempotency_key: birth.key,
     }
-}
-
-/// A panic elsewhere does not make the state unreadable: every change of it is a single call.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! What the controls read, on inputs good and bad: a refusal names the field, and what was read is shown
-//! as what would be read again.
+//! The control inputs, good and bad: a refusal names the field, and a value that was read is shown in a
+//! form that reads as the same value.
 
 use parser_inputs::{bytes, check, letters, texts};
 use proptest::{
@@ -11,8 +11,8 @@ use proptest::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::input::{BadInput, Input};
-use super::{matched, path, rule};
+use super::input::BadInput;
+use super::{is_control, matched, rule};
 use crate::state::State;
 use crate::world::World;
 
@@ -109,11 +109,11 @@ fn refused<T>(read: Result<T, BadInput>) -> Option<T> {
 #[test]
 fn rules_of_faults() {
     check("rule of faults", bytes(rules(), WORDS), |body| {
-        let Some(read) = refused(Input::read(&body).and_then(rule::rule)) else {
+        let Some(read) = refused(rule::rule(&body)) else {
             return false;
         };
         let shown = json!(read).to_string();
-        assert_eq!(Input::read(shown.as_bytes()).and_then(rule::rule), Ok(read), "{shown}");
+        assert_eq!(rule::rule(shown.as_bytes()), Ok(read), "{shown}");
         true
     });
 }
@@ -121,13 +121,13 @@ fn rules_of_faults() {
 #[test]
 fn chances_of_faults() {
     check("chances of faults", bytes(chaos(), WORDS), |body| {
-        let Some(read) = refused(Input::read(&body).and_then(rule::chaos)) else {
+        let Some(read) = refused(rule::chaos(&body)) else {
             return false;
         };
         let sum: f64 = read.probabilities.values().sum();
         assert!(sum <= 1.0 + 1e-8, "{sum}");
         let shown = json!(read).to_string();
-        let again = Input::read(shown.as_bytes()).and_then(rule::chaos).expect("what is shown");
+        let again = rule::chaos(shown.as_bytes()).expect("what is shown");
         assert_eq!(
             (again.seed, again.methods, again.max_delay_ms),
             (read.seed, read.methods, read.max_delay_ms)
@@ -185,8 +185,8 @@ fn controls() {
     let other = texts(letters("a", 0..=1), PATHS);
     let inputs = (select(controls.to_vec()), other, any::<u8>(), bytes(bodies(), WORDS));
     check("control request", inputs, |((method, known), other, pick, body)| {
-        let what = if pick < 40 { &*other } else { known };
-        let page = runtime.block_on(super::answer(&world, method, what, &body, "localhost"));
+        let path = format!("/_sandbox/{}", if pick < 40 { &*other } else { known });
+        let page = runtime.block_on(super::answer(&world, method, &path, &body, "localhost"));
         assert!([200, 400, 404].contains(&page.status), "{}", page.body);
         if page.kind == "application/json" {
             let shown: Value = serde_json::from_str(&page.body).expect("JSON");
@@ -213,13 +213,10 @@ fn paths_of_controls() {
         "path of a control",
         texts(select(good.to_vec()).prop_map(str::to_owned), WORDS),
         |text| {
-            let Some(what) = path(&text) else {
-                return false;
-            };
-            assert!(text.ends_with(what));
-            let id = matched("customers/*", what);
-            assert!(id.is_none_or(|id| !id.is_empty() && !id.contains('/') && what.ends_with(id)));
-            true
+            let id = matched("/_sandbox/customers/{id}", &text);
+            assert!(id.is_none_or(|id| !id.is_empty() && !id.contains('/') && text.ends_with(id)));
+            assert!(id.is_none() || is_control(&text));
+            is_control(&text)
         },
     );
 }

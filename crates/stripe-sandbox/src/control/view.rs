@@ -1,7 +1,8 @@
-//! What the controls show, as JSON.
+//! The views that the controls show, as JSON.
 
 use serde_json::{Value, json};
 
+use crate::state::mutation::Scope;
 use crate::world::World;
 
 pub(super) fn clock(world: &World) -> Value {
@@ -40,10 +41,7 @@ pub(super) fn webhooks(world: &World) -> Value {
     });
     let endpoints: Vec<Value> = endpoints.collect();
     let deliveries = state.deliveries.iter().filter_map(|(target, delivery)| {
-        let owner = crate::state::mutation::Scope {
-            account: target.owner.clone(),
-            livemode: target.scope.livemode,
-        };
+        let owner = Scope { account: target.owner.clone(), livemode: target.scope.livemode };
         Some(json!({
             "event": state.known(&target.scope)?.event_id(target.event),
             "endpoint": state.known(&owner)?.endpoint_id(target.endpoint),

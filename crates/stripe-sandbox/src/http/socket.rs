@@ -34,7 +34,7 @@ impl Wire {
     }
 
     fn wanted(&self) -> MutexGuard<'_, Wanted> {
-        crate::world::locked(&self.0)
+        crate::lock::locked(&self.0)
     }
 }
 

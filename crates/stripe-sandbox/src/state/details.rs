@@ -88,17 +88,6 @@ impl Details {
     pub(crate) fn metadata(&self) -> BTreeMap<&str, &str> {
         self.map("metadata")
     }
-
-    /// The fields that search knows, each as the name that it is filed under and its value.
-    pub(crate) fn terms(&self) -> impl Iterator<Item = (&str, &str)> {
-        let plain = ["email", "name", "phone"].map(|name| (name, self.get(name)));
-        let metadata = self.0.range("metadata[".to_owned()..);
-        let metadata = metadata.take_while(|(name, _)| name.starts_with("metadata["));
-        plain
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .chain(metadata.map(|(name, value)| (name.as_str(), value.as_str())))
-    }
 }
 
 fn is_passing(name: &str) -> bool {

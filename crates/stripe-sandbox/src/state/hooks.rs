@@ -6,10 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::details::Details;
-use super::mutation::Scope;
+use super::mutation::{Scope, Target};
 
 /// Stripe tries for three days in live mode: seconds from one attempt to the next.
 const LIVE_RETRIES: [i64; 10] =
@@ -39,19 +37,6 @@ impl Endpoint {
     pub(crate) fn wants(&self, kind: &str) -> bool {
         self.details.list("enabled_events").iter().any(|wanted| ["*", kind].contains(wanted))
     }
-}
-
-/// An event on its way to an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Target {
-    /// Whose event.
-    pub(crate) scope: Scope,
-    /// Its position.
-    pub(crate) event: u32,
-    /// The account whose endpoint, in the same mode.
-    pub(crate) owner: String,
-    /// The endpoint's position.
-    pub(crate) endpoint: u32,
 }
 
 /// How a delivery goes.

@@ -7,7 +7,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hooks::Target;
 use crate::form::Form;
 
 /// Whose data: an account and its live or test mode.
@@ -68,6 +67,33 @@ pub(crate) enum Deed {
     EndpointCreated { form: Form },
     EndpointUpdated { endpoint: u32, form: Form },
     EndpointDeleted { endpoint: u32 },
+}
+
+/// An event on its way to an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Target {
+    /// Whose event.
+    pub(crate) scope: Scope,
+    /// Its position.
+    pub(crate) event: u32,
+    /// The account whose endpoint, in the same mode.
+    pub(crate) owner: String,
+    /// The endpoint's position.
+    pub(crate) endpoint: u32,
+}
+
+impl Deed {
+    /// Stripe's name for the event of a change. Only changes of Customers have events.
+    pub(super) fn event(&self) -> &'static str {
+        match self {
+            Deed::Created { .. } => "customer.created",
+            Deed::Updated { .. } => "customer.updated",
+            Deed::Deleted { .. } => "customer.deleted",
+            Deed::EndpointCreated { .. }
+            | Deed::EndpointUpdated { .. }
+            | Deed::EndpointDeleted { .. } => "",
+        }
+    }
 }
 
 /// A request failed.

@@ -1,10 +1,10 @@
-//! `/v1/customers`, but for search.
+//! `/v1/customers`, without search.
 
 use super::customer::{self, DeletedObject};
 use super::error::ApiError;
 use super::fields::{self, When};
 use super::job::{Done, Job};
-use super::list::{self, Source, Wanted};
+use super::list::{self, Wanted};
 use super::post;
 use crate::state::State;
 use crate::state::mutation::{Deed, Scope};
@@ -33,7 +33,7 @@ pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
         let Some(customer) = book.live(id) else {
             return Err(absent(state, &job.caller.scope, id));
         };
-        let mut after = book.customers.current(customer);
+        let mut after = book.customers.current(customer).details;
         after.apply(form);
         fields::most_metadata(after.metadata().len())?;
         Ok(Deed::Updated { customer, form: form.clone() })
@@ -51,9 +51,8 @@ pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     if book.customers.deleted_ms(at).is_some() {
         return Ok(Done::ok(&stub(id)));
     }
-    let details = book.customers.current(at);
-    let livemode = job.caller.scope.livemode;
-    Ok(Done::ok(&customer::object(book, at, &details, livemode, job.request.expand())))
+    let now = book.customers.current(at);
+    Ok(Done::ok(&customer::object(book, &now, job.caller.scope.livemode, job.request.expand())))
 }
 
 /// Deletes a Customer, for good.
@@ -66,7 +65,7 @@ pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     })
 }
 
-/// Lists live Customers. It reads what was written, unlike search.
+/// Lists live Customers. Unlike search, a list is never behind.
 pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let form = &job.request.form;
     let own = |name: &str| ["email", "test_clock"].contains(&name);
@@ -80,27 +79,21 @@ pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let customers = &book.customers;
     let at = wanted.at("customer", |id| book.position(id))?;
     let stretch = customers.between(&wanted.created_ms);
-    let source = match email {
-        None => Source::Stretch(stretch.clone()),
-        Some(email) => {
-            Source::Chain(Box::new(move |end| Box::new(book.with_term("email", email, end))))
-        }
-    };
+    let term = email.map(|email| (&book.index, "email", email));
     let keep = |position: u32| {
-        if customers.deleted_ms(position).is_some() || !stretch.contains(&position) {
+        if customers.deleted_ms(position).is_some() {
             return false;
         }
-        let details = customers.current(position);
-        // Those of a test clock are listed only to those who ask for that clock.
+        let details = customers.current(position).details;
+        // The Customers of a test clock are only listed to those who ask for that clock.
         details.get("test_clock") == clock
             && email.is_none_or(|email| details.get("email") == Some(email))
     };
-    let (positions, more) = list::page(source, at, wanted.limit, keep);
-    let all: Vec<_> = positions.iter().map(|at| (*at, customers.current(*at))).collect();
-    let livemode = job.caller.scope.livemode;
-    let objects = all
-        .iter()
-        .map(|(at, details)| customer::object(book, *at, details, livemode, job.request.expand()));
+    let (positions, more) = list::page(stretch, term, at, wanted.limit, keep);
+    let (livemode, expand) = (job.caller.scope.livemode, job.request.expand());
+    let objects = positions
+        .into_iter()
+        .map(|at| customer::object(book, &customers.current(at), livemode, expand));
     Ok(Done::ok(&list::object("/v1/customers", objects.collect(), more)))
 }
 

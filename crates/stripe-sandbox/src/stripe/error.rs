@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use super::json::pretty;
+
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
@@ -205,6 +207,6 @@ impl ApiError {
         if let Some(param) = &self.param {
             error["param"] = param.as_str().into();
         }
-        super::pretty(&json!({"error": error}))
+        pretty(&json!({"error": error}))
     }
 }

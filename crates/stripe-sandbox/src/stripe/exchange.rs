@@ -1,4 +1,4 @@
-//! The life of one request, from its arrival to what leaves, faults and idempotency included.
+//! The life of one request, from its arrival to its ending, with faults and idempotency.
 //!
 //! A fault strikes before the work, inside it or after it. The work itself is one step under the
 //! state's lock, so a connection that breaks can never leave half of it behind.
@@ -15,19 +15,19 @@ use super::{account, customers, events, post, search, webhooks};
 use crate::clock::pause;
 use crate::fault::{Fault, When};
 use crate::ids;
-use crate::log::{Entry, Outcome};
+use crate::report::RequestRecord;
 use crate::world::World;
 
-/// What leaves.
+/// The ending of a request.
 #[derive(Debug)]
 pub(crate) enum Ending {
     /// Stripe's answer.
     Answer(Reply),
     /// The headers of Stripe's answer, and half its body.
     Cut(Reply),
-    /// Stripe's answer, its headers over so long a time.
+    /// Stripe's answer, with headers that take so long.
     SlowHeaders(Reply, Duration),
-    /// Stripe's answer, its body over so long a time.
+    /// Stripe's answer, with a body that takes so long.
     SlowBody(Reply, Duration),
     /// A proxy's 502.
     Gateway,
@@ -39,13 +39,14 @@ pub(crate) enum Ending {
     Refuse(Duration),
 }
 
-/// An answer of Stripe's.
+/// One of Stripe's answers.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: String,
     pub(crate) headers: Vec<(&'static str, String)>,
-    outcome: Outcome,
+    /// How the log calls the outcome. There is none if the fault took the answer's place.
+    outcome: Option<&'static str>,
 }
 
 /// Takes a request to its end.
@@ -59,15 +60,16 @@ pub(crate) async fn exchange(world: &Arc<World>, call: Call) -> Ending {
             return ending;
         }
     };
-    let fault = world.arsenal().draw(request.target());
+    let fault = world.arsenal().draw(request.view());
     let Some(Fault::Delay { ms, when }) = fault else {
         let ending = at_once(world, &request, fault.as_ref());
         note(world, &request, fault.as_ref(), &ending);
         return ending;
     };
-    // Before anything else gets a turn: whoever comes next with this key finds it in flight.
+    // The key is held before anything else gets a turn, so that the next request with this key finds it
+    // in flight.
     let hold = Hold::take(world, &request);
-    // A task of its own: Stripe goes on with a request whose caller has hung up.
+    // The work is a task of its own, because Stripe goes on with a request whose caller has hung up.
     let world = Arc::clone(world);
     let work = tokio::spawn(async move {
         let _pass = pass;
@@ -84,7 +86,7 @@ pub(crate) async fn exchange(world: &Arc<World>, call: Call) -> Ending {
 
 fn at_once(world: &World, request: &Request, fault: Option<&Fault>) -> Ending {
     let refuse = |error| reply(world, request, Err(error));
-    // Before the work.
+    // These faults strike before the work.
     match fault {
         Some(Fault::RequestLost) => return Ending::Close,
         Some(Fault::Reset { when: When::Before }) => return Ending::Reset,
@@ -92,17 +94,17 @@ fn at_once(world: &World, request: &Request, fault: Option<&Fault>) -> Ending {
         Some(Fault::ConnectionRefused { ms }) => return Ending::Refuse(Duration::from_millis(*ms)),
         Some(Fault::RateLimited { retry_after }) => {
             let mut reply = limited(request, "global-rate");
-            reply.outcome = Outcome::Struck;
+            reply.outcome = None;
             reply.headers.extend(retry_after.map(|s| ("Retry-After", s.to_string())));
             return Ending::Answer(reply);
         }
         Some(Fault::LockTimeout { status }) => {
             let reply = refuse(ApiError::lock_timeout(*status));
-            return Ending::Answer(Reply { outcome: Outcome::Struck, ..reply });
+            return Ending::Answer(Reply { outcome: None, ..reply });
         }
         Some(Fault::ServerError { should_retry }) => {
             let mut reply = refuse(ApiError::server(&request.id));
-            reply.outcome = Outcome::Struck;
+            reply.outcome = None;
             let again = should_retry.then(|| ("Stripe-Should-Retry", "true".to_owned()));
             reply.headers.extend(again);
             return Ending::Answer(reply);
@@ -117,7 +119,7 @@ fn at_once(world: &World, request: &Request, fault: Option<&Fault>) -> Ending {
     };
     let manner = Manner { failure, held_since_ms: None };
     let reply = reply(world, request, work(world, request, manner));
-    // After it.
+    // These strike after it.
     match fault {
         Some(Fault::AnswerLost) => Ending::Close,
         Some(Fault::Reset { .. }) => Ending::Reset,
@@ -157,7 +159,7 @@ async fn waited(world: &World, span: Duration) -> bool {
     }
 }
 
-/// What a request is for.
+/// Does the work of a request at its endpoint.
 fn work(world: &World, request: &Request, manner: Manner) -> Result<Done, ApiError> {
     let job = &Job { world, request, caller: request.admit()?, manner };
     let failing = manner.failure.is_some() && request.method == "GET";
@@ -192,12 +194,12 @@ fn work(world: &World, request: &Request, manner: Manner) -> Result<Done, ApiErr
 fn reply(world: &World, request: &Request, done: Result<Done, ApiError>) -> Reply {
     let mut headers = vec![("Request-Id", request.id.clone())];
     headers.push(("Stripe-Version", request.version.clone()));
-    let mut outcome = Outcome::Answered;
+    let mut outcome = "answered";
     let (status, body) = match done {
         Ok(done) => {
             if let (Some(first), Some(key)) = (done.saved_by, &request.key) {
                 if first != request.number {
-                    outcome = Outcome::Replayed;
+                    outcome = "replayed";
                     headers.push(("Idempotent-Replayed", "true".to_owned()));
                 }
                 headers.push(("Idempotency-Key", key.clone()));
@@ -211,12 +213,12 @@ fn reply(world: &World, request: &Request, done: Result<Done, ApiError>) -> Repl
                 headers.push(("WWW-Authenticate", "Basic realm=\"Stripe\"".to_owned()));
             }
             if error.status == 409 {
-                outcome = Outcome::Conflict;
+                outcome = "conflict";
             }
             (error.status, error.body())
         }
     };
-    Reply { status, body, headers, outcome }
+    Reply { status, body, headers, outcome: Some(outcome) }
 }
 
 /// A rate limiter's refusal.
@@ -227,30 +229,33 @@ fn limited(request: &Request, reason: &str) -> Reply {
         ("Stripe-Version", request.version.clone()),
         ("Stripe-Rate-Limited-Reason", reason.to_owned()),
     ];
-    Reply { status: error.status, body: error.body(), headers, outcome: Outcome::Limited }
+    Reply { status: error.status, body: error.body(), headers, outcome: Some("limited") }
 }
 
+/// Notes a request that has ended in the log.
 fn note(world: &World, request: &Request, fault: Option<&Fault>, ending: &Ending) {
+    let kind = fault.map(|fault| fault.kind().name());
+    let struck = kind.unwrap_or("stopped");
     let (status, outcome) = match ending {
         Ending::Answer(reply) | Ending::SlowHeaders(reply, _) | Ending::SlowBody(reply, _) => {
-            (Some(reply.status), reply.outcome)
+            (Some(reply.status), reply.outcome.unwrap_or(struck))
         }
-        Ending::Cut(reply) => (Some(reply.status), Outcome::Struck),
-        Ending::Gateway => (Some(502), Outcome::Struck),
-        Ending::Close | Ending::Reset | Ending::Refuse(_) => {
-            (None, if fault.is_some() { Outcome::Struck } else { Outcome::Stopped })
-        }
+        Ending::Cut(reply) => (Some(reply.status), struck),
+        Ending::Gateway => (Some(502), struck),
+        Ending::Close | Ending::Reset | Ending::Refuse(_) => (None, struck),
     };
-    world.log().note(&Entry {
-        endpoint: request.route.name(),
-        number: request.number,
-        came_ms: request.came_ms,
-        method: &request.method,
-        path: &request.path,
-        scope: request.caller.as_ref().ok().map(|caller| &caller.scope),
-        key: request.sent_key.as_deref(),
+    let scope = request.caller.as_ref().ok().map(|caller| &caller.scope);
+    let record = RequestRecord {
+        id: request.id.clone(),
+        at: request.came_ms.div_euclid(1000),
+        method: request.method.clone(),
+        path: request.path.clone(),
+        account: scope.map(|scope| scope.account.clone()),
+        livemode: scope.map(|scope| scope.livemode),
+        idempotency_key: request.sent_key.clone(),
         status,
-        outcome,
-        fault: fault.map(Fault::kind),
-    });
+        outcome: outcome.to_owned(),
+        fault: kind.map(str::to_owned),
+    };
+    world.log().note(request.route.name(), &record);
 }

@@ -1,4 +1,4 @@
-//! Lists: newest first, by cursor.
+//! Lists: the parameters that every list has, and pages by cursor, newest first.
 
 use std::ops::Range;
 
@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::error::ApiError;
 use super::fields::is_expand;
 use crate::form::Form;
+use crate::state::index::Index;
 
-/// What a caller asked of a list.
+/// The parameters that a caller gave to a list.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) limit: usize,
@@ -17,7 +18,7 @@ pub(crate) struct Wanted {
     pub(crate) created_ms: Range<i64>,
 }
 
-/// Where a page begins or ends; the object at the cursor is not on it.
+/// The object that a page follows or precedes. It is not on the page itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cursor {
     After(String),
@@ -31,16 +32,8 @@ pub(crate) enum At {
     Before(u32),
 }
 
-/// The positions a list is made from.
-pub(crate) enum Source<'a> {
-    /// All of a stretch.
-    Stretch(Range<u32>),
-    /// A selection, newest first, of what lies below a position.
-    Chain(Box<dyn Fn(u32) -> Positions<'a> + 'a>),
-}
-
-/// Positions one after the other.
-type Positions<'a> = Box<dyn Iterator<Item = u32> + 'a>;
+/// The value that the objects of a list must have in a field, and the index that knows where.
+pub(crate) type Term<'a> = (&'a Index, &'a str, &'a str);
 
 const BOUNDS: [&str; 5] = ["created", "created[gt]", "created[gte]", "created[lt]", "created[lte]"];
 
@@ -69,7 +62,7 @@ impl Wanted {
         Ok(Wanted { limit: limit(form)?, cursor, created_ms: created(form)? })
     }
 
-    /// Finds the cursor's position; an id that is nowhere is the caller's mistake.
+    /// Finds the cursor's position. An id that is not there is the caller's mistake.
     pub(crate) fn at(
         &self,
         what: &str,
@@ -116,29 +109,31 @@ pub(crate) fn flag(form: &Form, name: &str) -> Result<Option<bool>, ApiError> {
     text.parse().map(Some).map_err(wrong)
 }
 
-/// Makes a page: its positions, newest first, and whether there are more in its direction.
+/// Makes a page from a range of positions, or from those that a term names. Returns the positions of the
+/// page, newest first, and whether there are more in its direction.
 pub(crate) fn page(
-    source: Source<'_>,
+    all: Range<u32>,
+    term: Option<Term<'_>>,
     at: Option<At>,
     limit: usize,
     keep: impl Fn(u32) -> bool,
 ) -> (Vec<u32>, bool) {
-    let walk: Positions<'_> = match (source, at) {
-        (Source::Stretch(all), None) => Box::new(all.rev()),
-        (Source::Stretch(all), Some(At::After(at))) => Box::new((all.start..all.end.min(at)).rev()),
-        (Source::Stretch(all), Some(At::Before(at))) => Box::new(all.start.max(at + 1)..all.end),
-        (Source::Chain(chain), None) => chain(u32::MAX),
-        (Source::Chain(chain), Some(At::After(at))) => chain(at),
-        (Source::Chain(chain), Some(At::Before(at))) => {
-            let mut newer: Vec<u32> = chain(u32::MAX).take_while(|p| *p > at).collect();
-            newer.reverse();
-            Box::new(newer.into_iter())
-        }
+    let within = match at {
+        None => all,
+        Some(At::After(at)) => all.start..all.end.min(at),
+        Some(At::Before(at)) => all.start.max(at + 1)..all.end,
     };
+    let found: Box<dyn DoubleEndedIterator<Item = u32> + '_> = match term {
+        None => Box::new(within.rev()),
+        Some((index, field, value)) => Box::new(index.find(field, value, within)),
+    };
+    let backwards = matches!(at, Some(At::Before(_)));
+    let walk: Box<dyn Iterator<Item = u32> + '_> =
+        if backwards { Box::new(found.rev()) } else { found };
     let mut positions: Vec<u32> = walk.filter(|position| keep(*position)).take(limit + 1).collect();
     let more = positions.len() > limit;
     positions.truncate(limit);
-    if let Some(At::Before(_)) = at {
+    if backwards {
         positions.reverse();
     }
     (positions, more)

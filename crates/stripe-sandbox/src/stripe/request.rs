@@ -1,18 +1,18 @@
-//! A request, read but not yet worked on.
+//! A request, after it was read and before it is worked on.
 
 use bytes::Bytes;
 
-use super::API_VERSION;
 use super::auth::Caller;
-use super::customer::Expand;
 use super::error::ApiError;
+use super::expand::Expand;
 use super::route::Route;
-use crate::arsenal::Target;
+use super::version::{API_VERSION, is_version};
 use crate::form::Form;
 use crate::ids;
+use crate::rule::RequestView;
 use crate::world::World;
 
-/// What came over the wire, of all that the API looks at.
+/// The parts of an HTTP request that the API looks at.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     pub(crate) method: String,
@@ -26,18 +26,18 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
-/// A request, read but not yet worked on.
+/// A request, after it was read and before it is worked on.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) number: u64,
-    /// Its `Request-Id`, which is its number in disguise.
+    /// Its `Request-Id`, made from its number.
     pub(crate) id: String,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) route: Route,
     pub(crate) form: Form,
     pub(crate) caller: Result<Caller, ApiError>,
-    /// The idempotency key; other methods than POST have none.
+    /// The idempotency key. Only a POST has one.
     pub(crate) key: Option<String>,
     /// The key as it was sent, for the log.
     pub(crate) sent_key: Option<String>,
@@ -73,9 +73,9 @@ impl Request {
         }
     }
 
-    /// What faults look at.
-    pub(crate) fn target(&self) -> Target<'_> {
-        Target {
+    /// The parts of the request that faults look at.
+    pub(crate) fn view(&self) -> RequestView<'_> {
+        RequestView {
             method: &self.method,
             path: &self.path,
             tenant: self.form.get("metadata[tenantId]"),
@@ -83,12 +83,12 @@ impl Request {
         }
     }
 
-    /// What it wants to see beyond the usual.
+    /// The fields that the request wants to see expanded.
     pub(crate) fn expand(&self) -> &Expand {
         &self.expand
     }
 
-    /// Checks what comes before any endpoint's own business, and says who is calling.
+    /// Checks everything that does not depend on the endpoint, and returns the caller.
     pub(crate) fn admit(&self) -> Result<&Caller, ApiError> {
         if self.route == Route::Unknown && self.caller.is_err() {
             return Err(ApiError::unrecognized(&self.method, &self.path));
@@ -104,17 +104,4 @@ impl Request {
         let length = self.key.as_ref().map_or(0, |key| key.chars().count());
         if length > 255 { Err(ApiError::long_key(length)) } else { Ok(caller) }
     }
-}
-
-/// A date, and since 2024 a name after it.
-pub(super) fn is_version(version: &str) -> bool {
-    let (date, name) = version.split_once('.').unwrap_or((version, "named"));
-    let shape = |(at, byte): (usize, u8)| match at {
-        4 | 7 => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    };
-    date.len() == 10
-        && date.bytes().enumerate().all(shape)
-        && !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -1,4 +1,5 @@
-//! Who calls, what for, and with which parameters; and whole requests, from their text to their answer.
+//! Inputs good and bad for API keys, versions and routes, and whole requests from their text to their
+//! answer.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use tokio::sync::watch;
 
 use super::auth::Caller;
 use super::exchange::{Ending, Reply, exchange};
-use super::request::{Call, is_version};
+use super::request::Call;
 use super::route::Route;
+use super::version::is_version;
 use crate::state::State;
 use crate::world::World;
 

@@ -1,67 +1,19 @@
-//! `/v1/webhook_endpoints`: who is to be told of events. The telling itself is done elsewhere.
+//! `/v1/webhook_endpoints`: the endpoints that are told of events. The courier does the telling.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
-use super::API_VERSION;
 use super::customer::DeletedObject;
+use super::endpoint::object;
 use super::error::ApiError;
 use super::fields::{self, is_expand, is_metadata};
 use super::job::{Done, Job};
-use super::list::{self, Source, Wanted};
+use super::list::{self, Wanted};
 use super::post;
-use super::request::is_version;
+use super::version::is_version;
 use crate::form::Form;
 use crate::state::book::Book;
-use crate::state::hooks::Endpoint;
 use crate::state::mutation::Deed;
 
-/// A test account has so many endpoints at most.
+/// The most endpoints that an account may have.
 const MOST: usize = 16;
-
-/// A webhook endpoint, field by field in Stripe's order.
-#[derive(Debug, Serialize)]
-pub(super) struct EndpointObject<'a> {
-    id: String,
-    object: &'static str,
-    api_version: Option<&'a str>,
-    application: (),
-    created: i64,
-    description: Option<&'a str>,
-    enabled_events: Vec<&'a str>,
-    livemode: bool,
-    metadata: BTreeMap<&'a str, &'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-    status: &'static str,
-    url: &'a str,
-}
-
-/// An endpoint as Stripe shows it; its secret only to whoever creates it.
-pub(super) fn object<'a>(
-    book: &Book,
-    at: u32,
-    endpoint: &'a Endpoint,
-    livemode: bool,
-    new: bool,
-) -> EndpointObject<'a> {
-    let Endpoint { created_ms, details, .. } = endpoint;
-    EndpointObject {
-        id: book.endpoint_id(at),
-        object: "webhook_endpoint",
-        api_version: details.get("api_version"),
-        application: (),
-        created: created_ms.div_euclid(1000),
-        description: details.get("description"),
-        enabled_events: details.list("enabled_events"),
-        livemode,
-        metadata: details.metadata(),
-        secret: new.then(|| book.secret(at)),
-        status: if endpoint.is_enabled() { "enabled" } else { "disabled" },
-        url: details.get("url").unwrap_or_default(),
-    }
-}
 
 /// Creates an endpoint.
 pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
@@ -108,7 +60,7 @@ pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     Ok(Done::ok(&object(book, at, &book.endpoints[at as usize], job.caller.scope.livemode, false)))
 }
 
-/// Deletes an endpoint, and with it what was on its way there.
+/// Deletes an endpoint, and with it the deliveries on their way to it.
 pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, |_| false)?;
     let stub = DeletedObject { id: id.to_owned(), object: "webhook_endpoint", deleted: true };
@@ -126,9 +78,9 @@ pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let mut state = job.world.state();
     let book = state.book(&job.caller.scope);
     let at = wanted.at("webhook endpoint", |id| book.endpoint(id))?;
-    let all = Source::Stretch(0..book.endpoints.len() as u32);
+    let all = 0..book.endpoints.len() as u32;
     let keep = |at: u32| !book.endpoints[at as usize].deleted;
-    let (positions, more) = list::page(all, at, wanted.limit, keep);
+    let (positions, more) = list::page(all, None, at, wanted.limit, keep);
     let livemode = job.caller.scope.livemode;
     let objects = positions
         .iter()
@@ -167,11 +119,6 @@ fn check(form: &Form, own: &[&str]) -> Result<(), ApiError> {
         }
     }
     Ok(())
-}
-
-/// The version that an endpoint's events are made in.
-pub(crate) fn version(endpoint: &Endpoint) -> &str {
-    endpoint.details.get("api_version").unwrap_or(API_VERSION)
 }
 
 #[cfg(test)]
