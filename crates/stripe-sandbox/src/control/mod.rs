@@ -110,6 +110,3 @@ fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
         Some(before) => path.strip_prefix(before).filter(|id| !id.is_empty() && !id.contains('/')),
     }
 }
-
-#[cfg(test)]
-mod parsers;

@@ -22,8 +22,6 @@ mod query;
 mod request;
 mod route;
 mod search;
-#[cfg(test)]
-mod tests;
 mod version;
 mod webhooks;
 
