@@ -1,7 +1,7 @@
 //! The faults: everything that can go wrong on the way to Stripe and back.
 //!
-//! A [`Rule`](crate::Rule) picks its requests by their properties. [`Chaos`](crate::Chaos) picks them by
-//! chance, from a seed, so that the same run fails in the same places again.
+//! A [`Rule`](crate::Rule) picks its requests by their properties. [`Chaos`](crate::Chaos) picks
+//! them by chance, from a seed, so that the same run fails in the same places again.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
-    /// Nothing is done for the request.
+    /// Nothing was done for the request.
     Before,
     /// The work is done, and saved under the request's key.
     After,
@@ -45,7 +45,7 @@ pub enum Fault {
     },
     /// 429 from a rate limiter; nothing is done and nothing saved.
     RateLimited {
-        /// The seconds of a `Retry-After` header, if there is to be one.
+        /// The seconds of a `Retry-After` header. Without them there is no such header.
         retry_after: Option<u64>,
     },
     /// 500 before the work began; nothing is saved.
@@ -58,29 +58,29 @@ pub enum Fault {
         /// Whether the work was done nevertheless.
         side_effect: bool,
     },
-    /// The same, and the work is done nevertheless, but only later.
+    /// 500 that is saved under the request's key, while the work is done only later.
     LateEffect {
         /// How much later, in seconds of sandbox time.
         seconds: u64,
     },
     /// The work is done and saved; the headers of the answer trickle in.
     SlowHeaders {
-        /// Over so many milliseconds of real time.
+        /// How long that takes, in milliseconds of real time.
         ms: u64,
     },
     /// The work is done and saved; the headers come at once, and the body trickles in.
     SlowBody {
-        /// Over so many milliseconds of real time.
+        /// How long that takes, in milliseconds of real time.
         ms: u64,
     },
     /// A lock on the object could not be had: `lock_timeout`; nothing is done and nothing saved.
     LockTimeout {
-        /// 429, as Stripe documents it, or 409, as it was seen.
+        /// 429, as Stripe documents it, or 409, as Stripe was seen to answer.
         status: u16,
     },
     /// The connection is closed, nothing was done, and for a while nobody can connect at all.
     ConnectionRefused {
-        /// For so many milliseconds of real time.
+        /// How long, in milliseconds of real time.
         ms: u64,
     },
 }

@@ -1,9 +1,9 @@
 //! Form-encoded parameters, in the one form in which they are compared and kept.
 //!
-//! A request is what its parameters say, in whatever order: each name once, the last value counts,
-//! and an array's `name[]` is numbered like the `name[0]`, `name[1]` that Stripe's own SDKs send. So
-//! two requests are the same exactly if their forms are equal, and a Customer can be kept as the form
-//! that made it.
+//! The order of parameters does not matter. Each name is there once, with its last value, and the
+//! elements of an array `name[]` are numbered `name[0]`, `name[1]`, as Stripe's own SDKs send them.
+//! So two requests are the same exactly if their forms are equal, and a Customer can be kept as the
+//! form that made it.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::ids;
 pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
-    /// Decodes a query and a body; the body's values win.
+    /// Decodes a query and a body. A value in the body replaces one in the query.
     pub(crate) fn decode(query: &[u8], body: &[u8]) -> Form {
         let mut form = Form::default();
         for source in [query, body] {
@@ -39,12 +39,12 @@ impl Form {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All of them, by name.
+    /// All parameters, in the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// All below `outer[…]`, with the rest of the name after `outer`.
+    /// All parameters below `outer[…]`, each with the rest of its name after `outer`.
     pub(crate) fn below<'a>(&'a self, outer: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         below(&self.0, outer)
     }
@@ -87,20 +87,20 @@ pub(crate) fn below<'a>(
         .filter(|(rest, _)| rest.starts_with('['))
 }
 
-/// What stands inside a name that is one pair of brackets.
+/// The text inside a name that is a single pair of brackets.
 pub(crate) fn inside(name: &str) -> Option<&str> {
     name.strip_prefix('[')?.strip_suffix(']')
 }
 
-/// Numbers the elements of arrays: the first `[]` of a name begins a new element whenever what comes
-/// after it was given for the present element already.
+/// Numbers the elements of arrays. The first `[]` of a name begins a new element if the present
+/// element has a value for the rest of the name already.
 #[derive(Default)]
 struct Elements(BTreeMap<String, (usize, Vec<String>)>);
 
 impl Elements {
     fn number(&mut self, name: String) -> String {
         let array = name.split_once("[]").filter(|(outer, _)| !outer.is_empty());
-        // A metadata key may not be empty, and must be told so.
+        // An empty metadata key is not an array. The endpoint refuses it later.
         let Some((outer, rest)) = array.filter(|_| !name.starts_with("metadata")) else {
             return name;
         };
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(Form::decode(b"", b"a[]=2&a[]=1").array("a"), ["2", "1"]);
     }
 
-    /// What was decoded, written out and decoded again is the same form.
+    /// A form that is written out and decoded again is the same form.
     #[test]
     fn any_bytes_are_a_form() {
         let name = || letters("ab[]x01", 1..=6);
@@ -179,7 +179,7 @@ mod tests {
                 let mut written = form_urlencoded::Serializer::new(String::new());
                 written.extend_pairs(form.iter());
                 let again = Form::decode(b"", written.finish().as_bytes());
-                // An array in an array is no form that the API has.
+                // The API has no arrays in arrays.
                 let plain = form.iter().all(|(name, _)| !name.contains("[]"));
                 assert!(!plain || (again == form && again.fingerprint() == form.fingerprint()));
                 for outer in ["a", "expand", "enabled_events", ""] {

@@ -1,17 +1,17 @@
 //! A stateful, fault-injecting Stripe that runs on your machine.
 //!
-//! It knows Customers, events and webhooks, and speaks enough of Stripe's HTTP API to be used by any
-//! Stripe client, with idempotency keys in full: replays, conflicts, stored failures and expiry. It has
-//! no checkout, no subscriptions and no invoices. It breaks on demand: answers get lost, connections
-//! are reset, failures are stored, search lags. Which request breaks depends only on the rules and
-//! seeds that the sandbox is given, so a test that failed once fails again.
+//! It knows Customers, events and webhooks, and speaks enough of Stripe's HTTP API to be used by
+//! any Stripe client, with idempotency keys in full: replays, conflicts, stored failures and
+//! expiry. It has no checkout, no subscriptions and no invoices. It breaks on demand: answers get
+//! lost, connections are reset, failures are stored, search lags. Which request breaks depends only
+//! on the rules and seeds that the sandbox is given, so a test that failed once fails again.
 //!
 //! Start a sandbox with [`Sandbox::start`], and point a client at [`Sandbox::url`]. The program
-//! `stripe-sandbox` is the same thing with a command line. Both have controls and a status page under
-//! `/_sandbox/` of the same port.
+//! `stripe-sandbox` is the same thing with a command line. Both have controls and a status page
+//! under `/_sandbox/` of the same port.
 //!
-//! The sandbox knows nothing of the program that it is used to test. The two share HTTP and not a line
-//! of code, so they cannot share a mistake.
+//! The sandbox knows nothing of the program that it is used to test. The two share HTTP and not a
+//! line of code, so they cannot share a mistake.
 
 mod arsenal;
 mod chaos;

@@ -53,8 +53,8 @@ struct Running {
 }
 
 impl Sandbox {
-    /// Starts a sandbox as configured, within the caller's tokio runtime. If another sandbox has the
-    /// state file, this waits until that one ends.
+    /// Starts a sandbox as configured, within the caller's tokio runtime. If another sandbox has
+    /// the state file, this waits until that one ends.
     ///
     /// # Errors
     /// When the address cannot be listened on, or the state file not opened, read or written.
@@ -71,8 +71,8 @@ impl Sandbox {
             None => State::new(config.seed),
             Some(path) => {
                 let (done, opened) = oneshot::channel();
-                // This may wait for the lock of the file without end, so it has a thread of its own: a
-                // runtime that shuts down would wait for one of its own threads.
+                // This may wait for the lock of the file without end, so it has a thread of its
+                // own: a runtime that shuts down would wait for one of its own threads.
                 thread::spawn(move || {
                     done.send(file::open(&path, config.seed)).ok();
                 });
@@ -125,8 +125,8 @@ impl Sandbox {
         self.world.limiter().set(limits);
     }
 
-    /// Refuses connections for so long, in real time. Answers that are on their way still leave. The
-    /// port is closed when this returns.
+    /// Refuses connections for so long, in real time. Answers that are on their way still leave.
+    /// The port is closed when this returns.
     pub async fn refuse_connections(&self, span: Duration) {
         self.world.refuse(span).await;
     }
@@ -141,14 +141,14 @@ impl Sandbox {
         self.world.courier.set(|settings| settings.held = held);
     }
 
-    /// Delivers all webhooks that wait, also those that are held back or not due yet, in this order and
-    /// each so many times. Returns the number of deliveries, after the last of them.
+    /// Delivers all webhooks that wait, also those that are held back or not due yet, in this order
+    /// and each so many times. Returns the number of deliveries, after the last of them.
     pub async fn flush_webhooks(&self, order: WebhookOrder, copies: u32) -> usize {
         courier::flush(&self.world, order, copies).await
     }
 
-    /// All Customers of all accounts and modes, deleted ones included. Those of one account and mode are
-    /// in the order of their creation.
+    /// All Customers of all accounts and modes, deleted ones included. Those of one account and
+    /// mode are in the order of their creation.
     #[must_use]
     pub fn customers(&self) -> Vec<CustomerRecord> {
         self.world.customers()
@@ -172,8 +172,8 @@ impl Sandbox {
         self.world.delete_customer(id)
     }
 
-    /// Changes a Customer's e-mail address as the dashboard does. False if no live Customer has this
-    /// id.
+    /// Changes a Customer's e-mail address as the dashboard does. False if no live Customer has
+    /// this id.
     pub fn edit_email(&self, id: &str, email: &str) -> bool {
         self.world.edit_email(id, email)
     }

@@ -65,8 +65,8 @@ impl Start {
         self
     }
 
-    /// How long a client may take to send the headers of a request, or stay idle, in real time. It is
-    /// 30 seconds unless set; then the connection is closed.
+    /// How long a client may take to send the headers of a request, or stay idle, in real time. It
+    /// is 30 seconds unless set; then the connection is closed.
     pub fn header_timeout(mut self, span: Duration) -> Start {
         self.setup.header_timeout = span;
         self

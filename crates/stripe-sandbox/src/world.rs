@@ -1,6 +1,7 @@
 //! The world of one sandbox: everything that its parts share.
 //!
-//! Each part of the world has a lock of its own. The locks are held briefly, and never across an await.
+//! Each part of the world has a lock of its own. The locks are held briefly, and never across an
+//! await.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard};
@@ -167,8 +168,8 @@ impl World {
             .collect()
     }
 
-    /// The last Customers of every account and mode, newest first and at most `most` of each, and the
-    /// number of all Customers.
+    /// The last Customers of every account and mode, newest first and at most `most` of each, and
+    /// the number of all Customers.
     pub(crate) fn last_customers(&self, most: u32) -> (Vec<CustomerRecord>, u64) {
         let state = self.state();
         let mut all: Vec<CustomerRecord> = state

@@ -1,7 +1,7 @@
 //! Reading control input strictly: every refusal names the field, and unknown fields are refused.
 //!
-//! serde reads the input and `serde_path_to_error` says where it stopped. What is left to do here is to
-//! name fields that are missing or unknown, which serde names in its message only.
+//! serde reads the input and `serde_path_to_error` says where it stopped. What is left to do here
+//! is to name fields that are missing or unknown, which serde names in its message only.
 
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};

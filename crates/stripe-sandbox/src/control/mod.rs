@@ -1,8 +1,8 @@
 //! The controls below `/_sandbox/`, for looking into the sandbox and breaking it over HTTP.
 //!
 //! They offer the Rust API once more, for tests in other languages and for people with curl or a
-//! browser. There is no authentication: whoever reaches the port owns the sandbox. The OpenAPI document
-//! is the table of routes, so a control that is not documented cannot be reached.
+//! browser. There is no authentication: whoever reaches the port owns the sandbox. The OpenAPI
+//! document is the table of routes, so a control that is not documented cannot be reached.
 
 mod action;
 mod input;
@@ -102,8 +102,8 @@ fn refused(refusal: Refusal) -> Page {
     }
 }
 
-/// The id in a path, which is empty where the pattern has none. There is nothing if the path does not
-/// fit the pattern.
+/// The id in a path, which is empty where the pattern has none. There is nothing if the path does
+/// not fit the pattern.
 fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     match pattern.strip_suffix("{id}") {
         None => (pattern == path).then_some(""),

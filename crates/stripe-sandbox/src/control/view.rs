@@ -21,7 +21,7 @@ pub(super) fn faults(world: &World) -> Value {
     json!({"rules": rules.collect::<Vec<_>>(), "chaos": arsenal.chaos()})
 }
 
-/// Endpoints, and the deliveries that have not succeeded.
+/// The endpoints, and the deliveries that have not succeeded.
 pub(super) fn webhooks(world: &World) -> Value {
     let settings = world.courier.settings();
     let state = world.state();

@@ -32,8 +32,8 @@ pub(super) fn is_open(state: &State, target: &Target) -> bool {
     endpoint.is_some_and(crate::state::hooks::Endpoint::is_enabled)
 }
 
-/// Sends everything that is on its way now, due or not, each so many times; returns how many were
-/// sent. Between two copies of one come the others.
+/// Makes all open deliveries now, due or not, each so many times, and returns how many were sent.
+/// All other deliveries come between two copies of one.
 pub(crate) async fn flush(world: &World, order: WebhookOrder, copies: u32) -> usize {
     let mut targets: Vec<Target> = {
         let state = world.state();
@@ -58,8 +58,8 @@ pub(crate) async fn flush(world: &World, order: WebhookOrder, copies: u32) -> us
     sent
 }
 
-/// Makes an attempt, and writes down how it went unless it is one that came `again`; false if there
-/// was nothing to send any more.
+/// Makes an attempt, and writes down how it went unless it is a repeated one. False if the delivery
+/// is not open any more.
 pub(super) async fn deliver(world: &World, target: &Target, again: bool) -> bool {
     let letter = letter(world, target, again);
     let sent = letter.is_some();
@@ -73,11 +73,11 @@ pub(super) async fn deliver(world: &World, target: &Target, again: bool) -> bool
         world.log().counters.webhook(status.is_some_and(|status| (200..300).contains(&status)));
     }
     if !again {
-        // What cannot be sent has failed as well, or it would be tried for ever.
+        // A delivery that cannot be sent has failed too, or it would be tried for ever.
         let at_ms = world.clock.now_ms();
         let attempted = Mutation::Attempted { target: target.clone(), at_ms, status };
         let written = world.state().commit(&attempted);
-        // If it cannot be written down, it is delivered again: at least once, but not at once.
+        // A result that cannot be written down leads to another delivery, after a rest.
         if written.is_err() {
             clock::pause(REST).await;
         }
@@ -85,8 +85,8 @@ pub(super) async fn deliver(world: &World, target: &Target, again: bool) -> bool
     sent
 }
 
-/// Where a delivery goes, the secret it is signed with, and what it says; none if it is no more to be
-/// made.
+/// The URL of a delivery, the secret that signs it and its text. There is none if the delivery is
+/// not open any more.
 fn letter(world: &World, target: &Target, again: bool) -> Option<(String, String, String)> {
     let state = world.state();
     if !again && state.deliveries.get(target)?.due_ms.is_none() {

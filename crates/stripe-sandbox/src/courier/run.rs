@@ -42,7 +42,7 @@ pub(crate) async fn run(world: Arc<World>) {
         tokio::select! {
             Some(done) = tasks.join_next() => match done {
                 Ok(address) => { busy.remove(&address); }
-                // It panicked: which one it was is lost with it, so all may be tried again.
+                // The task panicked, and which endpoint it served is lost. All may be tried again.
                 Err(_) => busy.clear(),
             },
             () = world.courier.news.notified() => {}
@@ -52,10 +52,10 @@ pub(crate) async fn run(world: Arc<World>) {
     }
 }
 
-/// A delivery, and whether it is one that comes again.
+/// Deliveries, and whether each is a repeated one.
 type Batch = Vec<(Target, bool)>;
 
-/// What is due now at endpoints that are not busy, and how long until the next is.
+/// The deliveries that are due at endpoints that are not busy, and the time until the next one is.
 fn plan(world: &World, busy: &HashSet<Address>) -> (BTreeMap<Address, Batch>, Duration) {
     let settings = world.courier.settings();
     let mut batches: BTreeMap<Address, Batch> = BTreeMap::new();
@@ -96,7 +96,7 @@ fn plan(world: &World, busy: &HashSet<Address>) -> (BTreeMap<Address, Batch>, Du
     (batches, Duration::from_millis(wait_ms.unsigned_abs()))
 }
 
-/// Whether a delivery is to come twice, and by how many milliseconds it is late.
+/// Whether a delivery comes twice, and by how many milliseconds it is late.
 fn draws(settings: &Settings, target: &Target) -> (bool, i64) {
     let Some(chaos) = settings.chaos else {
         return (false, 0);

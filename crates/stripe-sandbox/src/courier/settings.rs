@@ -24,19 +24,20 @@ pub struct WebhookChaos {
 }
 
 impl WebhookChaos {
-    /// No chances yet.
+    /// Chances that are all 0 yet.
     pub fn new(seed: u64) -> WebhookChaos {
         WebhookChaos { seed, duplicate: 0.0, delay: 0.0, max_delay_ms: 0 }
     }
 
-    /// How likely a delivery is to come twice, from 0 to 1; the second time after others.
+    /// Sets how likely a delivery is to come twice, from 0 to 1. The second time comes after
+    /// others.
     pub fn duplicates(mut self, probability: f64) -> WebhookChaos {
         self.duplicate = probability;
         self
     }
 
-    /// How likely a first attempt is to come late, from 0 to 1, by up to so many milliseconds of
-    /// sandbox time.
+    /// Sets how likely a first attempt is to come late, from 0 to 1, and by at most how many
+    /// milliseconds of sandbox time.
     pub fn delays(mut self, probability: f64, max_delay_ms: u64) -> WebhookChaos {
         self.delay = probability;
         self.max_delay_ms = max_delay_ms;
@@ -44,7 +45,7 @@ impl WebhookChaos {
     }
 }
 
-/// In which order deliveries that were held back are sent.
+/// The order in which a flush sends deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebhookOrder {
     /// As the events happened.

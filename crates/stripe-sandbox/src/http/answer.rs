@@ -1,7 +1,6 @@
 //! Responses, with bodies that may stop halfway or be slow.
 
 use std::future::poll_fn;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -11,7 +10,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::trickle::Trickle;
-use crate::stripe::exchange::Reply;
+use crate::stripe::exchange::{Pace, Reply};
 
 /// An error that makes hyper drop the connection, on purpose.
 #[derive(Debug)]
@@ -28,21 +27,10 @@ impl std::error::Error for Broken {}
 /// A body of any pace.
 pub(super) type Payload = UnsyncBoxBody<Bytes, Broken>;
 
-/// How a body is sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Manner {
-    /// As a whole.
-    Whole,
-    /// The first half, and then nothing but the end of the connection.
-    Half,
-    /// As a whole, over a span of time.
-    Slow(Duration),
-}
-
 /// One of Stripe's answers.
-pub(super) fn stripe(reply: Reply, manner: Manner) -> Response<Payload> {
+pub(super) fn stripe(reply: Reply, pace: Pace) -> Response<Payload> {
     let Reply { status, body, headers, .. } = reply;
-    let mut response = plain(status, "application/json", body, manner);
+    let mut response = plain(status, "application/json", body, pace);
     for (name, value) in headers {
         // A value that cannot stand in a header came from a header and was mangled. It is left out.
         let name = HeaderName::from_bytes(name.as_bytes());
@@ -53,16 +41,17 @@ pub(super) fn stripe(reply: Reply, manner: Manner) -> Response<Payload> {
     response
 }
 
-/// An answer with the headers that every answer has. The announced length is that of the whole body.
+/// An answer with the headers that every answer has. The announced length is that of the whole
+/// body.
 pub(super) fn plain(
     status: u16,
     kind: &'static str,
     body: impl Into<Bytes>,
-    manner: Manner,
+    pace: Pace,
 ) -> Response<Payload> {
     let body = body.into();
     let length = body.len();
-    let mut response = Response::new(payload(body, manner));
+    let mut response = Response::new(payload(body, pace));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -71,11 +60,13 @@ pub(super) fn plain(
     response
 }
 
-fn payload(mut body: Bytes, manner: Manner) -> Payload {
+fn payload(mut body: Bytes, pace: Pace) -> Payload {
     let data = |bytes| Ok(Frame::data(bytes));
-    match manner {
-        Manner::Whole => Full::new(body).map_err(|never| match never {}).boxed_unsync(),
-        Manner::Half => {
+    match pace {
+        Pace::Whole | Pace::SlowHeaders(_) => {
+            Full::new(body).map_err(|never| match never {}).boxed_unsync()
+        }
+        Pace::Half => {
             let first = body.split_to(body.len() / 2);
             // The connection gets a turn to send the first half before it breaks.
             let end = stream::once(async {
@@ -85,15 +76,15 @@ fn payload(mut body: Bytes, manner: Manner) -> Payload {
             let frames = stream::iter([data(first)]).chain(end);
             StreamBody::new(frames).boxed_unsync()
         }
-        Manner::Slow(span) => {
+        Pace::SlowBody(span) => {
             let frames =
-                stream::unfold((body, Trickle::over(span)), |(mut rest, mut pace)| async {
+                stream::unfold((body, Trickle::over(span)), |(mut rest, mut trickle)| async {
                     if rest.is_empty() {
                         return None;
                     }
-                    let piece = poll_fn(|context| pace.poll_piece(rest.len(), context)).await;
+                    let piece = poll_fn(|context| trickle.poll_piece(rest.len(), context)).await;
                     let piece = rest.split_to(piece);
-                    Some((Ok(Frame::data(piece)), (rest, pace)))
+                    Some((Ok(Frame::data(piece)), (rest, trickle)))
                 });
             StreamBody::new(frames).boxed_unsync()
         }

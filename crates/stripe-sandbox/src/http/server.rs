@@ -1,8 +1,8 @@
 //! The server: it accepts connections and answers on them.
 //!
-//! The server drives hyper directly. A service that returns an error makes hyper drop the connection
-//! without an answer, and that is exactly what a lost answer is. Only HTTP/1.1 is served, as the faults
-//! are about connections with one request at a time.
+//! The server drives hyper directly. A service that returns an error makes hyper drop the
+//! connection without an answer, and that is exactly what a lost answer is. Only HTTP/1.1 is
+//! served, as the faults are about connections with one request at a time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,11 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::answer::{Broken, Manner, Payload, plain, stripe};
+use super::answer::{Broken, Payload, plain, stripe};
 use super::socket::{Socket, Wire};
 use crate::control;
 use crate::stripe::Call;
-use crate::stripe::exchange::{Ending, exchange};
+use crate::stripe::exchange::{Ending, Pace, exchange};
 use crate::world::{Outage, Outages, World};
 
 /// The largest body that is read. No request of the API comes near this.
@@ -98,8 +98,8 @@ async fn accept<C: Future<Output = ()> + Send + 'static>(
     }
 }
 
-/// Listens again on the same address. If another program has taken the port meanwhile, this waits until
-/// the port is free.
+/// Listens again on the same address. If another program has taken the port meanwhile, this waits
+/// until the port is free.
 async fn bind(address: io::Result<SocketAddr>) -> TcpListener {
     loop {
         if let Ok(address) = address
@@ -145,18 +145,17 @@ async fn respond(
     if control::is_control(path) {
         let host = text(&head.headers, &HOST).unwrap_or_default();
         let page = control::answer(&world, head.method.as_str(), path, &body, &host).await;
-        return Ok(plain(page.status, page.kind, page.body, Manner::Whole));
+        return Ok(plain(page.status, page.kind, page.body, Pace::Whole));
     }
     let call = call(&head, body);
     match exchange(&world, call).await {
-        Ending::Answer(reply) => Ok(stripe(reply, Manner::Whole)),
-        Ending::Cut(reply) => Ok(stripe(reply, Manner::Half)),
-        Ending::SlowHeaders(reply, span) => {
-            wire.slow_headers(span);
-            Ok(stripe(reply, Manner::Whole))
+        Ending::Answer(reply, pace) => {
+            if let Pace::SlowHeaders(span) = pace {
+                wire.slow_headers(span);
+            }
+            Ok(stripe(reply, pace))
         }
-        Ending::SlowBody(reply, span) => Ok(stripe(reply, Manner::Slow(span))),
-        Ending::Gateway => Ok(plain(502, "text/html", GATEWAY_PAGE, Manner::Whole)),
+        Ending::Gateway => Ok(plain(502, "text/html", GATEWAY_PAGE, Pace::Whole)),
         Ending::Close => Err(Broken),
         Ending::Reset => {
             wire.reset();

@@ -1,8 +1,8 @@
 //! The data of one account in one mode: its Customers, events, saved answers and webhook endpoints.
 //!
 //! Customers are kept in the order of their creation. Ids, the index, events and saved answers all
-//! refer to a position in that order. Time never runs backwards within a book, so that this order is
-//! also the order of `created`.
+//! refer to a position in that order. Time never runs backwards within a book, so that this order
+//! is also the order of `created`.
 
 use super::customers::{Birth, Customers, Later};
 use super::details::Details;

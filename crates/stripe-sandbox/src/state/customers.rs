@@ -1,9 +1,9 @@
 //! The Customers of one account and mode, in the order of their creation.
 //!
 //! A Customer is kept as its birth, which says when it was created, by which request, under which
-//! idempotency key and from which form, and as the list of its later changes. Its id, its answer, its
-//! events and its object follow from these, and are made when somebody asks for them. Most Customers
-//! never change, so the changes are kept apart from the births.
+//! idempotency key and from which form, and as the list of its later changes. Its id, its answer,
+//! its events and its object follow from these, and are made when somebody asks for them. Most
+//! Customers never change, so the changes are kept apart from the births.
 
 use std::collections::HashMap;
 use std::ops::Range;

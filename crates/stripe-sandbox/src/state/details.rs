@@ -1,8 +1,8 @@
-//! What a Customer is, as the sum of the forms that said so.
+//! The details of a Customer or endpoint: the sum of the forms that were sent for it.
 //!
-//! A create and every later update are kept as they were sent; a Customer at any moment is what they
-//! add up to. An empty value unsets, a list replaces the list before it, and all else is merged, field
-//! by field and metadata key by metadata key.
+//! A create and every later update are kept as they were sent, and applied one after the other when
+//! somebody asks. An empty value unsets a field, a list replaces the list before it, and everything
+//! else is merged, field by field and metadata key by metadata key.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use crate::form::{self, Form, inside};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Details(BTreeMap<String, String>);
 
-/// Lists, which are replaced as a whole.
+/// The lists, which are replaced as a whole.
 const LISTS: [&str; 4] =
     ["preferred_locales", "tax_id_data", "invoice_settings[custom_fields]", "enabled_events"];
 
-/// What concerns the request alone.
+/// The parameters that concern the request alone, and are not kept.
 const PASSING: [&str; 4] = ["expand", "validate", "payment_method", "tax[validate_location]"];
 
 impl Details {
-    /// Takes over what a form says.
+    /// Applies a form.
     pub(crate) fn apply(&mut self, form: &Form) {
         for list in LISTS
             .iter()
@@ -59,7 +59,7 @@ impl Details {
         self.get(name)?.parse().ok()
     }
 
-    /// The values below `outer[…]`, by what stands in the brackets.
+    /// The values below `outer[…]`, by the text in the brackets.
     pub(crate) fn map<'a>(&'a self, outer: &'a str) -> BTreeMap<&'a str, &'a str> {
         let entries = form::below(&self.0, outer);
         entries.filter_map(|(rest, value)| Some((inside(rest)?, value))).collect()

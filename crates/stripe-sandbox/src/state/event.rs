@@ -1,8 +1,8 @@
 //! The events of one account and mode, kept for 30 days of sandbox time.
 //!
-//! An event is only kept as the Customer it is about and the version that the Customer then had. All
-//! else is known to the Customer: when the change was made, by which request and under which key. The
-//! snapshot that an event shows is made when somebody reads it.
+//! An event is only kept as the Customer it is about and the version that the Customer then had.
+//! All else is known to the Customer: when the change was made, by which request and under which
+//! key. The snapshot that an event shows is made when somebody reads it.
 
 use std::collections::VecDeque;
 use std::ops::Range;

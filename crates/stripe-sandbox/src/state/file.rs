@@ -1,8 +1,8 @@
 //! Opening a state file: locking it, and bringing back the state that its lines lead to.
 //!
-//! The file is locked for as long as it is in use, so a second sandbox waits for the first to end. A
-//! last line that was torn off belongs to a request that nobody got an answer to, and is cut away. A
-//! file that no sandbox wrote is refused and left as it is.
+//! The file is locked for as long as it is in use, so a second sandbox waits for the first to end.
+//! A last line that was torn off belongs to a request that nobody got an answer to, and is cut
+//! away. A file that no sandbox wrote is refused and left as it is.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,8 +16,8 @@ use super::sound::takes;
 /// How every line begins.
 const LINE_START: &[u8] = b"{\"did\":";
 
-/// Opens a state file, waits for another sandbox that has it, and brings back the state in it. A new
-/// file takes its ids from `seed`.
+/// Opens a state file, waits for another sandbox that has it, and brings back the state in it. A
+/// new file takes its ids from `seed`.
 ///
 /// # Errors
 /// When the file cannot be opened or read, or no sandbox wrote it.

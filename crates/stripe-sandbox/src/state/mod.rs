@@ -1,8 +1,8 @@
 //! All that a sandbox remembers, without a word of HTTP: accounts, Customers, events, saved answers
 //! and webhooks.
 //!
-//! [`State`] changes only by committing a [`mutation`](self::mutation), which is first written to the
-//! state file and then applied. Opening a state file applies the same mutations again.
+//! [`State`] changes only by committing a [`mutation`](self::mutation), which is first written to
+//! the state file and then applied. Opening a state file applies the same mutations again.
 
 pub(crate) mod book;
 pub(crate) mod customers;

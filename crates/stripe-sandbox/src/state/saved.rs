@@ -1,17 +1,17 @@
 //! The answers that are saved under idempotency keys, for one account and mode.
 //!
 //! A record lives 24 hours from the key's first use. After that the same key is a new request. The
-//! answer to a creation needs no record of its own, because the Customer keeps its key, its form and
-//! its request; all other answers are kept here. A key whose request is still being worked on is held
-//! apart, and comes before anything saved, since its answer has not left yet.
+//! answer to a creation needs no record of its own, because the Customer keeps its key, its form
+//! and its request; all other answers are kept here. A key whose request is still being worked on
+//! is held apart, and comes before anything saved, since its answer has not left yet.
 
 use std::collections::{HashMap, HashSet};
 
 use super::hooks::Endpoint;
 use super::mutation::{Failure, Save};
 
-/// How long an answer is kept. Stripe says "at least 24 hours"; the sandbox forgets at once, which is
-/// the harder case for a client.
+/// How long an answer is kept. Stripe says "at least 24 hours"; the sandbox forgets at once, which
+/// is the harder case for a client.
 pub(crate) const KEPT_MS: i64 = 24 * 3600 * 1000;
 
 /// How often the records that were kept long enough are dropped.

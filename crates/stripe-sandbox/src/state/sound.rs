@@ -1,8 +1,8 @@
 //! The check of a state file's lines: which mutations a state can take.
 //!
-//! A state file may have been edited or damaged and still be JSON. A line about a Customer or endpoint
-//! that is not there, or with a time before 1970, is refused here, so that the rest of the crate never
-//! meets one.
+//! A state file may have been edited or damaged and still be JSON. A line about a Customer or
+//! endpoint that is not there, or with a time before 1970, is refused here, so that the rest of the
+//! crate never meets one.
 
 use super::machine::State;
 use super::mutation::{Change, Deed, Effect, Mutation, Save};

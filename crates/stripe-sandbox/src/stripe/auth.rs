@@ -1,7 +1,7 @@
-//! API keys: whose data a request sees.
+//! API keys: the account and mode that a request acts on.
 //!
-//! Any well-formed key is accepted, and says by its own text which account and mode it belongs to,
-//! so that a test needs no set-up to have two accounts, or a key that lacks a permission.
+//! Any well-formed key is accepted. The text of the key says which account and mode it belongs to,
+//! so that a test needs no set-up to have two accounts, or a key without some permission.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,20 +10,19 @@ use super::error::ApiError;
 use super::route::Route;
 use crate::state::mutation::Scope;
 
-/// The account of every key that names none.
+/// The account of every key that does not name one.
 const ACCOUNT: &str = "acct_sandbox";
 
-/// Who is calling, and for which account.
+/// The caller, and the account that the request acts on.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// The account and mode acted on.
+    /// The account and mode that the request acts on.
     pub(crate) scope: Scope,
-    /// The key's own account, where that is another than the one acted on: a platform, acting for a
-    /// connected account.
+    /// The key's own account, if it is a platform that acts for a connected account.
     pub(crate) platform: Option<String>,
-    /// The text of a restricted key, which says what it may not do.
+    /// The text of a restricted key, which names the permissions that the key lacks.
     restricted: Option<String>,
-    /// The key, fit for an error message.
+    /// The key as an error message may show it.
     pub(crate) masked: String,
 }
 
@@ -48,7 +47,7 @@ impl Caller {
         })
     }
 
-    /// Refuses what the text of a restricted key says that it may not do.
+    /// Refuses a route whose permission a restricted key lacks.
     pub(super) fn may(&self, route: &Route) -> Result<(), ApiError> {
         let (Some(text), Some((permission, word))) = (&self.restricted, route.permission()) else {
             return Ok(());
@@ -111,7 +110,7 @@ fn key_of(header: &str) -> Option<String> {
     Some(decoded.split_once(':').map_or(decoded.as_str(), |(user, _)| user).to_owned())
 }
 
-/// Kind, mode and the last four characters of a key; stars for what lies between.
+/// A key with stars for everything but its kind, its mode and its last four characters.
 fn masked(key: &str) -> String {
     let shown = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
     let prefix = shown.into_iter().find(|prefix| key.starts_with(prefix)).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! A Customer as Stripe shows it.
 
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::expand::Expand;
+use super::object::Object;
 use crate::ids;
 use crate::state::book::Book;
 use crate::state::customers::Version;
@@ -12,30 +12,8 @@ use crate::state::details::Details;
 /// The parts of an address.
 const ADDRESS: [&str; 6] = ["city", "country", "line1", "line2", "postal_code", "state"];
 
-/// A Customer, with its id first as in Stripe's answers.
-#[derive(Debug, Serialize)]
-pub(crate) struct CustomerObject {
-    id: String,
-    object: &'static str,
-    #[serde(flatten)]
-    fields: Map<String, Value>,
-}
-
-/// The rest of a deleted object.
-#[derive(Debug, Serialize)]
-pub(crate) struct DeletedObject {
-    pub(crate) id: String,
-    pub(crate) object: &'static str,
-    pub(crate) deleted: bool,
-}
-
 /// A version of a Customer, whether or not the Customer was deleted since.
-pub(crate) fn object(
-    book: &Book,
-    version: &Version,
-    livemode: bool,
-    expand: &Expand,
-) -> CustomerObject {
+pub(crate) fn object(book: &Book, version: &Version, livemode: bool, expand: &Expand) -> Object {
     let Version { position, created_ms, details } = version;
     let id = book.customer_id(*position);
     let text = |name| details.get(name);
@@ -47,7 +25,7 @@ pub(crate) fn object(
             "phone": text("shipping[phone]"),
         })
     });
-    let value = json!({
+    let fields = json!({
         "address": group(details, "address", &ADDRESS),
         "balance": details.integer("balance").unwrap_or(0),
         "created": created,
@@ -70,21 +48,17 @@ pub(crate) fn object(
         "tax_exempt": text("tax_exempt").unwrap_or("none"),
         "test_clock": text("test_clock"),
     });
-    let Value::Object(mut fields) = value else {
-        return CustomerObject { id, object: "customer", fields: Map::new() };
-    };
-    for name in ["business_name", "individual_name"] {
-        fields.extend(text(name).map(|value| (name.to_owned(), value.into())));
-    }
-    for (name, show) in EXPANDABLE {
-        if expand.has(name) {
-            fields.insert(name.to_owned(), show(details, &id, created, livemode));
-        }
-    }
-    CustomerObject { id, object: "customer", fields }
+    let shown = EXPANDABLE.iter().filter(|(name, _)| expand.has(name));
+    let shown = shown.map(|(name, show)| (*name, show(details, &id, created, livemode)));
+    let shown: Vec<_> = shown.collect();
+    let object = Object::new("customer", id, fields)
+        .with("business_name", text("business_name"))
+        .with("individual_name", text("individual_name"));
+    shown.into_iter().fold(object, |object, (name, value)| object.with(name, Some(value)))
 }
 
-/// Makes the value of an expandable field from the details, the id, the time of creation and the mode.
+/// Makes the value of an expandable field from the details, the id, the time of creation and the
+/// mode.
 type Show = fn(&Details, &str, i64, bool) -> Value;
 
 /// The fields that are only shown to a request that expands them.

@@ -1,10 +1,11 @@
 //! `/v1/customers`, without search.
 
-use super::customer::{self, DeletedObject};
+use super::customer;
 use super::error::ApiError;
 use super::fields::{self, When};
 use super::job::{Done, Job};
 use super::list::{self, Wanted};
+use super::object::deleted;
 use super::post;
 use crate::state::State;
 use crate::state::mutation::{Deed, Scope};
@@ -40,7 +41,7 @@ pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     })
 }
 
-/// Retrieves a Customer, or says that it was deleted.
+/// Retrieves a Customer, or the object that is left of a deleted one.
 pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, fields::is_expand)?;
     let mut state = job.world.state();
@@ -49,7 +50,7 @@ pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
         return Err(absent(&mut state, &job.caller.scope, id));
     };
     if book.customers.deleted_ms(at).is_some() {
-        return Ok(Done::ok(&stub(id)));
+        return Ok(Done::ok(&deleted("customer", id)));
     }
     let now = book.customers.current(at);
     Ok(Done::ok(&customer::object(book, &now, job.caller.scope.livemode, job.request.expand())))
@@ -58,7 +59,7 @@ pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
 /// Deletes a Customer, for good.
 pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, |_| false)?;
-    post::delete(job, &stub(id), |state| {
+    post::delete(job, &deleted("customer", id), |state| {
         let live = state.book(&job.caller.scope).live(id);
         live.map(|customer| Deed::Deleted { customer })
             .ok_or_else(|| absent(state, &job.caller.scope, id))
@@ -97,11 +98,7 @@ pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     Ok(Done::ok(&list::object("/v1/customers", objects.collect(), more)))
 }
 
-fn stub(id: &str) -> DeletedObject {
-    DeletedObject { id: id.to_owned(), object: "customer", deleted: true }
-}
-
-/// Why there is no such Customer.
+/// The error for a Customer that is not there.
 fn absent(state: &mut State, scope: &Scope, id: &str) -> ApiError {
     let mut other = scope.clone();
     other.livemode = !other.livemode;

@@ -1,54 +1,34 @@
 //! A webhook endpoint as Stripe shows it.
 
-use std::collections::BTreeMap;
+use serde_json::json;
 
-use serde::Serialize;
-
+use super::object::Object;
 use super::version::API_VERSION;
 use crate::state::book::Book;
 use crate::state::hooks::Endpoint;
 
-/// A webhook endpoint, field by field in Stripe's order.
-#[derive(Debug, Serialize)]
-pub(crate) struct EndpointObject<'a> {
-    id: String,
-    object: &'static str,
-    api_version: Option<&'a str>,
-    application: (),
-    created: i64,
-    description: Option<&'a str>,
-    enabled_events: Vec<&'a str>,
-    livemode: bool,
-    metadata: BTreeMap<&'a str, &'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-    status: &'static str,
-    url: &'a str,
-}
-
-/// An endpoint as Stripe shows it. Its secret is only shown when it is new.
-pub(super) fn object<'a>(
+/// Makes the object of an endpoint. Its secret is only shown when it is new.
+pub(crate) fn object(
     book: &Book,
     at: u32,
-    endpoint: &'a Endpoint,
+    endpoint: &Endpoint,
     livemode: bool,
     new: bool,
-) -> EndpointObject<'a> {
+) -> Object {
     let Endpoint { created_ms, details, .. } = endpoint;
-    EndpointObject {
-        id: book.endpoint_id(at),
-        object: "webhook_endpoint",
-        api_version: details.get("api_version"),
-        application: (),
-        created: created_ms.div_euclid(1000),
-        description: details.get("description"),
-        enabled_events: details.list("enabled_events"),
-        livemode,
-        metadata: details.metadata(),
-        secret: new.then(|| book.secret(at)),
-        status: if endpoint.is_enabled() { "enabled" } else { "disabled" },
-        url: details.get("url").unwrap_or_default(),
-    }
+    let fields = json!({
+        "api_version": details.get("api_version"),
+        "application": null,
+        "created": created_ms.div_euclid(1000),
+        "description": details.get("description"),
+        "enabled_events": details.list("enabled_events"),
+        "livemode": livemode,
+        "metadata": details.metadata(),
+        "status": if endpoint.is_enabled() { "enabled" } else { "disabled" },
+        "url": details.get("url").unwrap_or_default(),
+    });
+    let object = Object::new("webhook_endpoint", book.endpoint_id(at), fields);
+    object.with("secret", new.then(|| book.secret(at)))
 }
 
 /// The version in which an endpoint's events are made.

@@ -1,4 +1,4 @@
-//! Stripe's errors, worded as Stripe words them.
+//! Stripe's errors, in Stripe's own words.
 
 use serde_json::json;
 
@@ -30,17 +30,17 @@ impl ApiError {
         self
     }
 
-    /// A parameter that will not do.
+    /// A parameter that is not valid.
     pub(crate) fn invalid(param: &str, message: String) -> ApiError {
         ApiError::new(400, message).param(param)
     }
 
-    /// An e-mail address that will not do.
+    /// An e-mail address that is not valid.
     pub(crate) fn email(email: &str) -> ApiError {
         ApiError::invalid("email", format!("Invalid email address: {email}")).code("email_invalid")
     }
 
-    /// A number that is none, or out of bounds.
+    /// A parameter that is not a number, or is out of bounds.
     pub(crate) fn integer(param: &str, message: String) -> ApiError {
         ApiError::invalid(param, message).code("parameter_invalid_integer")
     }
@@ -128,12 +128,12 @@ impl ApiError {
         ApiError::new(403, message)
     }
 
-    /// A version that Stripe never had.
+    /// A text that is not a version of Stripe's API.
     pub(crate) fn version(version: &str) -> ApiError {
         ApiError::new(400, format!("Invalid Stripe API version: {version}"))
     }
 
-    /// A body that is no form.
+    /// A body that is not a form.
     pub(crate) fn content_type() -> ApiError {
         let message = "Invalid request (check that your POST content type is \
              application/x-www-form-urlencoded). If you have any questions, we can help at \
@@ -196,7 +196,8 @@ impl ApiError {
         ApiError { kind: "api_error", ..ApiError::new(500, message) }
     }
 
-    /// The body of the answer. There is no `request_log_url`: its dashboard knows no sandbox.
+    /// The body of the answer. It has no `request_log_url`, since Stripe's dashboard knows no
+    /// sandbox.
     pub(crate) fn body(&self) -> String {
         let mut error = json!({"message": self.message, "type": self.kind});
         if let Some(code) = self.code {

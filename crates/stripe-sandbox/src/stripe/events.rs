@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::customer;
@@ -12,6 +11,7 @@ use super::expand::Expand;
 use super::fields;
 use super::job::{Done, Job};
 use super::list::{self, Wanted};
+use super::object::Object;
 use super::version::API_VERSION;
 use crate::form::Form;
 use crate::ids;
@@ -101,7 +101,8 @@ fn visible(world: &World) -> Range<i64> {
     now_ms - KEPT_MS + 1..until_ms
 }
 
-/// Whether a type is the wanted one. `customer.*` stands for every type that begins with `customer.`.
+/// Whether a type is the wanted one. `customer.*` stands for every type that begins with
+/// `customer.`.
 fn matches(kind: &str, wanted: &str) -> bool {
     match wanted.strip_suffix('*') {
         Some(prefix) => kind.starts_with(prefix),
@@ -109,45 +110,15 @@ fn matches(kind: &str, wanted: &str) -> bool {
     }
 }
 
-/// An Event as Stripe shows it, field by field in Stripe's order.
-#[derive(Debug, Serialize)]
-pub(crate) struct EventObject<'a> {
-    id: String,
-    object: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<&'a str>,
-    api_version: &'a str,
-    created: i64,
-    data: EventData,
-    livemode: bool,
-    pending_webhooks: usize,
-    request: EventRequest,
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct EventData {
-    object: Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous_attributes: Option<Value>,
-}
-
-#[derive(Debug, Serialize)]
-struct EventRequest {
-    id: Option<String>,
-    idempotency_key: Option<String>,
-}
-
-/// The event at a position, with the Customer as it was at that moment. `account` is only named to a
-/// caller who looks at the data of a connected account.
-pub(crate) fn object<'a>(
+/// The event at a position, with the Customer as it was at that moment. `account` is only named to
+/// a caller who looks at the data of a connected account.
+pub(crate) fn object(
     state: &State,
     scope: &Scope,
     at: u32,
-    account: Option<&'a str>,
-    api_version: &'a str,
-) -> Option<EventObject<'a>> {
+    account: Option<&str>,
+    api_version: &str,
+) -> Option<Object> {
     let book = state.known(scope)?;
     let event = book.events.at(at, &book.customers)?;
     let snapshot = |number: u32| {
@@ -155,26 +126,26 @@ pub(crate) fn object<'a>(
         json!(customer::object(book, &version, scope.livemode, &Expand::default()))
     };
     let object = snapshot(event.version);
-    let previous_attributes = (event.kind == "customer.updated").then(|| {
+    let mut data = json!({"object": &object});
+    if event.kind == "customer.updated" {
         let before = snapshot(event.version.saturating_sub(1));
-        previous(&before, &object).unwrap_or_else(|| json!({}))
-    });
+        let previous = previous(&before, &object).unwrap_or_else(|| json!({}));
+        data["previous_attributes"] = previous;
+    }
     let is_pending = |delivery: &&Delivery| delivery.due_ms.is_some();
-    Some(EventObject {
-        id: book.event_id(at),
-        object: "event",
-        account,
-        api_version,
-        created: event.at_ms.div_euclid(1000),
-        data: EventData { object, previous_attributes },
-        livemode: scope.livemode,
-        pending_webhooks: state.deliveries.of(scope, at).filter(is_pending).count(),
-        request: EventRequest {
-            id: event.request.map(|number| ids::REQUEST.id(state.base, number)),
-            idempotency_key: event.key,
+    let fields = json!({
+        "api_version": api_version,
+        "created": event.at_ms.div_euclid(1000),
+        "data": data,
+        "livemode": scope.livemode,
+        "pending_webhooks": state.deliveries.of(scope, at).filter(is_pending).count(),
+        "request": {
+            "id": event.request.map(|number| ids::REQUEST.id(state.base, number)),
+            "idempotency_key": event.key,
         },
-        kind: event.kind,
-    })
+        "type": event.kind,
+    });
+    Some(Object::new("event", book.event_id(at), fields).with("account", account))
 }
 
 /// The parts of `before` that are different in `now`, if there are any.

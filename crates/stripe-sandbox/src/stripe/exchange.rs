@@ -21,14 +21,8 @@ use crate::world::World;
 /// The ending of a request.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// Stripe's answer.
-    Answer(Reply),
-    /// The headers of Stripe's answer, and half its body.
-    Cut(Reply),
-    /// Stripe's answer, with headers that take so long.
-    SlowHeaders(Reply, Duration),
-    /// Stripe's answer, with a body that takes so long.
-    SlowBody(Reply, Duration),
+    /// Stripe's answer, sent at a pace.
+    Answer(Reply, Pace),
     /// A proxy's 502.
     Gateway,
     /// Nothing: the connection is closed.
@@ -37,6 +31,19 @@ pub(crate) enum Ending {
     Reset,
     /// Nothing, and nobody can connect for so long.
     Refuse(Duration),
+}
+
+/// The pace at which an answer is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pace {
+    /// All of it at once.
+    Whole,
+    /// The headers and half the body, and then nothing but the end of the connection.
+    Half,
+    /// The headers over so long a time.
+    SlowHeaders(Duration),
+    /// The body over so long a time.
+    SlowBody(Duration),
 }
 
 /// One of Stripe's answers.
@@ -49,13 +56,19 @@ pub(crate) struct Reply {
     outcome: Option<&'static str>,
 }
 
+impl Ending {
+    fn whole(reply: Reply) -> Ending {
+        Ending::Answer(reply, Pace::Whole)
+    }
+}
+
 /// Takes a request to its end.
 pub(crate) async fn exchange(world: &Arc<World>, call: Call) -> Ending {
     let request = Request::read(world, call);
     let pass = match Pass::take(world, &request) {
         Ok(pass) => pass,
         Err(reason) => {
-            let ending = Ending::Answer(limited(&request, reason));
+            let ending = Ending::whole(limited(&request, reason));
             note(world, &request, None, &ending);
             return ending;
         }
@@ -66,17 +79,18 @@ pub(crate) async fn exchange(world: &Arc<World>, call: Call) -> Ending {
         note(world, &request, fault.as_ref(), &ending);
         return ending;
     };
-    // The key is held before anything else gets a turn, so that the next request with this key finds it
-    // in flight.
+    // The key is held before anything else gets a turn, so that the next request with this key
+    // finds it in flight.
     let hold = Hold::take(world, &request);
-    // The work is a task of its own, because Stripe goes on with a request whose caller has hung up.
+    // The work is a task of its own, because Stripe goes on with a request whose caller has hung
+    // up.
     let world = Arc::clone(world);
     let work = tokio::spawn(async move {
         let _pass = pass;
         let span = Duration::from_millis(ms);
         let ending = match hold {
             Ok(hold) => delayed(&world, &request, hold, span, when).await,
-            Err(conflict) => Ending::Answer(reply(&world, &request, Err(conflict))),
+            Err(conflict) => Ending::whole(reply(&world, &request, Err(conflict))),
         };
         note(&world, &request, fault.as_ref(), &ending);
         ending
@@ -96,18 +110,18 @@ fn at_once(world: &World, request: &Request, fault: Option<&Fault>) -> Ending {
             let mut reply = limited(request, "global-rate");
             reply.outcome = None;
             reply.headers.extend(retry_after.map(|s| ("Retry-After", s.to_string())));
-            return Ending::Answer(reply);
+            return Ending::whole(reply);
         }
         Some(Fault::LockTimeout { status }) => {
             let reply = refuse(ApiError::lock_timeout(*status));
-            return Ending::Answer(Reply { outcome: None, ..reply });
+            return Ending::whole(Reply { outcome: None, ..reply });
         }
         Some(Fault::ServerError { should_retry }) => {
             let mut reply = refuse(ApiError::server(&request.id));
             reply.outcome = None;
             let again = should_retry.then(|| ("Stripe-Should-Retry", "true".to_owned()));
             reply.headers.extend(again);
-            return Ending::Answer(reply);
+            return Ending::whole(reply);
         }
         _ => {}
     }
@@ -124,10 +138,14 @@ fn at_once(world: &World, request: &Request, fault: Option<&Fault>) -> Ending {
         Some(Fault::AnswerLost) => Ending::Close,
         Some(Fault::Reset { .. }) => Ending::Reset,
         Some(Fault::BadGateway { .. }) => Ending::Gateway,
-        Some(Fault::TruncatedBody) => Ending::Cut(reply),
-        Some(Fault::SlowHeaders { ms }) => Ending::SlowHeaders(reply, Duration::from_millis(*ms)),
-        Some(Fault::SlowBody { ms }) => Ending::SlowBody(reply, Duration::from_millis(*ms)),
-        _ => Ending::Answer(reply),
+        Some(Fault::TruncatedBody) => Ending::Answer(Reply { outcome: None, ..reply }, Pace::Half),
+        Some(Fault::SlowHeaders { ms }) => {
+            Ending::Answer(reply, Pace::SlowHeaders(Duration::from_millis(*ms)))
+        }
+        Some(Fault::SlowBody { ms }) => {
+            Ending::Answer(reply, Pace::SlowBody(Duration::from_millis(*ms)))
+        }
+        _ => Ending::whole(reply),
     }
 }
 
@@ -147,7 +165,7 @@ async fn delayed(
     if when == When::After && !waited(world, span).await {
         return Ending::Close;
     }
-    Ending::Answer(reply)
+    Ending::whole(reply)
 }
 
 /// Waits; false if the sandbox stopped meanwhile.
@@ -237,10 +255,7 @@ fn note(world: &World, request: &Request, fault: Option<&Fault>, ending: &Ending
     let kind = fault.map(|fault| fault.kind().name());
     let struck = kind.unwrap_or("stopped");
     let (status, outcome) = match ending {
-        Ending::Answer(reply) | Ending::SlowHeaders(reply, _) | Ending::SlowBody(reply, _) => {
-            (Some(reply.status), reply.outcome.unwrap_or(struck))
-        }
-        Ending::Cut(reply) => (Some(reply.status), struck),
+        Ending::Answer(reply, _) => (Some(reply.status), reply.outcome.unwrap_or(struck)),
         Ending::Gateway => (Some(502), struck),
         Ending::Close | Ending::Reset | Ending::Refuse(_) => (None, struck),
     };

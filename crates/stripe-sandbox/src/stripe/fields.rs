@@ -1,21 +1,22 @@
-//! The parameters that Stripe documents for a Customer, and what each may be.
+//! The parameters that Stripe documents for a Customer, and the values that each may have.
 //!
-//! As strict as Stripe and no more so: what it was seen to refuse is refused in its words, and what
-//! names an object that the sandbox has not (a payment method, a test clock) only has to look like one.
+//! The sandbox is as strict as Stripe and not stricter. A value that Stripe was seen to refuse is
+//! refused in Stripe's words. The id of an object that the sandbox does not have, such as a payment
+//! method or a test clock, only has to look like one.
 
 use super::error::ApiError;
 use crate::form::{Form, inside};
 
-/// What a parameter may be.
+/// The values that a parameter may have.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// At most so many characters.
+    /// A text of at most so many characters.
     Text(usize),
     Email,
     Integer,
     Flag,
     OneOf(&'static [&'static str]),
-    /// The id of something, by its name and its ids' prefixes.
+    /// The id of an object, with the object's name and the prefixes of its ids.
     Id(&'static str, &'static [&'static str]),
     InvoicePrefix,
     /// Two letters.
@@ -24,7 +25,7 @@ enum Kind {
     Whole,
 }
 
-/// Whether one only makes sense at a create, or at an update.
+/// The only kind of request that a parameter belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     Create,
@@ -43,7 +44,7 @@ const LOCATION: &[&str] = &["auto", "deferred", "immediately"];
 const EXEMPT: &[&str] = &["exempt", "none", "reverse"];
 const SOURCES: &[&str] = &["tok_", "src_", "card_", "ba_", "btok_", "pm_"];
 
-/// `#` stands for a place in a list.
+/// The parameters. `#` stands for a place in a list.
 const FIELDS: [(&str, Kind, Option<When>); 46] = [
     ("address", Whole, BOTH),
     ("address[city]", Text(5000), BOTH),
@@ -101,7 +102,7 @@ const FIELDS: [(&str, Kind, Option<When>); 46] = [
     ("validate", Flag, BOTH),
 ];
 
-/// What cannot be given without something else.
+/// Groups of parameters of which none can be given without the others.
 const TOGETHER: [(&str, &[&str]); 3] = [
     ("shipping", &["[name]", "[address]"]),
     ("tax_id_data", &["[type]", "[value]"]),
@@ -127,7 +128,7 @@ pub(super) fn check(form: &Form, when: When) -> Result<(), ApiError> {
     metadata(form)
 }
 
-/// Refuses all parameters but these.
+/// Refuses all parameters that are not known.
 pub(super) fn allow(form: &Form, known: impl Fn(&str) -> bool) -> Result<(), ApiError> {
     let unknown: Vec<&str> =
         form.iter().map(|(name, _)| name).filter(|name| !known(name)).collect();
@@ -210,7 +211,7 @@ impl Kind {
     }
 }
 
-/// A hash of a list has to be whole.
+/// Refuses a group that is not whole.
 fn together(form: &Form) -> Result<(), ApiError> {
     for (outer, parts) in TOGETHER {
         let elements: Vec<String> = if outer == "shipping" {
@@ -231,7 +232,7 @@ fn together(form: &Form) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The grammar that Stripe has been seen to enforce; what it lets pass is no business of ours.
+/// Whether an e-mail address has none of the faults that Stripe was seen to refuse.
 fn is_email(email: &str) -> bool {
     let Some((local, domain)) = email.split_once('@') else {
         return false;
@@ -245,7 +246,7 @@ fn is_email(email: &str) -> bool {
         && domain.split('.').all(|label| !label.is_empty())
 }
 
-/// Checks the metadata of a form by itself; [`most_metadata`] counts what it comes to.
+/// Checks the keys and values of a form's metadata. [`most_metadata`] checks their number.
 pub(super) fn metadata(form: &Form) -> Result<(), ApiError> {
     if form.get("metadata").is_some_and(|text| !text.is_empty()) {
         return Err(ApiError::invalid("metadata", "Invalid object".to_owned()));
@@ -280,7 +281,7 @@ pub(super) fn most_metadata(count: usize) -> Result<(), ApiError> {
     Err(ApiError::invalid("metadata", message))
 }
 
-/// A long text's beginning and end.
+/// The beginning and the end of a long text.
 fn short(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     if letters.len() <= 20 {

@@ -1,4 +1,5 @@
-//! The two things that a request holds while it is worked on: its place within the limits, and its key.
+//! The two things that a request holds while it is worked on: its place within the limits, and its
+//! key.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// Counts the request, or says which limit forbids it. A caller without a valid key is not counted.
+    /// Counts the request, or says which limit forbids it. A caller without a valid key is not
+    /// counted.
     pub(super) fn take(
         world: &Arc<World>,
         request: &Request,

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::fields::is_expand;
+use super::object::Object;
 use crate::form::Form;
 use crate::state::index::Index;
 
@@ -79,7 +80,7 @@ impl Wanted {
     }
 }
 
-/// The page size, 10 unless said.
+/// The size of a page, which is 10 by default.
 pub(crate) fn limit(form: &Form) -> Result<usize, ApiError> {
     let bound = match integer(form, "limit")? {
         None => return Ok(10),
@@ -109,8 +110,8 @@ pub(crate) fn flag(form: &Form, name: &str) -> Result<Option<bool>, ApiError> {
     text.parse().map(Some).map_err(wrong)
 }
 
-/// Makes a page from a range of positions, or from those that a term names. Returns the positions of the
-/// page, newest first, and whether there are more in its direction.
+/// Makes a page from a range of positions, or from those that a term names. Returns the positions
+/// of the page, newest first, and whether there are more in its direction.
 pub(crate) fn page(
     all: Range<u32>,
     term: Option<Term<'_>>,
@@ -139,25 +140,12 @@ pub(crate) fn page(
     (positions, more)
 }
 
-/// A list object.
-#[derive(Debug, Serialize)]
-pub(crate) struct ListObject<T> {
-    object: &'static str,
-    data: Vec<T>,
-    has_more: bool,
-    url: &'static str,
+/// Makes a list object with the URL that it was asked for at.
+pub(crate) fn object(url: &str, data: Vec<Object>, has_more: bool) -> Value {
+    json!({"object": "list", "data": data, "has_more": has_more, "url": url})
 }
 
-/// A list of what is at `url`.
-pub(crate) fn object<T: Serialize>(
-    url: &'static str,
-    data: Vec<T>,
-    has_more: bool,
-) -> ListObject<T> {
-    ListObject { object: "list", data, has_more, url }
-}
-
-/// The bounds on `created`. Stripe counts in whole seconds, the sandbox keeps milliseconds.
+/// The bounds on `created`. Stripe counts in whole seconds, and the sandbox keeps milliseconds.
 fn created(form: &Form) -> Result<Range<i64>, ApiError> {
     let mut from = i64::MIN;
     let mut until = i64::MAX;

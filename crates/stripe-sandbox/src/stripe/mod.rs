@@ -17,6 +17,7 @@ mod guard;
 mod job;
 mod json;
 mod list;
+mod object;
 mod post;
 mod query;
 mod request;

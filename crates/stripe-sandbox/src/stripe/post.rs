@@ -1,14 +1,15 @@
 //! A POST that makes or changes something, once for each idempotency key.
 //!
-//! All of it is one step under the state's lock: the key is looked up, the request is checked, the change
-//! is written to the state file and applied, and the answer is saved. An endpoint only says which change
-//! it makes.
+//! All of it is one step under the state's lock: the key is looked up, the request is checked, the
+//! change is written to the state file and applied, and the answer is saved. An endpoint only says
+//! which change it makes.
 
-use super::customer::{self, DeletedObject};
+use super::customer;
 use super::endpoint;
 use super::error::ApiError;
 use super::job::{Done, Failing, Job};
 use super::json::pretty;
+use super::object::Object;
 use crate::state::State;
 use crate::state::book::Book;
 use crate::state::mutation::{By, Change, Deed, Effect, Failed, Failure, Mutation, Save};
@@ -39,10 +40,11 @@ pub(super) fn once(
     Ok(Done { status: 200, body, saved_by })
 }
 
-/// Deletes the object that `deed` finds. A DELETE has no idempotency key, so a failure is not saved.
+/// Deletes the object that `deed` finds. A DELETE has no idempotency key, so a failure is not
+/// saved.
 pub(super) fn delete(
     job: &Job<'_>,
-    stub: &DeletedObject,
+    deleted: &Object,
     deed: impl FnOnce(&mut State) -> Result<Deed, ApiError>,
 ) -> Result<Done, ApiError> {
     let mut state = job.world.state();
@@ -52,7 +54,7 @@ pub(super) fn delete(
         return Err(fail(job, &mut state, None, failing, change)?);
     }
     commit(job, &mut state, &Mutation::Changed { change, save: None })?;
-    Ok(Done::ok(stub))
+    Ok(Done::ok(deleted))
 }
 
 fn commit(job: &Job<'_>, state: &mut State, mutation: &Mutation) -> Result<(), ApiError> {

@@ -1,17 +1,18 @@
 //! The search query language.
 //!
-//! `email~'@example.com' AND -metadata['tenantId']:'it\'s' AND created>1700000000`. A clause is a field,
-//! an operator and a value; `-` before it negates it. Clauses are joined by AND, which may be left
-//! out, or by OR, and never by both. Values stand in single or double quotes, with `\'`, `\"` and `\\`
-//! for what would end them; numbers may stand without, and so does `null`, for a field that is not set.
-//! What the language has not is refused rather than misread.
+//! `email~'@example.com' AND -metadata['tenantId']:'it\'s' AND created>1700000000`. A clause is a
+//! field, an operator and a value, and a `-` before it negates it. Clauses are joined by AND, which
+//! may be left out, or by OR, but never by both. Values stand in single or double quotes, with
+//! `\'`, `\"` and `\\` for characters that would end them. Numbers may stand without quotes, and so
+//! does `null`, for a field that is not set. A query that is not in this language is refused and
+//! never misread.
 
 use super::error::ApiError;
 use crate::state::details::Details;
 
-/// Stripe reads so many clauses.
+/// The most clauses that Stripe reads.
 const MOST: usize = 10;
-/// And looks for parts of so many characters at least.
+/// The fewest characters of a part that Stripe looks for.
 const SHORTEST_PART: usize = 3;
 
 /// A query.
@@ -35,9 +36,9 @@ pub(crate) struct Clause {
 enum Test {
     Is(String),
     Contains(String),
-    /// It is not set.
+    /// The field is not set.
     Null,
-    /// It lies from the first on up to the second, both included.
+    /// The field lies between two numbers, both included.
     Within(i64, i64),
 }
 
@@ -51,7 +52,7 @@ impl Query {
 }
 
 impl Clause {
-    /// Case is no matter, as in Stripe.
+    /// Whether the condition holds. Like Stripe, it does not tell upper from lower case.
     fn holds(&self, details: &Details, created: i64) -> bool {
         let actual = details.get(&self.field);
         let holds = match &self.test {
@@ -106,7 +107,7 @@ pub(crate) fn parse(query: &str) -> Result<Query, ApiError> {
     }
 }
 
-/// Whether the next clause is joined by OR, and what follows the word.
+/// Whether the next clause is joined by OR, and the text after the word.
 fn joint(rest: &str) -> (bool, &str) {
     match rest.split_once(char::is_whitespace) {
         Some((word, after)) if word.eq_ignore_ascii_case("and") => (false, after.trim_start()),
@@ -141,7 +142,7 @@ fn clause(text: &str) -> Result<(Clause, &str), ApiError> {
     }
 }
 
-/// `:'value'`, `:null` or, but for metadata, `~'part'`.
+/// Reads `:'value'`, `:null` or `~'part'`. Metadata cannot be searched for a part.
 fn textual<'a>(text: &'a str, field: &str) -> Result<(Test, &'a str), ApiError> {
     if let Some(rest) = text.strip_prefix('~') {
         let (part, rest) = quoted(rest)?;
@@ -167,7 +168,7 @@ fn textual<'a>(text: &'a str, field: &str) -> Result<(Test, &'a str), ApiError> 
     Ok((Test::Is(value), rest))
 }
 
-/// `:1700000000`, `>…`, `>=…`, `<…` or `<=…`, the number in quotes or without.
+/// Reads `:1700000000`, `>…`, `>=…`, `<…` or `<=…`, with or without quotes around the number.
 fn numeric(text: &str) -> Result<(Test, &str), ApiError> {
     let operators = [">=", "<=", ">", "<", ":"];
     let found = operators.into_iter().find_map(|op| Some((op, text.strip_prefix(op)?)));
@@ -189,7 +190,7 @@ fn numeric(text: &str) -> Result<(Test, &str), ApiError> {
     Ok((Test::Within(from, until), rest))
 }
 
-/// A quoted string, and what follows it.
+/// Reads a quoted string, and returns it with the text that follows.
 fn quoted(text: &str) -> Result<(String, &str), ApiError> {
     let quote = text.chars().next().filter(|c| ['\'', '"'].contains(c)).ok_or_else(unreadable)?;
     let mut value = String::new();

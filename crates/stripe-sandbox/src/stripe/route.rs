@@ -1,4 +1,4 @@
-//! The endpoints, and what a restricted key needs for each.
+//! The endpoints, and the permission that a restricted key needs for each.
 
 /// An endpoint, with the id in its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Route {
         }
     }
 
-    /// The endpoint's name in the counters, and to the limiters.
+    /// The endpoint's name in the counters and the limits.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Route::CreateCustomer => "POST /v1/customers",
@@ -70,8 +70,8 @@ impl Route {
         }
     }
 
-    /// The permission that a restricted key needs, by Stripe's name, and the word in a key's text
-    /// that says that it has it not.
+    /// Stripe's name for the permission that a restricted key needs, and the word in the text of a
+    /// key that lacks it.
     pub(super) fn permission(&self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Route::CreateCustomer | Route::UpdateCustomer(_) | Route::DeleteCustomer(_) => {

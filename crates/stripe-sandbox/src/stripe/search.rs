@@ -1,20 +1,17 @@
 //! `GET /v1/customers/search`, which is behind by the configured lag.
 //!
-//! Search sees each Customer as it was that long ago. A Customer that was deleted since still shows as
-//! a live one. That is why a client has to retrieve a hit before it believes it.
+//! Search sees each Customer as it was that long ago. A Customer that was deleted since still shows
+//! as a live one. That is why a client has to retrieve a hit before it believes it.
 
-use serde::Serialize;
+use serde_json::json;
 
-use super::customer::{self, CustomerObject};
+use super::customer;
 use super::error::ApiError;
 use super::fields;
 use super::job::{Done, Job};
 use super::list::{self, At, Term};
 use super::query::{self, Query};
 use crate::state::book::Book;
-
-/// The most candidates that are counted for a clause, to find the rarest.
-const COUNTED: usize = 1000;
 
 /// Searches Customers, newest first.
 pub(super) fn search(job: &Job<'_>) -> Result<Done, ApiError> {
@@ -44,33 +41,22 @@ pub(super) fn search(job: &Job<'_>) -> Result<Done, ApiError> {
     let (livemode, expand) = (job.caller.scope.livemode, job.request.expand());
     let found = positions.into_iter().filter_map(seen);
     let objects = found.map(|version| customer::object(book, &version, livemode, expand));
-    Ok(Done::ok(&SearchResult {
-        object: "search_result",
-        data: objects.collect(),
-        has_more: more,
-        next_page,
-        url: "/v1/customers/search",
-    }))
+    Ok(Done::ok(&json!({
+        "object": "search_result",
+        "data": objects.collect::<Vec<_>>(),
+        "has_more": more,
+        "next_page": next_page,
+        "url": "/v1/customers/search",
+    })))
 }
 
-#[derive(Debug, Serialize)]
-struct SearchResult {
-    object: &'static str,
-    data: Vec<CustomerObject>,
-    has_more: bool,
-    next_page: Option<String>,
-    url: &'static str,
-}
-
-/// The rarest of the values that every found Customer must have. If there is none, every Customer has to
-/// be looked at.
+/// The rarest of the values that every found Customer must have. If there is none, every Customer
+/// has to be looked at.
 fn rarest<'a>(book: &'a Book, query: &'a Query) -> Option<Term<'a>> {
     let exact = query.clauses.iter().filter_map(query::Clause::term);
     let usable = exact.filter(|_| !query.any || query.clauses.len() == 1);
     let terms = usable.map(|(field, value)| (&book.index, field, value));
-    terms.min_by_key(|(index, field, value)| {
-        index.find(field, value, 0..u32::MAX).take(COUNTED).count()
-    })
+    terms.min_by_key(|(index, field, value)| index.count(field, value))
 }
 
 /// An opaque token: the position of the page's last Customer.

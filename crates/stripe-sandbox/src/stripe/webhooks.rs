@@ -1,11 +1,11 @@
 //! `/v1/webhook_endpoints`: the endpoints that are told of events. The courier does the telling.
 
-use super::customer::DeletedObject;
 use super::endpoint::object;
 use super::error::ApiError;
 use super::fields::{self, is_expand, is_metadata};
 use super::job::{Done, Job};
 use super::list::{self, Wanted};
+use super::object::deleted;
 use super::post;
 use super::version::is_version;
 use crate::form::Form;
@@ -63,8 +63,7 @@ pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
 /// Deletes an endpoint, and with it the deliveries on their way to it.
 pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, |_| false)?;
-    let stub = DeletedObject { id: id.to_owned(), object: "webhook_endpoint", deleted: true };
-    post::delete(job, &stub, |state| {
+    post::delete(job, &deleted("webhook_endpoint", id), |state| {
         let endpoint = find(state.book(&job.caller.scope), id)?;
         Ok(Deed::EndpointDeleted { endpoint })
     })

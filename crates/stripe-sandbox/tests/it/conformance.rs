@@ -1,7 +1,7 @@
 //! Every field and error that the sandbox answers, against what Stripe publishes.
 //!
-//! The expectations are recorded beside this file. Where `STRIPE_OPENAPI` names a copy of Stripe's own
-//! OpenAPI document, the same check runs on that as well.
+//! The expectations are recorded beside this file. Where `STRIPE_OPENAPI` names a copy of Stripe's
+//! own OpenAPI document, the same check runs on that as well.
 
 use std::fs;
 

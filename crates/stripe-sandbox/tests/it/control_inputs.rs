@@ -1,5 +1,5 @@
-//! Control inputs, good and bad: a refusal names the field, and a rule that was read is shown in a form
-//! that reads as the same rule.
+//! Control inputs, good and bad: a refusal names the field, and a rule that was read is shown in a
+//! form that reads as the same rule.
 
 use parser_inputs::{bytes, check, letters, texts};
 use proptest::{
@@ -158,7 +158,8 @@ fn bodies() -> impl Strategy<Value = String> {
     prop_oneof![3 => select(good.to_vec()).prop_map(str::to_owned), 1 => rules(), 1 => chaos_bodies()]
 }
 
-/// Any control request gets an answer, which is JSON unless it is the page. A refused one names the field.
+/// Any control request gets an answer, which is JSON unless it is the page. A refused one names the
+/// field.
 #[test]
 fn controls() {
     const PATHS: &[&str] =

@@ -1,7 +1,7 @@
 //! Stripe's own SDKs, unchanged, and the README's lines for them.
 //!
-//! `scripts/stripe-sdks.sh` installs them. Where it has not, these tests fail: a sandbox that nobody
-//! tried with a real SDK is none.
+//! `scripts/stripe-sdks.sh` installs them. Where it has not, these tests fail: a sandbox that
+//! nobody tried with a real SDK is none.
 
 use std::env;
 use std::ffi::OsStr;
