@@ -100,12 +100,12 @@ impl Book {
 
     /// The record that a Customer is of its own creation.
     fn creation(&self, at: u32) -> Record {
-        let Birth { key, form, came_ms, request, .. } = self.customers.birth(at);
+        let Birth { key, form, created_ms, waited_ms, request } = self.customers.birth(at);
         let save = Save {
             key: key.unwrap_or_default(),
             endpoint: "/v1/customers".to_owned(),
             fingerprint: form.fingerprint(),
-            first_used_ms: came_ms,
+            first_used_ms: created_ms - waited_ms,
         };
         Record { save, request, answer: Answer::Customer { at, version: 0 } }
     }
@@ -124,7 +124,7 @@ impl Book {
                 let birth = Birth {
                     created_ms: at_ms,
                     request: by.map_or(0, |by| by.request),
-                    came_ms: by.map_or(at_ms, |by| by.came_ms),
+                    waited_ms: by.map_or(0, |by| at_ms - by.came_ms),
                     key: by.and_then(|by| by.key.clone()),
                     form: form.clone(),
                 };
@@ -192,15 +192,13 @@ impl Book {
         }
     }
 
-    /// Files a Customer under everything in a form that it can be found by.
+    /// Files a Customer under everything in a form that search can find it by.
     fn file(&mut self, form: &Form, position: u32) {
-        let searched = |name: &str| name.starts_with("metadata[") || SEARCHED.contains(&name);
+        let plain = ["email", "name", "phone"];
+        let searched = |name: &str| plain.contains(&name) || name.starts_with("metadata[");
         for (name, value) in form.iter().filter(|(name, value)| searched(name) && !value.is_empty())
         {
             self.index.insert(name, value, position);
         }
     }
 }
-
-/// The fields that search knows, beside metadata.
-const SEARCHED: [&str; 3] = ["email", "name", "phone"];

@@ -22,9 +22,9 @@ pub(crate) struct Birth {
     /// The number of the request.
     #[serde(rename = "r")]
     pub(crate) request: u64,
-    /// When the request came, which is when its key was first used.
-    #[serde(rename = "f")]
-    pub(crate) came_ms: i64,
+    /// How long the request had waited, with its key in flight.
+    #[serde(rename = "w")]
+    pub(crate) waited_ms: i64,
     #[serde(rename = "k")]
     pub(crate) key: Option<String>,
     #[serde(rename = "p")]

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::ids;
 
-/// The number of recent entries above which they are merged, beside an eighth of the old ones.
+/// The number of recent entries above which they are merged, beside a sixteenth of the old ones.
 const RECENT: usize = 1024;
 
 /// A hash and a position.
@@ -27,7 +27,7 @@ impl Index {
     /// Files a position under a field's value. A second time changes nothing.
     pub(super) fn insert(&mut self, field: &str, value: &str, position: u32) {
         self.recent.insert((hash(field, value), position));
-        if self.recent.len() > RECENT + self.old.len() / 8 {
+        if self.recent.len() > RECENT + self.old.len() / 16 {
             self.merge();
         }
     }

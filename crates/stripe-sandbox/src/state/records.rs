@@ -55,7 +55,9 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
     pub(crate) fn push(&mut self, record: &T) {
         let json = serde_json::to_vec(record).expect("a record is numbers and texts");
         if self.chunks.back().is_none_or(|chunk| chunk.ends.len() == CHUNK) {
-            let (bytes, ends) = (Vec::new(), Vec::with_capacity(CHUNK));
+            // A chunk is about as long as the one before it, and grown buffers leave holes behind.
+            let length = self.chunks.back().map_or(0, |chunk| chunk.bytes.len() + CHUNK);
+            let (bytes, ends) = (Vec::with_capacity(length), Vec::with_capacity(CHUNK));
             self.chunks.push_back(Chunk { dictionary: json.clone(), bytes, ends });
         }
         let Some(chunk) = self.chunks.back_mut() else {

@@ -50,8 +50,8 @@ pub(super) fn search(job: &Job<'_>) -> Result<Done, ApiError> {
     })))
 }
 
-/// The rarest of the values that every found Customer must have. If there is none, every Customer
-/// has to be looked at.
+/// The rarest of the values that every found Customer must have. If there is none, every
+/// Customer has to be looked at.
 fn rarest<'a>(book: &'a Book, query: &'a Query) -> Option<Term<'a>> {
     let exact = query.clauses.iter().filter_map(query::Clause::term);
     let usable = exact.filter(|_| !query.any || query.clauses.len() == 1);

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 pub(crate) const KEY: &str = "sk_test_123";
 
-/// Waits for what must come to pass; a test that hangs says nothing.
+/// Waits for something that has to happen, but not for ever: a test that hangs says nothing.
 #[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     let patience = std::time::Duration::from_secs(20);
@@ -26,7 +26,7 @@ pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     soon(wait).await;
 }
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

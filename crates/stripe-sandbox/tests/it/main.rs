@@ -1,6 +1,6 @@
 //! The sandbox over real connections.
 //!
-//! The client is a few lines over a socket: what is tested here is often how a connection ends, and
+//! The client is a few lines over a socket. Many tests are about the end of a connection, and
 //! a library's client would hide or repair that.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]

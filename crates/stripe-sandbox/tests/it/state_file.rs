@@ -1,4 +1,4 @@
-//! The state file: what it brings back, what it survives, and who may have it.
+//! The state file: the state that it brings back, the damage that it survives, and its lock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ async fn everything_answered_is_there_again() {
     let events = get(&sandbox, "/v1/events").send().await.body;
     drop(sandbox);
 
-    // Twice, since the second reads what the first wrote while opening.
+    // The second opening reads the line that the first one wrote.
     for _ in 0..2 {
         let sandbox = open(&path).await;
         assert_eq!(sandbox.customers(), customers);
@@ -113,7 +113,7 @@ async fn webhooks_that_wait_are_there_again() {
     assert_eq!(look(&sandbox).await[0], deliveries[0], "tried, and to be tried again");
     sandbox.advance(Duration::from_secs(301));
     assert_eq!(receiver.take(1).await[0].event()["data"]["object"]["id"], tried.as_str());
-    // Its secret is still the same, and so is what was answered.
+    // The secret is still the same, and so is the answer.
     let again = post(&sandbox, "/v1/webhook_endpoints", &form).key("hook").send().await;
     assert_eq!((again.header("idempotent-replayed"), &again.body), (Some("true"), &endpoint.body));
     let path = format!("/v1/customers/{waiting}");
