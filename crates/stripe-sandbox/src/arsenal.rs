@@ -7,7 +7,6 @@ use crate::fault::Fault;
 use crate::ids;
 use crate::rule::{RequestView, Rule};
 
-/// The armed faults.
 #[derive(Debug, Default)]
 pub(crate) struct Arsenal {
     pub(crate) rules: Vec<Armed>,
@@ -16,7 +15,6 @@ pub(crate) struct Arsenal {
     seen: HashMap<u64, u64>,
 }
 
-/// A rule, and its counts.
 #[derive(Debug)]
 pub(crate) struct Armed {
     pub(crate) rule: Rule,

@@ -32,7 +32,6 @@ impl Clock {
     }
 }
 
-/// Waits in real time.
 #[expect(
     clippy::disallowed_methods,
     reason = "the sandbox's own clock: a delay fault really waits"

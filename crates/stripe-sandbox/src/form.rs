@@ -6,6 +6,7 @@
 //! form that made it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::ids;
 /// Parameters by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Form(BTreeMap<String, String>);
+pub(crate) struct Form(pub(crate) BTreeMap<String, String>);
 
 impl Form {
     /// Decodes a query and a body. A value in the body replaces one in the query.
@@ -29,12 +30,10 @@ impl Form {
         form
     }
 
-    /// A form with one parameter.
     pub(crate) fn of(name: &str, value: &str) -> Form {
         Form(BTreeMap::from([(name.to_owned(), value.to_owned())]))
     }
 
-    /// The value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -46,7 +45,15 @@ impl Form {
 
     /// All parameters below `outer[…]`, each with the rest of its name after `outer`.
     pub(crate) fn below<'a>(&'a self, outer: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        below(&self.0, outer)
+        let from = self.0.range::<str, _>((Bound::Included(outer), Bound::Unbounded));
+        from.take_while(move |(name, _)| name.starts_with(outer))
+            .filter_map(move |(name, value)| Some((name.strip_prefix(outer)?, value.as_str())))
+            .filter(|(rest, _)| rest.starts_with('['))
+    }
+
+    /// Whether anything is below `outer[…]`.
+    pub(crate) fn has(&self, outer: &str) -> bool {
+        self.below(outer).next().is_some()
     }
 
     /// The values of an array of plain values, in its order.
@@ -74,17 +81,6 @@ impl FromIterator<(String, String)> for Form {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Form {
         Form(pairs.into_iter().collect())
     }
-}
-
-/// The entries of a sorted map below `outer[…]`.
-pub(crate) fn below<'a>(
-    map: &'a BTreeMap<String, String>,
-    outer: &'a str,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
-    map.range(outer.to_owned()..)
-        .take_while(move |(name, _)| name.starts_with(outer))
-        .filter_map(move |(name, value)| Some((name.strip_prefix(outer)?, value.as_str())))
-        .filter(|(rest, _)| rest.starts_with('['))
 }
 
 /// The text inside a name that is a single pair of brackets.

@@ -6,8 +6,6 @@
 //! libraries promise no stable output between their versions, and a seed is worth little without
 //! that.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The number of letters that hold 64 bits.
@@ -57,24 +55,6 @@ impl Kind {
 
     fn salt(self, base: u64) -> u64 {
         mix(base ^ hash(self.prefix.as_bytes()))
-    }
-}
-
-/// Counts requests, beginning where no earlier opening of the state file has counted.
-#[derive(Debug)]
-pub(crate) struct Requests {
-    next: AtomicU64,
-}
-
-impl Requests {
-    /// Counts for a state that was opened so many times before.
-    pub(crate) fn new(opened: u64) -> Requests {
-        Requests { next: AtomicU64::new(opened << 40) }
-    }
-
-    /// The next request's number.
-    pub(crate) fn next(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
     }
 }
 

@@ -32,7 +32,6 @@ pub struct RateLimits {
 /// The requests that are counted together: those of an account, or of one of its endpoints.
 type Group = (Scope, Option<&'static str>);
 
-/// The limits, and the requests that count against them.
 #[derive(Debug, Default)]
 pub(crate) struct Limiter {
     pub(crate) limits: RateLimits,

@@ -8,7 +8,6 @@ use crate::state::Records;
 /// The number of requests that the log keeps.
 const LOGGED: usize = 100_000;
 
-/// The log and the counters.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     requests: Records<RequestRecord>,

@@ -151,7 +151,7 @@ impl Sandbox {
     /// mode are in the order of their creation.
     #[must_use]
     pub fn customers(&self) -> Vec<CustomerRecord> {
-        self.world.customers()
+        self.world.customers(u32::MAX)
     }
 
     /// The last 100,000 requests to the Stripe API, in the order in which they ended.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +10,7 @@ use std::time::Duration;
 use crate::chaos::Chaos;
 use crate::config::{Config, Lag};
 use crate::courier::settings::WebhookChaos;
-use crate::fault::{Fault, When};
+use crate::fault::Fault;
 use crate::http;
 use crate::limits::RateLimits;
 use crate::rule::Rule;
@@ -59,12 +58,6 @@ struct Setup {
 }
 
 impl Start {
-    /// The address to listen on, instead of a free port of 127.0.0.1.
-    pub fn listen(mut self, address: SocketAddr) -> Start {
-        self.setup.config.listen = address;
-        self
-    }
-
     /// How long a client may take to send the headers of a request, or stay idle, in real time. It
     /// is 30 seconds unless set; then the connection is closed.
     pub fn header_timeout(mut self, span: Duration) -> Start {
@@ -100,18 +93,6 @@ impl Start {
         self.arm(Rule::new(Fault::RequestLost).method("POST").times(times))
     }
 
-    /// Ends the next so many POSTs in a 500 that is saved under their keys, with their effect or
-    /// without it.
-    pub fn store_error(self, times: u64, side_effect: bool) -> Start {
-        self.arm(Rule::new(Fault::StoredError { side_effect }).method("POST").times(times))
-    }
-
-    /// Delays the next so many POSTs by so many milliseconds of real time. Their keys are in flight
-    /// meanwhile.
-    pub fn delay(self, times: u64, ms: u64) -> Start {
-        self.arm(Rule::new(Fault::Delay { ms, when: When::Before }).method("POST").times(times))
-    }
-
     /// Sets faults by chance; see [`Sandbox::chaos`].
     pub fn chaos(mut self, chaos: Chaos) -> Start {
         self.setup.chaos = Some(chaos);
@@ -127,12 +108,6 @@ impl Start {
     /// Sets how many seconds search is behind.
     pub fn search_lag(mut self, seconds: u64) -> Start {
         self.setup.lag.search_seconds = seconds;
-        self
-    }
-
-    /// Sets how many seconds events are behind.
-    pub fn events_lag(mut self, seconds: u64) -> Start {
-        self.setup.lag.events_seconds = seconds;
         self
     }
 

@@ -4,6 +4,7 @@
 //! await.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,7 +15,6 @@ use crate::clock::Clock;
 use crate::config::Lag;
 use crate::courier::settings::{Courier, Settings};
 use crate::form::Form;
-use crate::ids::Requests;
 use crate::limits::{Limiter, RateLimits};
 use crate::lock::locked;
 use crate::log::Log;
@@ -23,12 +23,12 @@ use crate::state::State;
 use crate::state::book::Book;
 use crate::state::mutation::{Change, Deed, Mutation, Scope};
 
-/// Everything behind one sandbox's port.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) clock: Clock,
-    pub(crate) requests: Requests,
-    /// The seed of all ids.
+    /// The number of the next request. It begins where no earlier opening of the state file has
+    /// counted.
+    pub(crate) requests: AtomicU64,
     pub(crate) base: u64,
     pub(crate) courier: Courier,
     state: Mutex<State>,
@@ -59,7 +59,7 @@ impl World {
         let (outages, heard) = mpsc::unbounded_channel();
         let world = World {
             clock,
-            requests: Requests::new(state.opened),
+            requests: AtomicU64::new(state.opened << 40),
             base: state.base,
             courier: Courier::default(),
             state: Mutex::new(state),
@@ -82,7 +82,6 @@ impl World {
         state
     }
 
-    /// Writes a change down and applies it.
     pub(crate) fn commit(&self, state: &mut State, mutation: &Mutation) -> io::Result<()> {
         state.commit(mutation)?;
         if !state.deliveries.is_empty() {
@@ -121,7 +120,6 @@ impl World {
         }
     }
 
-    /// Moves sandbox time forward.
     pub(crate) fn advance(&self, by: Duration) -> io::Result<()> {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         let mut state = locked(&self.state);
@@ -157,31 +155,15 @@ impl World {
         Counters { customers_created, customers_deleted, ..counters }
     }
 
-    /// All Customers by account and mode, in the order of their creation.
-    pub(crate) fn customers(&self) -> Vec<CustomerRecord> {
+    /// All Customers by account and mode, in the order of their creation,
+    /// and at most the last `most` of each.
+    pub(crate) fn customers(&self, most: u32) -> Vec<CustomerRecord> {
         let state = self.state();
-        let books = state.books();
-        books
-            .flat_map(|(scope, book)| {
-                (0..book.customers.len()).map(move |at| record(&scope, book, at))
-            })
-            .collect()
-    }
-
-    /// The last Customers of every account and mode, newest first and at most `most` of each, and
-    /// the number of all Customers.
-    pub(crate) fn last_customers(&self, most: u32) -> (Vec<CustomerRecord>, u64) {
-        let state = self.state();
-        let mut all: Vec<CustomerRecord> = state
-            .books()
-            .flat_map(|(scope, book)| {
-                let count = book.customers.len();
-                (count.saturating_sub(most)..count).map(move |at| record(&scope, book, at))
-            })
-            .collect();
-        all.reverse();
-        all.sort_by_key(|customer| std::cmp::Reverse(customer.created));
-        (all, state.books().map(|(_, book)| u64::from(book.customers.len())).sum())
+        let last = state.books.iter().flat_map(|(scope, book)| {
+            let count = book.customers.len();
+            (count.saturating_sub(most)..count).map(move |at| record(scope, book, at))
+        });
+        last.collect()
     }
 
     /// Deletes a live Customer as the dashboard does.
@@ -197,7 +179,8 @@ impl World {
     /// Commits a deed about a live Customer. False if no live Customer has this id.
     fn in_dashboard(&self, id: &str, deed: impl FnOnce(u32) -> Deed) -> bool {
         let mut state = self.state();
-        let found = state.books().find_map(|(scope, book)| Some((scope, book.live(id)?)));
+        let mut books = state.books.iter();
+        let found = books.find_map(|(scope, book)| Some((scope.clone(), book.live(id)?)));
         let Some((scope, customer)) = found else {
             return false;
         };

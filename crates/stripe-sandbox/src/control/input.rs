@@ -70,7 +70,6 @@ pub(super) struct Within<const FROM: u64, const TO: u64>(pub(super) u64);
 /// Milliseconds that a caller may have to wait, at most a day.
 pub(super) type Millis = Within<0, { 24 * 3600 * 1000 }>;
 
-/// A number of requests.
 pub(super) type Count = Within<1, { u64::MAX }>;
 
 impl<'de, const FROM: u64, const TO: u64> Deserialize<'de> for Within<FROM, TO> {
@@ -85,7 +84,6 @@ impl<'de, const FROM: u64, const TO: u64> Deserialize<'de> for Within<FROM, TO> 
     }
 }
 
-/// A probability.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Chance(pub(super) f64);
 

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use self::action::run;
 use self::input::{BadInput, Refusal};
+use crate::stripe::matched;
 use crate::world::World;
 
-/// The OpenAPI document.
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// The routes of the document: an upper-case method, a path and an operation.
@@ -35,7 +35,6 @@ static ROUTES: LazyLock<Vec<(String, String, String)>> = LazyLock::new(|| {
     operations.collect()
 });
 
-/// An answer to a control request.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) status: u16,
@@ -99,14 +98,5 @@ fn refused(refusal: Refusal) -> Page {
         Refusal::File(why) => {
             Page::error(500, &format!("The state file could not be written: {why}"))
         }
-    }
-}
-
-/// The id in a path, which is empty where the pattern has none. There is nothing if the path does
-/// not fit the pattern.
-fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
-    match pattern.strip_suffix("{id}") {
-        None => (pattern == path).then_some(""),
-        Some(before) => path.strip_prefix(before).filter(|id| !id.is_empty() && !id.contains('/')),
     }
 }

@@ -2,7 +2,6 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use serde_json::Value;
 
 use super::view;
 use crate::arsenal::{Armed, Arsenal};
@@ -16,7 +15,10 @@ const STYLE: &str = include_str!("page.css");
 
 /// Makes the page for a caller who reaches the sandbox under the name `host`.
 pub(super) fn render(world: &World, host: &str) -> String {
-    let (customers, count) = world.last_customers(SHOWN as u32);
+    let mut customers = world.customers(SHOWN as u32);
+    customers.reverse();
+    customers.sort_by_key(|customer| std::cmp::Reverse(customer.created));
+    let count = world.state().books.values().map(|book| u64::from(book.customers.len())).sum();
     let requests = world.log().last(SHOWN);
     let clock = view::clock(world);
     let ahead = clock["ahead_seconds"].as_i64().unwrap_or_default();
@@ -45,7 +47,6 @@ pub(super) fn render(world: &World, host: &str) -> String {
                     (faults(&world.arsenal()))
                     (request_table(&requests))
                     (customer_table(&customers, count))
-                    (webhook_table(&view::webhooks(world)))
                 }
                 footer {
                     p {
@@ -190,38 +191,6 @@ fn customer(customer: &CustomerRecord) -> Markup {
             (code(Some(&pairs)))
             (code(customer.idempotency_key.as_deref()))
             td { (customer.account) @if customer.livemode { " (live)" } @else { " (test)" } }
-        }
-    }
-}
-
-fn webhook_table(webhooks: &Value) -> Markup {
-    let names = ["Endpoint", "URL", "Events", "State", "Waiting", "Given up"];
-    let all = |name: &str| webhooks[name].as_array().cloned().unwrap_or_default();
-    let (endpoints, deliveries) = (all("endpoints"), all("deliveries"));
-    html! {
-        @if !endpoints.is_empty() {
-            (heading("Webhooks", if webhooks["held"] == true { "held back" } else { "" }))
-            (table(&names, endpoints.iter().map(|endpoint| hook(endpoint, &deliveries))))
-        }
-    }
-}
-
-fn hook(endpoint: &Value, deliveries: &[Value]) -> Markup {
-    let own = || deliveries.iter().filter(|delivery| delivery["endpoint"] == endpoint["id"]);
-    let waiting = own().filter(|delivery| !delivery["due"].is_null()).count();
-    let events = endpoint["enabled_events"].as_array().into_iter().flatten();
-    let events: Vec<&str> = events.filter_map(Value::as_str).collect();
-    html! {
-        tr {
-            (code(endpoint["id"].as_str()))
-            td { (endpoint["url"].as_str().unwrap_or_default()) }
-            (code(Some(&events.join("\n"))))
-            td {
-                @if endpoint["enabled"] == true { (badge("enabled", "good")) }
-                @else { (badge("disabled", "refused")) }
-            }
-            td class="number" { (waiting) }
-            td class="number" { (own().count() - waiting) }
         }
     }
 }

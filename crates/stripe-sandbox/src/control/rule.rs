@@ -23,7 +23,6 @@ struct RuleInput {
     fault: Value,
 }
 
-/// Reads a rule.
 pub(super) fn rule(body: &[u8]) -> Result<Rule, BadInput> {
     let input: RuleInput = read(body)?;
     let mut rule = Rule::new(fault(input.fault)?);
@@ -108,7 +107,6 @@ struct ChaosInput {
     max_delay_ms: Option<Millis>,
 }
 
-/// Reads the chances of faults.
 pub(super) fn chaos(body: &[u8]) -> Result<Chaos, BadInput> {
     let input: ChaosInput = read(body)?;
     let mut chaos = Chaos::new(input.seed);
@@ -131,7 +129,6 @@ pub(super) fn chaos(body: &[u8]) -> Result<Chaos, BadInput> {
     Ok(chaos)
 }
 
-/// The chances of webhooks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookChaosInput {

@@ -25,7 +25,7 @@ pub(super) fn faults(world: &World) -> Value {
 pub(super) fn webhooks(world: &World) -> Value {
     let settings = world.courier.settings();
     let state = world.state();
-    let endpoints = state.books().flat_map(|(scope, book)| {
+    let endpoints = state.books.iter().flat_map(|(scope, book)| {
         let live = book.endpoints.iter().enumerate().filter(|(_, endpoint)| !endpoint.deleted);
         live.map(move |(at, endpoint)| {
             json!({

@@ -27,7 +27,6 @@ impl std::error::Error for Broken {}
 /// A body of any pace.
 pub(super) type Payload = UnsyncBoxBody<Bytes, Broken>;
 
-/// One of Stripe's answers.
 pub(super) fn stripe(reply: Reply, pace: Pace) -> Response<Payload> {
     let Reply { status, body, headers, .. } = reply;
     let mut response = plain(status, "application/json", body, pace);

@@ -111,7 +111,6 @@ async fn bind(address: io::Result<SocketAddr>) -> TcpListener {
     }
 }
 
-/// Serves one connection to its end.
 async fn connection(
     http: http1::Builder,
     stream: TcpStream,

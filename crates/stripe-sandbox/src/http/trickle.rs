@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::clock;
 
-/// The number of pieces.
 const PIECES: u32 = 16;
 
 /// A pace. It lets a piece through, and then nothing for a while.

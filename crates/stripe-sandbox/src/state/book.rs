@@ -5,7 +5,6 @@
 //! is also the order of `created`.
 
 use super::customers::{Birth, Customers, Later};
-use super::details::Details;
 use super::event::Events;
 use super::hooks::Endpoint;
 use super::index::Index;
@@ -44,7 +43,6 @@ impl Book {
         }
     }
 
-    /// The id of the Customer at a position.
     pub(crate) fn customer_id(&self, position: u32) -> String {
         ids::CUSTOMER.id(self.base, position.into())
     }
@@ -59,7 +57,6 @@ impl Book {
         self.position(id).filter(|at| self.customers.deleted_ms(*at).is_none())
     }
 
-    /// The id of the event at a position.
     pub(crate) fn event_id(&self, position: u32) -> String {
         ids::EVENT.id(self.base, position.into())
     }
@@ -69,7 +66,6 @@ impl Book {
         ids::EVENT.position(self.base, id, self.events.len())
     }
 
-    /// The id of the webhook endpoint at a position.
     pub(crate) fn endpoint_id(&self, position: u32) -> String {
         ids::ENDPOINT.id(self.base, position.into())
     }
@@ -138,7 +134,7 @@ impl Book {
             Deed::Updated { customer, form } => {
                 let version = self.change(*customer, at_ms, Some(form), by)?;
                 self.file(form, *customer);
-                self.save(save, by, Answer::Customer { at: *customer, version });
+                self.save(save, by, what);
                 Some(self.events.push(*customer, version))
             }
             Deed::Deleted { customer } => {
@@ -146,15 +142,15 @@ impl Book {
                 Some(self.events.push(*customer, version))
             }
             Deed::EndpointCreated { form } => {
-                let mut details = Details::default();
+                let mut details = Form::default();
                 details.apply(form);
                 self.endpoints.push(Endpoint { created_ms: at_ms, details, deleted: false });
-                self.save_endpoint(save, by, self.endpoints.len() as u32 - 1, true);
+                self.save(save, by, what);
                 None
             }
             Deed::EndpointUpdated { endpoint, form } => {
                 self.endpoints[*endpoint as usize].details.apply(form);
-                self.save_endpoint(save, by, *endpoint, false);
+                self.save(save, by, what);
                 None
             }
             Deed::EndpointDeleted { endpoint } => {
@@ -181,14 +177,27 @@ impl Book {
         Some(self.customers.change(customer, Later { at_ms, form: form.cloned(), request, key }))
     }
 
-    fn save_endpoint(&mut self, save: Option<&Save>, by: Option<&By>, at: u32, new: bool) {
-        let endpoint = Box::new(self.endpoints[at as usize].clone());
-        self.save(save, by, Answer::Endpoint { at, endpoint, new });
+    /// The answer to a deed that was just done.
+    pub(crate) fn answer(&self, deed: &Deed) -> Answer {
+        let endpoint = |at: u32, new| {
+            let endpoint = Box::new(self.endpoints[at as usize].clone());
+            Answer::Endpoint { at, endpoint, new }
+        };
+        match deed {
+            Deed::Created { .. } => Answer::Customer { at: self.customers.len() - 1, version: 0 },
+            Deed::Updated { customer: at, .. } | Deed::Deleted { customer: at } => {
+                Answer::Customer { at: *at, version: self.customers.newest(*at) }
+            }
+            Deed::EndpointCreated { .. } => endpoint(self.endpoints.len() as u32 - 1, true),
+            Deed::EndpointUpdated { endpoint: at, .. } | Deed::EndpointDeleted { endpoint: at } => {
+                endpoint(*at, false)
+            }
+        }
     }
 
-    fn save(&mut self, save: Option<&Save>, by: Option<&By>, answer: Answer) {
+    fn save(&mut self, save: Option<&Save>, by: Option<&By>, deed: &Deed) {
         if let (Some(save), Some(by)) = (save, by) {
-            self.saved.save(save, by.request, answer);
+            self.saved.save(save, by.request, self.answer(deed));
         }
     }
 

@@ -10,16 +10,13 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::details::Details;
 use super::records::Records;
 use crate::form::Form;
 
-/// How a Customer was created.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Birth {
     #[serde(rename = "c")]
     pub(crate) created_ms: i64,
-    /// The number of the request.
     #[serde(rename = "r")]
     pub(crate) request: u64,
     /// How long the request had waited, with its key in flight.
@@ -39,11 +36,9 @@ pub(crate) struct Later {
     pub(crate) form: Option<Form>,
     /// The number of the request. A change in the dashboard has none.
     pub(crate) request: Option<u64>,
-    /// The idempotency key of the request.
     pub(crate) key: Option<String>,
 }
 
-/// All Customers, live and deleted.
 #[derive(Debug, Default)]
 pub(crate) struct Customers {
     births: Records<Birth>,
@@ -64,12 +59,10 @@ impl Customers {
         at
     }
 
-    /// How a Customer was created.
     pub(crate) fn birth(&self, position: u32) -> Birth {
         self.births.get(position as usize)
     }
 
-    /// The later changes of a Customer.
     pub(crate) fn later(&self, position: u32) -> &[Later] {
         self.later.get(&position).map_or(&[], Vec::as_slice)
     }
@@ -92,7 +85,7 @@ impl Customers {
     /// A Customer after so many changes.
     pub(crate) fn version(&self, position: u32, number: u32) -> Version {
         let Birth { created_ms, form, .. } = self.birth(position);
-        let mut details = Details::default();
+        let mut details = Form::default();
         details.apply(&form);
         for form in
             self.later(position).iter().take(number as usize).filter_map(|l| l.form.as_ref())
@@ -126,12 +119,11 @@ impl Customers {
     }
 }
 
-/// A Customer at some moment.
 #[derive(Debug)]
 pub(crate) struct Version {
     pub(crate) position: u32,
     pub(crate) created_ms: i64,
-    pub(crate) details: Details,
+    pub(crate) details: Form,
 }
 
 /// The positions whose times lie within a range, where times never decrease with the position.

@@ -6,11 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::form::{self, Form, inside};
-
-/// Values by the name of their parameter, such as `address[city]` or `metadata[tenantId]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Details(BTreeMap<String, String>);
+use crate::form::{Form, inside};
 
 /// The lists, which are replaced as a whole.
 const LISTS: [&str; 4] =
@@ -19,13 +15,9 @@ const LISTS: [&str; 4] =
 /// The parameters that concern the request alone, and are not kept.
 const PASSING: [&str; 4] = ["expand", "validate", "payment_method", "tax[validate_location]"];
 
-impl Details {
-    /// Applies a form.
+impl Form {
     pub(crate) fn apply(&mut self, form: &Form) {
-        for list in LISTS
-            .iter()
-            .filter(|list| form.get(list).is_some() || form.below(list).next().is_some())
-        {
+        for list in LISTS.iter().filter(|list| form.get(list).is_some() || form.has(list)) {
             self.unset(list);
         }
         for (name, value) in form.iter().filter(|(name, _)| !is_passing(name)) {
@@ -43,31 +35,16 @@ impl Details {
 
     fn unset(&mut self, name: &str) {
         let parts: Vec<String> =
-            form::below(&self.0, name).map(|(rest, _)| format!("{name}{rest}")).collect();
+            self.below(name).map(|(rest, _)| format!("{name}{rest}")).collect();
         for part in parts {
             self.0.remove(&part);
         }
         self.0.remove(name);
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
     /// A value, if it is a whole number.
     pub(crate) fn integer(&self, name: &str) -> Option<i64> {
         self.get(name)?.parse().ok()
-    }
-
-    /// The values below `outer[…]`, by the text in the brackets.
-    pub(crate) fn map<'a>(&'a self, outer: &'a str) -> BTreeMap<&'a str, &'a str> {
-        let entries = form::below(&self.0, outer);
-        entries.filter_map(|(rest, value)| Some((inside(rest)?, value))).collect()
-    }
-
-    /// Whether anything is below `outer[…]`.
-    pub(crate) fn has(&self, outer: &str) -> bool {
-        form::below(&self.0, outer).next().is_some()
     }
 
     /// The values of a list of plain values.
@@ -84,9 +61,9 @@ impl Details {
         (0..).map_while(object).collect()
     }
 
-    /// The metadata.
     pub(crate) fn metadata(&self) -> BTreeMap<&str, &str> {
-        self.map("metadata")
+        let entries = self.below("metadata");
+        entries.filter_map(|(rest, value)| Some((inside(rest)?, value))).collect()
     }
 }
 

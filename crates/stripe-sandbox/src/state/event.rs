@@ -12,19 +12,16 @@ use super::customers::{Customers, between};
 /// How long an event can be listed.
 pub(crate) const KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
-/// An event of a Customer.
 #[derive(Debug)]
 pub(crate) struct Event {
     /// Stripe's name for the change.
     pub(crate) kind: &'static str,
     pub(crate) at_ms: i64,
-    /// The Customer's position.
     pub(crate) customer: u32,
     /// The version that the change led to.
     pub(crate) version: u32,
     /// The number of the request that made the change. A change in the dashboard has none.
     pub(crate) request: Option<u64>,
-    /// The idempotency key of the request.
     pub(crate) key: Option<String>,
 }
 

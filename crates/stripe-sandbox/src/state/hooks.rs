@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::details::Details;
 use super::mutation::{Scope, Target};
+use crate::form::Form;
 
 /// Seconds from one attempt to the next in live mode, where Stripe tries for three days.
 const LIVE_RETRIES: [i64; 10] =
@@ -15,11 +15,10 @@ const LIVE_RETRIES: [i64; 10] =
 /// Seconds from one attempt to the next in test mode, where Stripe tries again three times.
 const TEST_RETRIES: [i64; 3] = [300, 1800, 7200];
 
-/// A webhook endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub(crate) created_ms: i64,
-    pub(crate) details: Details,
+    pub(crate) details: Form,
     pub(crate) deleted: bool,
 }
 
@@ -50,7 +49,6 @@ pub(crate) struct Delivery {
     pub(crate) due_ms: Option<i64>,
 }
 
-/// All deliveries that have not succeeded.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries(BTreeMap<Target, Delivery>);
 
@@ -84,7 +82,6 @@ impl Deliveries {
         });
     }
 
-    /// The deliveries of an event.
     pub(crate) fn of(&self, scope: &Scope, event: u32) -> impl Iterator<Item = &Delivery> {
         let first =
             |event| Target { scope: scope.clone(), event, owner: String::new(), endpoint: 0 };
@@ -99,7 +96,6 @@ impl Deliveries {
         self.0.get(target)
     }
 
-    /// Whether there is no delivery.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -10,15 +10,14 @@ use super::mutation::{Change, Deed, Effect, Mutation, Scope, Target};
 use super::saved::Answer;
 use crate::ids;
 
-/// All that a sandbox remembers.
 #[derive(Debug)]
 pub(crate) struct State {
-    accounts: BTreeMap<String, Account>,
+    /// Every account and mode that was ever asked for.
+    pub(crate) books: BTreeMap<Scope, Book>,
     pub(crate) deliveries: Deliveries,
     /// The effects of failed requests that do not show yet, the latest first.
     put_off: Vec<Effect>,
     journal: Journal,
-    /// The seed of all ids.
     pub(crate) base: u64,
     /// The number of times that the state file was opened.
     pub(crate) opened: u64,
@@ -36,18 +35,11 @@ pub(crate) struct Tally {
     pub(crate) deleted: u64,
 }
 
-/// An account, whose live and test data never meet.
-#[derive(Debug)]
-struct Account {
-    live: Book,
-    test: Book,
-}
-
 impl State {
     /// An empty state, in memory.
     pub(crate) fn new(seed: u64) -> State {
         State {
-            accounts: BTreeMap::new(),
+            books: BTreeMap::new(),
             deliveries: Deliveries::default(),
             put_off: Vec::new(),
             journal: Journal::Memory,
@@ -61,27 +53,16 @@ impl State {
 
     /// The data of an account in a mode. An account that nobody asked for before is made here.
     pub(crate) fn book(&mut self, scope: &Scope) -> &mut Book {
-        if !self.accounts.contains_key(&scope.account) {
+        let new = || {
             let base = ids::mix(self.base ^ self.resets) ^ ids::hash(scope.account.as_bytes());
-            let (live, test) = (Book::new(ids::mix(base)), Book::new(base));
-            self.accounts.insert(scope.account.clone(), Account { live, test });
-        }
-        let account = self.accounts.get_mut(&scope.account).expect("just inserted");
-        if scope.livemode { &mut account.live } else { &mut account.test }
+            Book::new(if scope.livemode { ids::mix(base) } else { base })
+        };
+        self.books.entry(scope.clone()).or_insert_with(new)
     }
 
     /// The data of an account in a mode, if anybody ever asked for it.
     pub(crate) fn known(&self, scope: &Scope) -> Option<&Book> {
-        let account = self.accounts.get(&scope.account)?;
-        Some(if scope.livemode { &account.live } else { &account.test })
-    }
-
-    /// Every account and mode that was ever asked for.
-    pub(crate) fn books(&self) -> impl DoubleEndedIterator<Item = (Scope, &Book)> {
-        self.accounts.iter().flat_map(|(name, account)| {
-            let scope = |livemode| Scope { account: name.clone(), livemode };
-            [(scope(true), &account.live), (scope(false), &account.test)]
-        })
+        self.books.get(scope)
     }
 
     /// Writes a change to the journal and applies it.
@@ -129,7 +110,7 @@ impl State {
             }
             Mutation::Clock { offset_ms } => self.offset_ms = *offset_ms,
             Mutation::Reset { time } => {
-                self.accounts.clear();
+                self.books.clear();
                 self.deliveries = Deliveries::default();
                 self.put_off.clear();
                 self.tally = Tally::default();

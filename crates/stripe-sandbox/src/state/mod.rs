@@ -6,7 +6,7 @@
 
 pub(crate) mod book;
 pub(crate) mod customers;
-pub(crate) mod details;
+mod details;
 pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod hooks;

@@ -16,7 +16,6 @@ pub(crate) struct Scope {
     pub(crate) livemode: bool,
 }
 
-/// One change of the state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "did", rename_all = "snake_case")]
 pub(crate) enum Mutation {
@@ -47,7 +46,6 @@ pub(crate) struct Change {
     pub(crate) what: Deed,
 }
 
-/// The request behind a change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct By {
     pub(crate) request: u64,
@@ -75,11 +73,9 @@ pub(crate) enum Deed {
 pub(crate) struct Target {
     /// The account and mode of the event.
     pub(crate) scope: Scope,
-    /// The position of the event.
     pub(crate) event: u32,
     /// The account that the endpoint belongs to, in the same mode.
     pub(crate) owner: String,
-    /// The endpoint's position.
     pub(crate) endpoint: u32,
 }
 
@@ -97,7 +93,6 @@ impl Deed {
     }
 }
 
-/// A request failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Failed {
     pub(crate) scope: Scope,
@@ -109,7 +104,6 @@ pub(crate) struct Failed {
     pub(crate) effect: Option<Effect>,
 }
 
-/// The effect of a failed request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Effect {
     /// When the effect shows, which is at once if that is past.
@@ -121,9 +115,7 @@ pub(crate) struct Effect {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Save {
     pub(crate) key: String,
-    /// The path of the request.
     pub(crate) endpoint: String,
-    /// A hash of the form.
     pub(crate) fingerprint: u64,
     pub(crate) first_used_ms: i64,
 }

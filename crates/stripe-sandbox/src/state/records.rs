@@ -51,7 +51,6 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
         self.dropped * CHUNK
     }
 
-    /// Adds a record.
     pub(crate) fn push(&mut self, record: &T) {
         let json = serde_json::to_vec(record).expect("a record is numbers and texts");
         if self.chunks.back().is_none_or(|chunk| chunk.ends.len() == CHUNK) {

@@ -17,14 +17,19 @@ pub(crate) const KEPT_MS: i64 = 24 * 3600 * 1000;
 /// How often the records that were kept long enough are dropped.
 const PRUNED_EVERY_MS: i64 = 3600 * 1000;
 
-/// A saved answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// A version of the Customer at a position.
-    Customer { at: u32, version: u32 },
+    Customer {
+        at: u32,
+        version: u32,
+    },
     /// The webhook endpoint at a position, as it was then. A new one shows its secret.
-    Endpoint { at: u32, endpoint: Box<Endpoint>, new: bool },
-    /// A failure.
+    Endpoint {
+        at: u32,
+        endpoint: Box<Endpoint>,
+        new: bool,
+    },
     Failed(Failure),
 }
 
@@ -47,11 +52,9 @@ impl Record {
 /// The state of an idempotency key.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// The key is new.
     Nothing,
     /// A request with this key is being worked on.
     InFlight,
-    /// There is an answer under this key.
     Saved(Record),
 }
 
@@ -84,7 +87,6 @@ impl Saved {
         self.in_flight.remove(key);
     }
 
-    /// Saves an answer.
     pub(super) fn save(&mut self, save: &Save, request: u64, answer: Answer) {
         let record = Record { save: save.clone(), request, answer };
         self.records.insert(save.key.clone(), record);

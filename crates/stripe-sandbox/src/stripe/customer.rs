@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::expand::Expand;
 use super::object::Object;
+use crate::form::Form;
 use crate::ids;
 use crate::state::book::Book;
 use crate::state::customers::Version;
-use crate::state::details::Details;
 
 /// The parts of an address.
 const ADDRESS: [&str; 6] = ["city", "country", "line1", "line2", "postal_code", "state"];
@@ -59,7 +59,7 @@ pub(crate) fn object(book: &Book, version: &Version, livemode: bool, expand: &Ex
 
 /// Makes the value of an expandable field from the details, the id, the time of creation and the
 /// mode.
-type Show = fn(&Details, &str, i64, bool) -> Value;
+type Show = fn(&Form, &str, i64, bool) -> Value;
 
 /// The fields that are only shown to a request that expands them.
 const EXPANDABLE: [(&str, Show); 6] = [
@@ -78,12 +78,12 @@ fn below(id: &str, what: &str, data: Value) -> Value {
 }
 
 /// The named parts of a group of parameters, such as an address. `null` if none of them is set.
-fn group(details: &Details, name: &str, parts: &[&str]) -> Value {
+fn group(details: &Form, name: &str, parts: &[&str]) -> Value {
     let part = |part: &&str| ((*part).to_owned(), details.get(&format!("{name}[{part}]")).into());
     if details.has(name) { Value::Object(parts.iter().map(part).collect()) } else { Value::Null }
 }
 
-fn invoice_settings(details: &Details) -> Value {
+fn invoice_settings(details: &Form) -> Value {
     let text = |name: &str| details.get(&format!("invoice_settings[{name}]"));
     let fields = details.objects("invoice_settings[custom_fields]", ["name", "value"]);
     let fields: Vec<Value> =
@@ -97,7 +97,7 @@ fn invoice_settings(details: &Details) -> Value {
     })
 }
 
-fn cash_balance(details: &Details, customer: &str, _: i64, livemode: bool) -> Value {
+fn cash_balance(details: &Form, customer: &str, _: i64, livemode: bool) -> Value {
     let mode = details.get("cash_balance[settings][reconciliation_mode]");
     let own = mode.filter(|mode| *mode != "merchant_default");
     json!({
@@ -114,7 +114,7 @@ fn cash_balance(details: &Details, customer: &str, _: i64, livemode: bool) -> Va
 }
 
 /// The place where a Customer is taxed, as far as its billing address tells.
-fn tax(details: &Details, _: &str, _: i64, _: bool) -> Value {
+fn tax(details: &Form, _: &str, _: i64, _: bool) -> Value {
     let country = details.get("address[country]");
     let state = details.get("address[state]");
     let location = country
@@ -127,7 +127,7 @@ fn tax(details: &Details, _: &str, _: i64, _: bool) -> Value {
     })
 }
 
-fn tax_ids(details: &Details, customer: &str, created: i64, livemode: bool) -> Value {
+fn tax_ids(details: &Form, customer: &str, created: i64, livemode: bool) -> Value {
     let ids = details.objects("tax_id_data", ["type", "value"]);
     let objects = ids.into_iter().enumerate().map(|(at, [kind, value])| {
         let start = ids::hash(format!("txi {customer} {at}").as_bytes());

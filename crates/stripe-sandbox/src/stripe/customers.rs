@@ -10,7 +10,6 @@ use super::post;
 use crate::state::State;
 use crate::state::mutation::{Deed, Scope};
 
-/// Creates a Customer.
 pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
     post::once(job, |_| {
         let form = &job.request.form;
@@ -25,7 +24,6 @@ pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
     })
 }
 
-/// Changes a Customer.
 pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     post::once(job, |state| {
         let form = &job.request.form;

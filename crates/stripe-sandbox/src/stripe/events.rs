@@ -60,7 +60,6 @@ pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     Ok(Done::ok(&list::object("/v1/events", objects.collect(), more)))
 }
 
-/// Retrieves an event.
 pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, fields::is_expand)?;
     let mut state = job.world.state();

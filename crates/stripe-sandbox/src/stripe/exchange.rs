@@ -10,7 +10,6 @@ use super::error::ApiError;
 use super::guard::{Hold, Pass};
 use super::job::{Done, Failing, Job, Manner};
 use super::request::{Call, Request};
-use super::route::Route;
 use super::{account, customers, events, post, search, webhooks};
 use crate::clock::pause;
 use crate::fault::{Fault, When};
@@ -18,7 +17,6 @@ use crate::ids;
 use crate::report::RequestRecord;
 use crate::world::World;
 
-/// The ending of a request.
 #[derive(Debug)]
 pub(crate) enum Ending {
     /// Stripe's answer, sent at a pace.
@@ -46,7 +44,6 @@ pub(crate) enum Pace {
     SlowBody(Duration),
 }
 
-/// One of Stripe's answers.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -62,7 +59,6 @@ impl Ending {
     }
 }
 
-/// Takes a request to its end.
 pub(crate) async fn exchange(world: &Arc<World>, call: Call) -> Ending {
     let request = Request::read(world, call);
     let pass = match Pass::take(world, &request) {
@@ -177,30 +173,30 @@ async fn waited(world: &World, span: Duration) -> bool {
     }
 }
 
-/// Does the work of a request at its endpoint.
 fn work(world: &World, request: &Request, manner: Manner) -> Result<Done, ApiError> {
     let job = &Job { world, request, caller: request.admit()?, manner };
     let failing = manner.failure.is_some() && request.method == "GET";
     if failing {
         return Err(ApiError::server(&request.id));
     }
-    match &request.route {
-        Route::CreateCustomer => customers::create(job),
-        Route::ListCustomers => customers::list(job),
-        Route::SearchCustomers => search::search(job),
-        Route::RetrieveCustomer(id) => customers::retrieve(job, id),
-        Route::UpdateCustomer(id) => customers::update(job, id),
-        Route::DeleteCustomer(id) => customers::delete(job, id),
-        Route::OwnAccount => account::own(job),
-        Route::Account(id) => account::retrieve(job, id),
-        Route::ListEvents => events::list(job),
-        Route::RetrieveEvent(id) => events::retrieve(job, id),
-        Route::CreateEndpoint => webhooks::create(job),
-        Route::ListEndpoints => webhooks::list(job),
-        Route::RetrieveEndpoint(id) => webhooks::retrieve(job, id),
-        Route::UpdateEndpoint(id) => webhooks::update(job, id),
-        Route::DeleteEndpoint(id) => webhooks::delete(job, id),
-        Route::Unknown => {
+    let id = &request.target;
+    match request.route.name {
+        "POST /v1/customers" => customers::create(job),
+        "GET /v1/customers" => customers::list(job),
+        "GET /v1/customers/search" => search::search(job),
+        "GET /v1/customers/{id}" => customers::retrieve(job, id),
+        "POST /v1/customers/{id}" => customers::update(job, id),
+        "DELETE /v1/customers/{id}" => customers::delete(job, id),
+        "GET /v1/account" => account::own(job),
+        "GET /v1/accounts/{id}" => account::retrieve(job, id),
+        "GET /v1/events" => events::list(job),
+        "GET /v1/events/{id}" => events::retrieve(job, id),
+        "POST /v1/webhook_endpoints" => webhooks::create(job),
+        "GET /v1/webhook_endpoints" => webhooks::list(job),
+        "GET /v1/webhook_endpoints/{id}" => webhooks::retrieve(job, id),
+        "POST /v1/webhook_endpoints/{id}" => webhooks::update(job, id),
+        "DELETE /v1/webhook_endpoints/{id}" => webhooks::delete(job, id),
+        _ => {
             let mut state = world.state();
             let book = state.book(&job.caller.scope);
             let unrecognized = || ApiError::unrecognized(&request.method, &request.path);
@@ -239,7 +235,6 @@ fn reply(world: &World, request: &Request, done: Result<Done, ApiError>) -> Repl
     Reply { status, body, headers, outcome: Some(outcome) }
 }
 
-/// A rate limiter's refusal.
 fn limited(request: &Request, reason: &str) -> Reply {
     let error = ApiError::rate_limit();
     let headers = vec![
@@ -250,7 +245,6 @@ fn limited(request: &Request, reason: &str) -> Reply {
     Reply { status: error.status, body: error.body(), headers, outcome: Some("limited") }
 }
 
-/// Notes a request that has ended in the log.
 fn note(world: &World, request: &Request, fault: Option<&Fault>, ending: &Ending) {
     let kind = fault.map(|fault| fault.kind().name());
     let struck = kind.unwrap_or("stopped");
@@ -272,5 +266,5 @@ fn note(world: &World, request: &Request, fault: Option<&Fault>, ending: &Ending
         outcome: outcome.to_owned(),
         fault: kind.map(str::to_owned),
     };
-    world.log().note(request.route.name(), &record);
+    world.log().note(request.route.name, &record);
 }

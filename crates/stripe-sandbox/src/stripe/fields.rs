@@ -45,7 +45,7 @@ const EXEMPT: &[&str] = &["exempt", "none", "reverse"];
 const SOURCES: &[&str] = &["tok_", "src_", "card_", "ba_", "btok_", "pm_"];
 
 /// The parameters. `#` stands for a place in a list.
-const FIELDS: [(&str, Kind, Option<When>); 46] = [
+const FIELDS: [(&str, Kind, Option<When>); 40] = [
     ("address", Whole, BOTH),
     ("address[city]", Text(5000), BOTH),
     ("address[country]", Country, BOTH),
@@ -84,12 +84,6 @@ const FIELDS: [(&str, Kind, Option<When>); 46] = [
     ("preferred_locales", Whole, BOTH),
     ("preferred_locales[#]", Text(5000), BOTH),
     ("shipping", Whole, BOTH),
-    ("shipping[address][city]", Text(5000), BOTH),
-    ("shipping[address][country]", Country, BOTH),
-    ("shipping[address][line1]", Text(5000), BOTH),
-    ("shipping[address][line2]", Text(5000), BOTH),
-    ("shipping[address][postal_code]", Text(5000), BOTH),
-    ("shipping[address][state]", Text(5000), BOTH),
     ("shipping[name]", Text(5000), BOTH),
     ("shipping[phone]", Text(20), BOTH),
     ("source", Id("token", SOURCES), BOTH),
@@ -112,7 +106,9 @@ const TOGETHER: [(&str, &[&str]); 3] = [
 /// Checks the form of a create or an update.
 pub(super) fn check(form: &Form, when: When) -> Result<(), ApiError> {
     let known = |name: &str| {
-        let general = general(name);
+        // The address below `shipping` has the same parts as the address.
+        let address = name.strip_prefix("shipping[address]").map(|part| format!("address{part}"));
+        let general = general(address.as_deref().filter(|name| *name != "address").unwrap_or(name));
         FIELDS
             .into_iter()
             .find(|(field, _, only)| *field == general && only.is_none_or(|only| only == when))
@@ -120,15 +116,14 @@ pub(super) fn check(form: &Form, when: When) -> Result<(), ApiError> {
     let passed = |name: &str| is_metadata(name) || is_expand(name) || known(name).is_some();
     allow(form, passed)?;
     for (name, value) in form.iter() {
-        if let Some((_, kind, _)) = known(name) {
-            kind.check(name, value)?;
+        if let Some(error) = known(name).and_then(|(_, kind, _)| kind.refusal(name, value)) {
+            return Err(error);
         }
     }
     together(form)?;
     metadata(form)
 }
 
-/// Refuses all parameters that are not known.
 pub(super) fn allow(form: &Form, known: impl Fn(&str) -> bool) -> Result<(), ApiError> {
     let unknown: Vec<&str> =
         form.iter().map(|(name, _)| name).filter(|name| !known(name)).collect();
@@ -157,57 +152,46 @@ fn general(name: &str) -> String {
 }
 
 impl Kind {
-    fn check(self, name: &str, value: &str) -> Result<(), ApiError> {
-        let fail =
-            |good: bool, error: &dyn Fn() -> ApiError| if good { Ok(()) } else { Err(error()) };
-        if let Integer = self {
-            let wrong = || ApiError::integer(name, format!("Invalid integer: {value}"));
-            return fail(value.parse::<i64>().is_ok(), &wrong);
-        }
-        // An empty value unsets a field, whatever it is.
-        if value.is_empty() {
-            return Ok(());
-        }
-        match self {
-            Text(longest) => fail(value.chars().count() <= longest, &|| {
-                let value = short(value);
-                let message =
-                    format!("Invalid string: {value}; must be at most {longest} characters");
-                ApiError::invalid(name, message)
-            }),
-            Email => fail(is_email(value), &|| ApiError::email(value)),
-            Flag => fail(["true", "false"].contains(&value), &|| {
-                ApiError::invalid(name, format!("Invalid boolean: {value}"))
-            }),
-            OneOf(values) => fail(values.contains(&value), &|| {
-                let message = format!("Invalid {name}: must be one of {}", values.join(", "));
-                ApiError::invalid(name, message)
-            }),
-            Id(what, prefixes) => {
-                let named = prefixes.iter().any(|prefix| value.starts_with(prefix));
-                fail(named, &|| ApiError::no_such(what, value, name))
-            }
+    /// The error for a value that the parameter may not have. An empty value unsets a parameter,
+    /// and only a number cannot be unset.
+    fn refusal(self, name: &str, value: &str) -> Option<ApiError> {
+        let good = match self {
+            Integer => value.parse::<i64>().is_ok(),
+            _ if value.is_empty() => true,
+            Text(longest) => value.chars().count() <= longest,
+            Email => is_email(value),
+            Flag => ["true", "false"].contains(&value),
+            OneOf(values) => values.contains(&value),
+            Id(_, prefixes) => prefixes.iter().any(|prefix| value.starts_with(prefix)),
             InvoicePrefix => {
-                let letters = value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-                fail(letters && (3..=12).contains(&value.len()), &|| {
-                    let message = "Invoice prefix must be 3 to 12 uppercase letters or numbers.";
-                    ApiError::invalid(name, message.to_owned())
-                })
+                (3..=12).contains(&value.len())
+                    && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             }
-            Country => {
-                let letters = value.bytes().all(|byte| byte.is_ascii_alphabetic());
-                fail(letters && value.len() == 2, &|| {
-                    let message = format!(
-                        "Country '{value}' is unknown. Try using a 2-character alphanumeric \
-                         country code instead, such as 'US', 'EG', or 'GB'. A full list of country \
-                         codes is available at https://stripe.com/global"
-                    );
-                    ApiError::invalid(name, message).code("country_code_invalid")
-                })
+            Country => value.len() == 2 && value.bytes().all(|b| b.is_ascii_alphabetic()),
+            Whole => false,
+        };
+        let message = match self {
+            _ if good => return None,
+            Integer => return Some(ApiError::integer(name, format!("Invalid integer: {value}"))),
+            Email => return Some(ApiError::email(value)),
+            Id(what, _) => return Some(ApiError::no_such(what, value, name)),
+            Text(longest) => {
+                format!("Invalid string: {}; must be at most {longest} characters", short(value))
             }
-            Whole => Err(ApiError::invalid(name, "Invalid object".to_owned())),
-            Integer => Ok(()),
-        }
+            Flag => format!("Invalid boolean: {value}"),
+            OneOf(values) => format!("Invalid {name}: must be one of {}", values.join(", ")),
+            InvoicePrefix => {
+                "Invoice prefix must be 3 to 12 uppercase letters or numbers.".to_owned()
+            }
+            Country => format!(
+                "Country '{value}' is unknown. Try using a 2-character alphanumeric country code \
+                 instead, such as 'US', 'EG', or 'GB'. A full list of country codes is available at \
+                 https://stripe.com/global"
+            ),
+            Whole => "Invalid object".to_owned(),
+        };
+        let error = ApiError::invalid(name, message);
+        Some(if let Country = self { error.code("country_code_invalid") } else { error })
     }
 }
 
@@ -223,7 +207,7 @@ fn together(form: &Form) -> Result<(), ApiError> {
         for element in elements {
             for part in parts {
                 let name = format!("{element}{part}");
-                if form.get(&name).is_none() && form.below(&name).next().is_none() {
+                if form.get(&name).is_none() && !form.has(&name) {
                     return Err(ApiError::missing(&name));
                 }
             }

@@ -26,7 +26,7 @@ impl Pass {
         let Ok(caller) = &request.caller else {
             return Ok(None);
         };
-        let (scope, endpoint) = (&caller.scope, request.route.name());
+        let (scope, endpoint) = (&caller.scope, request.route.name);
         world.limiter().begin(scope, endpoint, request.came_ms)?;
         Ok(Some(Pass { world: Arc::clone(world), scope: scope.clone(), endpoint }))
     }

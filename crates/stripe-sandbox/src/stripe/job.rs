@@ -14,7 +14,6 @@ pub(super) struct Job<'a> {
     pub(super) manner: Manner,
 }
 
-/// The result of the work.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) status: u16,
@@ -24,7 +23,6 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// A plain 200.
     pub(super) fn ok(value: &impl serde::Serialize) -> Done {
         Done { status: 200, body: pretty(value), saved_by: None }
     }
@@ -42,8 +40,9 @@ pub(super) struct Manner {
 /// The effect that a saved failure leaves behind.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Failing {
-    /// Nothing.
     Without,
     /// All of the work, after so much sandbox time.
-    With { after_seconds: u64 },
+    With {
+        after_seconds: u64,
+    },
 }

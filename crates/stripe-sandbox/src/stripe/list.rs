@@ -12,21 +12,15 @@ use crate::state::index::Index;
 
 /// The parameters that a caller gave to a list.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     pub(crate) limit: usize,
-    pub(crate) cursor: Option<Cursor>,
+    /// The object that the page follows or precedes, and the parameter that names it.
+    cursor: Option<(&'static str, &'a str)>,
     /// Creation times in milliseconds: from the first on and before the second.
     pub(crate) created_ms: Range<i64>,
 }
 
-/// The object that a page follows or precedes. It is not on the page itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Cursor {
-    After(String),
-    Before(String),
-}
-
-/// A cursor, once the position of its object is known.
+/// The position that a page follows or precedes. It is not on the page itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum At {
     After(u32),
@@ -38,7 +32,7 @@ pub(crate) type Term<'a> = (&'a Index, &'a str, &'a str);
 
 const BOUNDS: [&str; 5] = ["created", "created[gt]", "created[gte]", "created[lt]", "created[lte]"];
 
-impl Wanted {
+impl Wanted<'_> {
     /// Whether a parameter belongs to every list.
     pub(crate) fn knows(name: &str) -> bool {
         ["limit", "starting_after", "ending_before"].contains(&name)
@@ -47,19 +41,15 @@ impl Wanted {
     }
 
     /// Reads the parameters that every list has.
-    pub(crate) fn read(form: &Form) -> Result<Wanted, ApiError> {
-        let after = form.get("starting_after");
-        let before = form.get("ending_before");
-        let cursor = match (after, before) {
-            (None, None) => None,
-            (Some(id), None) => Some(Cursor::After(id.to_owned())),
-            (None, Some(id)) => Some(Cursor::Before(id.to_owned())),
-            (Some(_), Some(_)) => {
-                let message = "You can only use one of the parameters starting_after and \
-                               ending_before at a time.";
-                return Err(ApiError::invalid("starting_after", message.to_owned()));
-            }
-        };
+    pub(crate) fn read(form: &Form) -> Result<Wanted<'_>, ApiError> {
+        let named = |name| Some((name, form.get(name)?));
+        let (after, before) = (named("starting_after"), named("ending_before"));
+        if after.is_some() && before.is_some() {
+            let message = "You can only use one of the parameters starting_after and \
+                           ending_before at a time.";
+            return Err(ApiError::invalid("starting_after", message.to_owned()));
+        }
+        let cursor = after.or(before);
         Ok(Wanted { limit: limit(form)?, cursor, created_ms: created(form)? })
     }
 
@@ -69,18 +59,15 @@ impl Wanted {
         what: &str,
         position: impl Fn(&str) -> Option<u32>,
     ) -> Result<Option<At>, ApiError> {
-        let (id, param) = match &self.cursor {
-            None => return Ok(None),
-            Some(Cursor::After(id)) => (id, "starting_after"),
-            Some(Cursor::Before(id)) => (id, "ending_before"),
+        let Some((param, id)) = self.cursor else {
+            return Ok(None);
         };
         let position = position(id).ok_or_else(|| ApiError::no_such(what, id, param))?;
-        let after = matches!(self.cursor, Some(Cursor::After(_)));
+        let after = param == "starting_after";
         Ok(Some(if after { At::After(position) } else { At::Before(position) }))
     }
 }
 
-/// The size of a page, which is 10 by default.
 pub(crate) fn limit(form: &Form) -> Result<usize, ApiError> {
     let bound = match integer(form, "limit")? {
         None => return Ok(10),
@@ -92,7 +79,6 @@ pub(crate) fn limit(form: &Form) -> Result<usize, ApiError> {
     Err(ApiError::integer("limit", message))
 }
 
-/// A parameter that is a whole number.
 fn integer(form: &Form, name: &str) -> Result<Option<i64>, ApiError> {
     let Some(text) = form.get(name) else {
         return Ok(None);
@@ -101,7 +87,6 @@ fn integer(form: &Form, name: &str) -> Result<Option<i64>, ApiError> {
     text.parse().map(Some).map_err(wrong)
 }
 
-/// A parameter that is `true` or `false`.
 pub(crate) fn flag(form: &Form, name: &str) -> Result<Option<bool>, ApiError> {
     let Some(text) = form.get(name) else {
         return Ok(None);

@@ -28,3 +28,4 @@ mod webhooks;
 
 pub(crate) use self::json::pretty;
 pub(crate) use self::request::Call;
+pub(crate) use self::route::matched;

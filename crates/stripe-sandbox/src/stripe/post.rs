@@ -36,7 +36,7 @@ pub(super) fn once(
     let mutation = Mutation::Changed { change: change.clone(), save };
     commit(job, &mut state, &mutation)?;
     let book = state.book(&caller.scope);
-    let body = show(job, book, &answer(book, &change.what));
+    let body = show(job, book, &book.answer(&change.what));
     Ok(Done { status: 200, body, saved_by })
 }
 
@@ -131,25 +131,6 @@ pub(super) fn replay(job: &Job<'_>, book: &Book, now_ms: i64) -> Result<Option<D
     // The same form asks for the same expansions.
     let body = show(job, book, &record.answer);
     Ok(Some(Done { status, body, saved_by: Some(record.request) }))
-}
-
-/// The answer to a change that was just made.
-fn answer(book: &Book, deed: &Deed) -> Answer {
-    match deed {
-        Deed::Created { .. } => Answer::Customer { at: book.customers.len() - 1, version: 0 },
-        Deed::Updated { customer: at, .. } | Deed::Deleted { customer: at } => {
-            Answer::Customer { at: *at, version: book.customers.newest(*at) }
-        }
-        Deed::EndpointCreated { .. } => {
-            let at = book.endpoints.len() as u32 - 1;
-            let endpoint = Box::new(book.endpoints[at as usize].clone());
-            Answer::Endpoint { at, endpoint, new: true }
-        }
-        Deed::EndpointUpdated { endpoint: at, .. } | Deed::EndpointDeleted { endpoint: at } => {
-            let endpoint = Box::new(book.endpoints[*at as usize].clone());
-            Answer::Endpoint { at: *at, endpoint, new: false }
-        }
-    }
 }
 
 fn show(job: &Job<'_>, book: &Book, answer: &Answer) -> String {

@@ -1,11 +1,13 @@
 //! A request, after it was read and before it is worked on.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 
 use super::auth::Caller;
 use super::error::ApiError;
 use super::expand::Expand;
-use super::route::Route;
+use super::route::{self, Route};
 use super::version::{API_VERSION, is_version};
 use crate::form::Form;
 use crate::ids;
@@ -26,7 +28,6 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
-/// A request, after it was read and before it is worked on.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) number: u64,
@@ -34,7 +35,9 @@ pub(crate) struct Request {
     pub(crate) id: String,
     pub(crate) method: String,
     pub(crate) path: String,
-    pub(crate) route: Route,
+    pub(crate) route: &'static Route,
+    /// The id in the path, which is empty if there is none.
+    pub(super) target: String,
     pub(crate) form: Form,
     pub(crate) caller: Result<Caller, ApiError>,
     /// The idempotency key. Only a POST has one.
@@ -55,11 +58,13 @@ impl Request {
         let is_form = !json || call.body.is_empty();
         let body: &[u8] = if is_form { &call.body } else { &[] };
         let form = Form::decode(call.query.as_bytes(), body);
-        let number = world.requests.next();
+        let number = world.requests.fetch_add(1, Ordering::Relaxed);
+        let (route, target) = route::find(&call.method, &call.path);
         Request {
             number,
             id: ids::REQUEST.id(world.base, number),
-            route: Route::of(&call.method, &call.path),
+            route,
+            target: target.to_owned(),
             expand: Expand::read(&form),
             form,
             caller: Caller::read(call.authorization.as_deref(), call.account.as_deref()),
@@ -90,14 +95,14 @@ impl Request {
 
     /// Checks everything that does not depend on the endpoint, and returns the caller.
     pub(crate) fn admit(&self) -> Result<&Caller, ApiError> {
-        if self.route == Route::Unknown && self.caller.is_err() {
+        if self.route == route::UNKNOWN && self.caller.is_err() {
             return Err(ApiError::unrecognized(&self.method, &self.path));
         }
         let caller = self.caller.as_ref().map_err(Clone::clone)?;
         if !is_version(&self.version) {
             return Err(ApiError::version(&self.version));
         }
-        caller.may(&self.route)?;
+        caller.may(self.route)?;
         if !self.is_form {
             return Err(ApiError::content_type());
         }

@@ -15,13 +15,12 @@ use crate::state::mutation::Deed;
 /// The most endpoints that an account may have.
 const MOST: usize = 16;
 
-/// Creates an endpoint.
 pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
     post::once(job, |state| {
         let form = &job.request.form;
         check(form, &["url", "api_version", "connect", "description"])?;
         for name in ["enabled_events", "url"] {
-            if form.get(name).is_none() && form.below(name).next().is_none() {
+            if form.get(name).is_none() && !form.has(name) {
                 return Err(ApiError::missing(name));
             }
         }
@@ -42,7 +41,6 @@ pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
     })
 }
 
-/// Changes an endpoint.
 pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     post::once(job, |state| {
         check(&job.request.form, &["url", "disabled", "description"])?;
@@ -51,7 +49,6 @@ pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     })
 }
 
-/// Retrieves an endpoint.
 pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, is_expand)?;
     let mut state = job.world.state();

@@ -134,8 +134,8 @@ async fn modes_and_accounts_never_meet() {
         whose,
         [
             ("acct_other".to_owned(), false, other),
-            ("acct_sandbox".to_owned(), true, live),
             ("acct_sandbox".to_owned(), false, test),
+            ("acct_sandbox".to_owned(), true, live),
             ("acct_shop".to_owned(), false, connected),
         ]
     );

@@ -79,7 +79,7 @@ fn files() {
 fn show(mut state: State) {
     assert!(state.opened < u64::MAX && state.resets < u64::MAX);
     state.catch_up(i64::MAX);
-    for (_, book) in state.books() {
+    for book in state.books.values() {
         for at in 0..book.customers.len() {
             let id = book.customer_id(at);
             assert_eq!(book.position(&id), Some(at));
