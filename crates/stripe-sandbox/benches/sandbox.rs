@@ -1,9 +1,9 @@
 //! How fast the sandbox is and how much it needs: `cargo bench -p stripe-sandbox --bench sandbox`.
 //!
 //! Clients and sandbox share one process and its two worker threads. Each create has an idempotency
-//! key, an e-mail address, a name and two metadata fields, like those of a program that gives each of
-//! its tenants a Customer. Beside it run the least that a server over the same sockets can do, and the
-//! memory that the same texts take by themselves.
+//! key, an e-mail address, a name and two metadata fields, like those of a program that gives each
+//! of its tenants a Customer. Beside it run the least that a server over the same sockets can do,
+//! and the memory that the same texts take by themselves.
 //!
 //! `STRIPE_SANDBOX_BENCH_CUSTOMERS` says how many Customers (1,000,000 unless said).
 

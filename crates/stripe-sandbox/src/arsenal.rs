@@ -5,46 +5,35 @@ use std::collections::HashMap;
 use crate::chaos::Chaos;
 use crate::fault::Fault;
 use crate::ids;
-use crate::rule::Rule;
+use crate::rule::{RequestView, Rule};
 
-/// What a fault can see of a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) tenant: Option<&'a str>,
-    pub(crate) key: Option<&'a str>,
-}
-
-/// The armed faults.
 #[derive(Debug, Default)]
 pub(crate) struct Arsenal {
     pub(crate) rules: Vec<Armed>,
     chaos: Option<Chaos>,
-    /// How often chaos saw each key or path, by its hash.
+    /// The number of requests that chaos saw with each key or path, by the hash of that.
     seen: HashMap<u64, u64>,
 }
 
-/// A rule at work.
 #[derive(Debug)]
 pub(crate) struct Armed {
     pub(crate) rule: Rule,
-    /// How many requests it matched.
+    /// The number of requests that it matched.
     pub(crate) matched: u64,
-    /// How many requests it struck.
+    /// The number of requests that it struck.
     pub(crate) struck: u64,
 }
 
 impl Arsenal {
     pub(crate) fn arm(&mut self, rule: Rule) {
-        // Spent rules stay on view, but not so many that every request has to pass them by.
+        // Spent rules stay in view, but not so many that they slow down every request.
         if self.rules.len() >= 256 {
             self.rules.retain(|armed| !armed.is_spent());
         }
         self.rules.push(Armed { rule, matched: 0, struck: 0 });
     }
 
-    /// Sets or ends chaos; what it saw before is forgotten.
+    /// Sets or ends chaos, and forgets the requests that it saw before.
     pub(crate) fn set_chaos(&mut self, chaos: Option<Chaos>) {
         self.chaos = chaos;
         self.seen.clear();
@@ -59,7 +48,7 @@ impl Arsenal {
     }
 
     /// The fault that strikes this request.
-    pub(crate) fn draw(&mut self, target: Target<'_>) -> Option<Fault> {
+    pub(crate) fn draw(&mut self, target: RequestView<'_>) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.rules {
             if !armed.rule.matches(target) {
@@ -75,12 +64,12 @@ impl Arsenal {
                 struck = Some(armed.rule.fault.clone());
             }
         }
-        // Chaos counts every request, so that a rule in between does not shift its later draws.
+        // Chaos counts every request, so that a rule does not shift its later draws.
         let chance = self.draw_by_chance(target);
         struck.or(chance)
     }
 
-    fn draw_by_chance(&mut self, target: Target<'_>) -> Option<Fault> {
+    fn draw_by_chance(&mut self, target: RequestView<'_>) -> Option<Fault> {
         let chaos = self.chaos.as_ref()?;
         if !chaos.methods.iter().any(|method| method == target.method) {
             return None;
@@ -96,7 +85,7 @@ impl Arsenal {
 }
 
 impl Armed {
-    /// Whether it will strike no more.
+    /// Whether the rule has struck for the last time.
     pub(crate) fn is_spent(&self) -> bool {
         match self.rule.nth {
             Some(nth) => self.matched >= nth,

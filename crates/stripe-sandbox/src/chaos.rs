@@ -1,4 +1,4 @@
-//! Faults by chance: a chance that is a function of a seed and of the request.
+//! Faults by chance. The chance depends only on a seed and on the request.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde::{Serialize, Serializer};
 use crate::fault::{Fault, FaultKind, When};
 use crate::ids::{mix, unit};
 
-/// What a failure leaves behind shows within ten minutes.
+/// The latest time at which the effect of a `late_effect` shows: ten minutes.
 const LATEST_SECONDS: u64 = 600;
 
 /// Faults by chance.
 ///
 /// Each draw depends on the seed, on the request's idempotency key (or, without one, its method and
-/// path), and on how many requests with the same one came before. So it does not matter how
+/// path), and on the number of earlier requests with the same one. So it does not matter how
 /// concurrent requests interleave.
 ///
 /// ```
@@ -32,26 +32,27 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// No faults yet; on `POST` only; delays of at most 50 ms.
+    /// Chances without any fault yet, for `POST` only, and with delays of at most 50 ms.
     pub fn new(seed: u64) -> Chaos {
         let methods = vec!["POST".to_owned()];
         Chaos { seed, probabilities: BTreeMap::new(), methods, max_delay_ms: 50 }
     }
 
-    /// How likely a kind of fault is to strike a request, from 0 to 1. At most one strikes; where
-    /// the probabilities come to more than 1, the kinds later in [`FaultKind::ALL`] get the rest.
+    /// Sets how likely a kind of fault is to strike a request, from 0 to 1. At most one fault
+    /// strikes. If the probabilities add up to more than 1, the kinds later in [`FaultKind::ALL`]
+    /// get what is left.
     pub fn with(mut self, kind: FaultKind, probability: f64) -> Chaos {
         self.probabilities.insert(kind, probability);
         self
     }
 
-    /// The methods whose requests may be struck.
+    /// Sets the methods whose requests may be struck.
     pub fn methods(mut self, methods: &[&str]) -> Chaos {
         self.methods = methods.iter().map(|method| method.to_ascii_uppercase()).collect();
         self
     }
 
-    /// The longest delay, in milliseconds.
+    /// Sets the longest delay, in milliseconds.
     pub fn max_delay_ms(mut self, ms: u64) -> Chaos {
         self.max_delay_ms = ms;
         self
@@ -63,7 +64,7 @@ fn by_name<S: Serializer>(map: &BTreeMap<FaultKind, f64>, to: S) -> Result<S::Ok
 }
 
 impl Chaos {
-    /// The fault that a draw comes to.
+    /// The fault that a drawn number stands for, if any.
     pub(crate) fn strike(&self, draw: u64) -> Option<Fault> {
         let mut rest = unit(draw);
         let kind = FaultKind::ALL.into_iter().find(|kind| {

@@ -1,9 +1,9 @@
-//! The one place that reads the machine's clock and its randomness.
+//! The clock: the only file that reads the machine's time and its randomness.
 //!
 //! Sandbox time is real time plus an offset that only grows. Everything with an age follows it: the
-//! `created` stamps, the 24 hours of an idempotency key, the 30 days of an event, the lag of search.
-//! So a test lives through a day by adding to the offset instead of waiting for it. Waiting itself
-//! (the `delay` fault) is real, since what it exercises is the caller's own timeouts.
+//! `created` stamps, the 24 hours of an idempotency key, the 30 days of an event, the lag of
+//! search. So a test lives through a day by adding to the offset instead of waiting for it. The
+//! `delay` fault waits in real time, since it is there to try the caller's own timeouts.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -32,7 +32,6 @@ impl Clock {
     }
 }
 
-/// Waits in real time.
 #[expect(
     clippy::disallowed_methods,
     reason = "the sandbox's own clock: a delay fault really waits"
@@ -41,13 +40,14 @@ pub(crate) async fn pause(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-/// A seed that no other sandbox has, for one that was not given any.
+/// A seed that no other sandbox has, for a sandbox that was not given one.
 #[expect(
     clippy::disallowed_methods,
     reason = "the sandbox's own clock: the seed of an unseeded one"
 )]
 pub(crate) fn fresh_seed() -> u64 {
-    // RandomState is keyed from the system's randomness; the time separates two seeds of one thread.
+    // RandomState is keyed from the system's randomness; the time separates two seeds of one
+    // thread.
     std::hash::RandomState::new().hash_one(SystemTime::now())
 }
 

@@ -1,4 +1,4 @@
-//! How a sandbox is started and tuned.
+//! The configuration of a sandbox: how it is started, and how far it is behind.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,34 +7,37 @@ use serde::Serialize;
 
 use crate::clock;
 
-/// How a sandbox is started.
+/// The configuration that a sandbox starts with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The file its state is kept in, or none to keep it in memory.
+    /// The file that the state is kept in. Without one, the state is kept in memory.
     ///
-    /// The file is locked until the sandbox ends; a second one with the same file waits for that.
+    /// The file is locked until the sandbox ends. A second sandbox with the same file waits for
+    /// that.
     pub state: Option<PathBuf>,
-    /// Where ids come from: the same requests in the same order get the same ids. A state file keeps
-    /// the seed that it began with.
+    /// The seed of all ids: the same requests in the same order get the same ids. A state file
+    /// keeps the seed that it began with.
     pub seed: u64,
 }
 
 impl Default for Config {
-    /// A free port of 127.0.0.1, in memory, and a seed of its own: two sandboxes in front of one
-    /// database would otherwise hand out the same Customer ids, which no two Stripes do.
+    /// A sandbox in memory, on a free port of 127.0.0.1, with a fresh seed. With equal seeds, two
+    /// sandboxes in front of one database would hand out the same Customer ids, which Stripe never
+    /// does.
     fn default() -> Config {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Config { listen, state: None, seed: clock::fresh_seed() }
     }
 }
 
-/// How far behind its writes Stripe is, in seconds of sandbox time. By default it is not.
+/// How far Stripe is behind its writes, in seconds of sandbox time. By default it is not behind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Lag {
-    /// For `GET /v1/customers/search`. A Customer deleted meanwhile still shows as live there.
+    /// The lag of `GET /v1/customers/search`. A Customer deleted meanwhile still shows as live
+    /// there.
     pub search_seconds: u64,
-    /// For `GET /v1/events`, the list as well as a single one.
+    /// The lag of `GET /v1/events`, for the list as well as for a single event.
     pub events_seconds: u64,
 }

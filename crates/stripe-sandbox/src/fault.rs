@@ -1,15 +1,15 @@
-//! What can go wrong on the way to Stripe, and when it shall.
+//! The faults: everything that can go wrong on the way to Stripe and back.
 //!
-//! A [`Rule`](crate::Rule) picks its requests by what they are; [`Chaos`](crate::Chaos) lets chance
-//! pick them, so that the same run fails in the same places again.
+//! A [`Rule`](crate::Rule) picks its requests by their properties. [`Chaos`](crate::Chaos) picks
+//! them by chance, from a seed, so that the same run fails in the same places again.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether a fault strikes before the request is worked on, or after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
-    /// Nothing is done for the request.
+    /// Nothing was done for the request.
     Before,
     /// The work is done, and saved under the request's key.
     After,
@@ -45,7 +45,7 @@ pub enum Fault {
     },
     /// 429 from a rate limiter; nothing is done and nothing saved.
     RateLimited {
-        /// The seconds of a `Retry-After` header, if there is to be one.
+        /// The seconds of a `Retry-After` header. Without them there is no such header.
         retry_after: Option<u64>,
     },
     /// 500 before the work began; nothing is saved.
@@ -58,126 +58,87 @@ pub enum Fault {
         /// Whether the work was done nevertheless.
         side_effect: bool,
     },
-    /// The same, and the work is done nevertheless, but only later.
+    /// 500 that is saved under the request's key, while the work is done only later.
     LateEffect {
         /// How much later, in seconds of sandbox time.
         seconds: u64,
     },
     /// The work is done and saved; the headers of the answer trickle in.
     SlowHeaders {
-        /// Over so many milliseconds of real time.
+        /// How long that takes, in milliseconds of real time.
         ms: u64,
     },
     /// The work is done and saved; the headers come at once, and the body trickles in.
     SlowBody {
-        /// Over so many milliseconds of real time.
+        /// How long that takes, in milliseconds of real time.
         ms: u64,
     },
     /// A lock on the object could not be had: `lock_timeout`; nothing is done and nothing saved.
     LockTimeout {
-        /// 429, as Stripe documents it, or 409, as it was seen.
+        /// 429, as Stripe documents it, or 409, as Stripe was seen to answer.
         status: u16,
     },
     /// The connection is closed, nothing was done, and for a while nobody can connect at all.
     ConnectionRefused {
-        /// For so many milliseconds of real time.
+        /// How long, in milliseconds of real time.
         ms: u64,
     },
 }
 
-impl Fault {
-    /// Which kind it is of.
-    pub fn kind(&self) -> FaultKind {
-        match self {
-            Fault::RequestLost => FaultKind::RequestLost,
-            Fault::AnswerLost => FaultKind::AnswerLost,
-            Fault::Delay { .. } => FaultKind::Delay,
-            Fault::Reset { .. } => FaultKind::Reset,
-            Fault::TruncatedBody => FaultKind::TruncatedBody,
-            Fault::BadGateway { .. } => FaultKind::BadGateway,
-            Fault::RateLimited { .. } => FaultKind::RateLimited,
-            Fault::ServerError { .. } => FaultKind::ServerError,
-            Fault::StoredError { .. } => FaultKind::StoredError,
-            Fault::LateEffect { .. } => FaultKind::LateEffect,
-            Fault::SlowHeaders { .. } => FaultKind::SlowHeaders,
-            Fault::SlowBody { .. } => FaultKind::SlowBody,
-            Fault::LockTimeout { .. } => FaultKind::LockTimeout,
-            Fault::ConnectionRefused { .. } => FaultKind::ConnectionRefused,
+/// Defines [`FaultKind`] from one table: each kind, and its name in JSON, the log and the counters.
+macro_rules! kinds {
+    ($($kind:ident = $name:literal),+ $(,)?) => {
+        /// A [`Fault`] without its particulars.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum FaultKind {
+            $(#[doc = concat!("[`Fault::", stringify!($kind), "`].")] $kind,)+
         }
-    }
+
+        impl FaultKind {
+            /// All kinds.
+            pub const ALL: [FaultKind; [$($name),+].len()] = [$(FaultKind::$kind),+];
+
+            /// Its name in JSON, in the log and in the counters.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(FaultKind::$kind => $name,)+
+                }
+            }
+        }
+
+        impl Fault {
+            /// The kind of this fault.
+            pub fn kind(&self) -> FaultKind {
+                match self {
+                    $(Fault::$kind { .. } => FaultKind::$kind,)+
+                }
+            }
+        }
+    };
 }
 
-/// A [`Fault`] without its particulars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// [`Fault::RequestLost`].
-    RequestLost,
-    /// [`Fault::AnswerLost`].
-    AnswerLost,
-    /// [`Fault::Delay`].
-    Delay,
-    /// [`Fault::Reset`].
-    Reset,
-    /// [`Fault::TruncatedBody`].
-    TruncatedBody,
-    /// [`Fault::BadGateway`].
-    BadGateway,
-    /// [`Fault::RateLimited`].
-    RateLimited,
-    /// [`Fault::ServerError`].
-    ServerError,
-    /// [`Fault::StoredError`].
-    StoredError,
-    /// [`Fault::LateEffect`].
-    LateEffect,
-    /// [`Fault::SlowHeaders`].
-    SlowHeaders,
-    /// [`Fault::SlowBody`].
-    SlowBody,
-    /// [`Fault::LockTimeout`].
-    LockTimeout,
-    /// [`Fault::ConnectionRefused`].
-    ConnectionRefused,
+kinds! {
+    RequestLost = "request_lost",
+    AnswerLost = "answer_lost",
+    Delay = "delay",
+    Reset = "reset",
+    TruncatedBody = "truncated_body",
+    BadGateway = "bad_gateway",
+    RateLimited = "rate_limited",
+    ServerError = "server_error",
+    StoredError = "stored_error",
+    LateEffect = "late_effect",
+    SlowHeaders = "slow_headers",
+    SlowBody = "slow_body",
+    LockTimeout = "lock_timeout",
+    ConnectionRefused = "connection_refused",
 }
 
 impl FaultKind {
-    /// All kinds.
-    pub const ALL: [FaultKind; 14] = [
-        FaultKind::RequestLost,
-        FaultKind::AnswerLost,
-        FaultKind::Delay,
-        FaultKind::Reset,
-        FaultKind::TruncatedBody,
-        FaultKind::BadGateway,
-        FaultKind::RateLimited,
-        FaultKind::ServerError,
-        FaultKind::StoredError,
-        FaultKind::LateEffect,
-        FaultKind::SlowHeaders,
-        FaultKind::SlowBody,
-        FaultKind::LockTimeout,
-        FaultKind::ConnectionRefused,
-    ];
-
-    /// Its name in JSON, in the log and in the counters.
-    pub fn name(self) -> &'static str {
-        match self {
-            FaultKind::RequestLost => "request_lost",
-            FaultKind::AnswerLost => "answer_lost",
-            FaultKind::Delay => "delay",
-            FaultKind::Reset => "reset",
-            FaultKind::TruncatedBody => "truncated_body",
-            FaultKind::BadGateway => "bad_gateway",
-            FaultKind::RateLimited => "rate_limited",
-            FaultKind::ServerError => "server_error",
-            FaultKind::StoredError => "stored_error",
-            FaultKind::LateEffect => "late_effect",
-            FaultKind::SlowHeaders => "slow_headers",
-            FaultKind::SlowBody => "slow_body",
-            FaultKind::LockTimeout => "lock_timeout",
-            FaultKind::ConnectionRefused => "connection_refused",
-        }
+    /// The kind with this name.
+    pub(crate) fn named(name: &str) -> Option<FaultKind> {
+        FaultKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }

@@ -1,11 +1,12 @@
 //! Form-encoded parameters, in the one form in which they are compared and kept.
 //!
-//! A request is what its parameters say, in whatever order: each name once, the last value counts,
-//! and an array's `name[]` is numbered like the `name[0]`, `name[1]` that Stripe's own SDKs send. So
-//! two requests are the same exactly if their forms are equal, and a Customer can be kept as the form
-//! that made it.
+//! The order of parameters does not matter. Each name is there once, with its last value, and the
+//! elements of an array `name[]` are numbered `name[0]`, `name[1]`, as Stripe's own SDKs send them.
+//! So two requests are the same exactly if their forms are equal, and a Customer can be kept as the
+//! form that made it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +15,10 @@ use crate::ids;
 /// Parameters by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Form(BTreeMap<String, String>);
+pub(crate) struct Form(pub(crate) BTreeMap<String, String>);
 
 impl Form {
-    /// Decodes a query and a body; the body's values win.
+    /// Decodes a query and a body. A value in the body replaces one in the query.
     pub(crate) fn decode(query: &[u8], body: &[u8]) -> Form {
         let mut form = Form::default();
         for source in [query, body] {
@@ -29,24 +30,30 @@ impl Form {
         form
     }
 
-    /// A form with one parameter.
     pub(crate) fn of(name: &str, value: &str) -> Form {
         Form(BTreeMap::from([(name.to_owned(), value.to_owned())]))
     }
 
-    /// The value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All of them, by name.
+    /// All parameters, in the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// All below `outer[…]`, with the rest of the name after `outer`.
+    /// All parameters below `outer[…]`, each with the rest of its name after `outer`.
     pub(crate) fn below<'a>(&'a self, outer: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        below(&self.0, outer)
+        let from = self.0.range::<str, _>((Bound::Included(outer), Bound::Unbounded));
+        from.take_while(move |(name, _)| name.starts_with(outer))
+            .filter_map(move |(name, value)| Some((name.strip_prefix(outer)?, value.as_str())))
+            .filter(|(rest, _)| rest.starts_with('['))
+    }
+
+    /// Whether anything is below `outer[…]`.
+    pub(crate) fn has(&self, outer: &str) -> bool {
+        self.below(outer).next().is_some()
     }
 
     /// The values of an array of plain values, in its order.
@@ -76,31 +83,20 @@ impl FromIterator<(String, String)> for Form {
     }
 }
 
-/// The entries of a sorted map below `outer[…]`.
-pub(crate) fn below<'a>(
-    map: &'a BTreeMap<String, String>,
-    outer: &'a str,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
-    map.range(outer.to_owned()..)
-        .take_while(move |(name, _)| name.starts_with(outer))
-        .filter_map(move |(name, value)| Some((name.strip_prefix(outer)?, value.as_str())))
-        .filter(|(rest, _)| rest.starts_with('['))
-}
-
-/// What stands inside a name that is one pair of brackets.
+/// The text inside a name that is a single pair of brackets.
 pub(crate) fn inside(name: &str) -> Option<&str> {
     name.strip_prefix('[')?.strip_suffix(']')
 }
 
-/// Numbers the elements of arrays: the first `[]` of a name begins a new element whenever what comes
-/// after it was given for the present element already.
+/// Numbers the elements of arrays. The first `[]` of a name begins a new element if the present
+/// element has a value for the rest of the name already.
 #[derive(Default)]
 struct Elements(BTreeMap<String, (usize, Vec<String>)>);
 
 impl Elements {
     fn number(&mut self, name: String) -> String {
         let array = name.split_once("[]").filter(|(outer, _)| !outer.is_empty());
-        // A metadata key may not be empty, and must be told so.
+        // An empty metadata key is not an array. The endpoint refuses it later.
         let Some((outer, rest)) = array.filter(|_| !name.starts_with("metadata")) else {
             return name;
         };
@@ -165,7 +161,7 @@ mod tests {
         assert_eq!(Form::decode(b"", b"a[]=2&a[]=1").array("a"), ["2", "1"]);
     }
 
-    /// What was decoded, written out and decoded again is the same form.
+    /// A form that is written out and decoded again is the same form.
     #[test]
     fn any_bytes_are_a_form() {
         let name = || letters("ab[]x01", 1..=6);
@@ -179,7 +175,7 @@ mod tests {
                 let mut written = form_urlencoded::Serializer::new(String::new());
                 written.extend_pairs(form.iter());
                 let again = Form::decode(b"", written.finish().as_bytes());
-                // An array in an array is no form that the API has.
+                // The API has no arrays in arrays.
                 let plain = form.iter().all(|(name, _)| !name.contains("[]"));
                 assert!(!plain || (again == form && again.fingerprint() == form.fingerprint()));
                 for outer in ["a", "expand", "enabled_events", ""] {

@@ -1,19 +1,17 @@
-//! Ids and every other seeded choice.
+//! Ids, and every other choice that depends on a seed.
 //!
-//! An id is a number in disguise: what is the so-many-th of its kind gets the number's bits mixed
-//! with the seed and spelled in 62 letters. The disguise can be taken off again, so nothing has to be
-//! indexed by id, and nothing has to keep one. The mixing is written out here, since the hashers and
-//! generators of the libraries promise no stable output between their versions, and a seed is worth
-//! little without that.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! An id is made from a number: the number's bits are mixed with the seed and spelled in 62
+//! letters. The mixing can be undone, so an id leads back to its number, and nothing has to be
+//! indexed by id or keep one. The mixing is written out here, because the hashers and generators of
+//! libraries promise no stable output between their versions, and a seed is worth little without
+//! that.
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// So many letters hold 64 bits.
+/// The number of letters that hold 64 bits.
 const SPELLED: usize = 11;
 
-/// A kind of id: its prefix, and how many letters follow.
+/// A kind of id: its prefix, and the number of letters after it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {
     prefix: &'static str,
@@ -26,19 +24,20 @@ pub(crate) const REQUEST: Kind = Kind { prefix: "req_", letters: 14 };
 pub(crate) const ENDPOINT: Kind = Kind { prefix: "we_", letters: 24 };
 
 impl Kind {
-    /// The id of the `number`-th of this kind, where ids come from `base`.
+    /// The id of this kind that belongs to a number, where `base` is the seed.
     pub(crate) fn id(self, base: u64, number: u64) -> String {
         let word = mix(number ^ self.salt(base));
         let mut id = String::with_capacity(self.prefix.len() + self.letters);
         id.push_str(self.prefix);
         id.extend(spell(word));
-        // The rest says whether the base is the right one.
+        // The last letters depend on the base, so that an id of another base is not taken for one
+        // of this.
         id.extend(letters(word ^ base).take(self.letters - SPELLED));
         id
     }
 
     /// The number behind an id, if it is one of this kind and base.
-    pub(crate) fn number(self, base: u64, id: &str) -> Option<u64> {
+    fn number(self, base: u64, id: &str) -> Option<u64> {
         let spelled = id.strip_prefix(self.prefix)?.as_bytes().get(..SPELLED)?;
         let mut word = 0u64;
         for letter in spelled.iter().rev() {
@@ -49,30 +48,17 @@ impl Kind {
         (self.id(base, number) == id).then_some(number)
     }
 
+    /// The position behind an id, if there are more than so many of this kind and base.
+    pub(crate) fn position(self, base: u64, id: &str, count: u32) -> Option<u32> {
+        u32::try_from(self.number(base, id)?).ok().filter(|at| *at < count)
+    }
+
     fn salt(self, base: u64) -> u64 {
         mix(base ^ hash(self.prefix.as_bytes()))
     }
 }
 
-/// Counts requests, from where no earlier opening of the state file has counted.
-#[derive(Debug)]
-pub(crate) struct Requests {
-    next: AtomicU64,
-}
-
-impl Requests {
-    /// `opened` is how often this sandbox's state was opened before.
-    pub(crate) fn new(opened: u64) -> Requests {
-        Requests { next: AtomicU64::new(opened << 40) }
-    }
-
-    /// The next request's number.
-    pub(crate) fn next(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-/// The endless row of alphanumerics that belongs to `start`.
+/// An endless row of letters and digits that depends on `start`.
 pub(crate) fn letters(start: u64) -> impl Iterator<Item = char> {
     // Ten letters take just under 60 of a word's 64 bits.
     (1u64..).flat_map(move |block| spell(mix(start.wrapping_add(block))).take(10))
@@ -104,7 +90,7 @@ pub(crate) fn mix(number: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// Undoes [`mix`]: each of its steps backwards, by the multipliers' inverses.
+/// Undoes [`mix`] step by step, with the inverses of its multipliers.
 fn unmix(mut word: u64) -> u64 {
     word = word ^ (word >> 31) ^ (word >> 62);
     word = word.wrapping_mul(0x3196_42b2_d24d_8ec3);

@@ -1,15 +1,17 @@
 //! A stateful, fault-injecting Stripe that runs on your machine.
 //!
-//! It speaks enough of Stripe's HTTP API to be used by any Stripe client: Customers, events, search,
-//! webhooks, and idempotency keys in full, with their replays, conflicts and expiry. And it breaks on
-//! demand: answers get lost, connections reset, failures are stored, search lags. What breaks is a
-//! function of the rules and seeds it is given, so a test that failed once fails again.
+//! It knows Customers, events and webhooks, and speaks enough of Stripe's HTTP API to be used by
+//! any Stripe client, with idempotency keys in full: replays, conflicts, stored failures and
+//! expiry. It has no checkout, no subscriptions and no invoices. It breaks on demand: answers get
+//! lost, connections are reset, failures are stored, search lags. Which request breaks depends only
+//! on the rules and seeds that the sandbox is given, so a test that failed once fails again.
 //!
-//! Start one with [`Sandbox::start`] and point a client at [`Sandbox::url`]. The same is there as a
-//! program, `stripe-sandbox`, with its controls and a status page under `/_sandbox/` of the same port.
+//! Start a sandbox with [`Sandbox::start`], and point a client at [`Sandbox::url`]. The program
+//! `stripe-sandbox` is the same thing with a command line. Both have controls and a status page
+//! under `/_sandbox/` of the same port.
 //!
-//! It knows nothing of the program it is used to test: they share HTTP and not a line of code, so
-//! they cannot share a mistake.
+//! The sandbox knows nothing of the program that it is used to test. The two share HTTP and not a
+//! line of code, so they cannot share a mistake.
 
 mod arsenal;
 mod chaos;
@@ -22,6 +24,7 @@ mod form;
 mod http;
 mod ids;
 mod limits;
+mod lock;
 mod log;
 mod report;
 mod rule;
@@ -33,7 +36,7 @@ mod world;
 
 pub use self::chaos::Chaos;
 pub use self::config::{Config, Lag};
-pub use self::courier::{WebhookChaos, WebhookOrder};
+pub use self::courier::settings::{WebhookChaos, WebhookOrder};
 pub use self::fault::{Fault, FaultKind, When};
 pub use self::limits::RateLimits;
 pub use self::report::{Counters, CustomerRecord, RequestRecord};

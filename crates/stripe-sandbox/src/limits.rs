@@ -1,26 +1,27 @@
-//! Rate limits of the sandbox's own, as Stripe's: off unless somebody sets them.
+//! The sandbox's own rate limits, which work like Stripe's and are off unless somebody sets them.
 //!
-//! Each account has a bucket, and each of its endpoints another. A bucket holds as many requests as may
-//! be made in a second, and fills up again at that rate, in sandbox time. Who may not pass is told which
-//! limit it was, by a `Stripe-Rate-Limited-Reason`.
+//! Each account has a bucket, and each of its endpoints has another. A bucket holds as many
+//! requests as may be made in a second, and fills up again at that rate, in sandbox time. A request
+//! that is refused learns which limit it hit from the `Stripe-Rate-Limited-Reason` header.
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::state::mutation::Scope;
 
-/// How many requests an account may make, in each mode. None is no limit.
+/// The numbers of requests that an account may make, in each mode. `None` is no limit.
 ///
-/// Stripe's own: 100 per second in live mode and 25 in test mode for an account, 25 per second for one
-/// endpoint, 20 per second for search.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// Stripe's own limits are 100 per second in live mode and 25 in test mode for an account, 25 per
+/// second for one endpoint, 20 per second for search.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RateLimits {
     /// Requests per second of sandbox time.
     pub account_per_second: Option<u32>,
     /// Requests per second of sandbox time to one endpoint.
     pub endpoint_per_second: Option<u32>,
-    /// The same for `GET /v1/customers/search`, in the place of `endpoint_per_second`.
+    /// Requests per second to `GET /v1/customers/search`, instead of `endpoint_per_second`.
     pub search_per_second: Option<u32>,
     /// Requests at the same time.
     pub account_concurrent: Option<u32>,
@@ -28,10 +29,9 @@ pub struct RateLimits {
     pub endpoint_concurrent: Option<u32>,
 }
 
-/// Who is counted together: an account, or one endpoint of it.
+/// The requests that are counted together: those of an account, or of one of its endpoints.
 type Group = (Scope, Option<&'static str>);
 
-/// The limits, and what counts against them.
 #[derive(Debug, Default)]
 pub(crate) struct Limiter {
     pub(crate) limits: RateLimits,
@@ -47,13 +47,13 @@ struct Bucket {
 }
 
 impl Limiter {
-    /// Sets the limits, and forgets what counted against the old ones.
+    /// Sets the limits, and forgets the requests that counted against the old ones.
     pub(crate) fn set(&mut self, limits: RateLimits) {
         self.limits = limits;
         self.buckets.clear();
     }
 
-    /// Lets a request begin, or says which limit it is that forbids it.
+    /// Lets a request begin, or says which limit forbids it.
     pub(crate) fn begin(
         &mut self,
         scope: &Scope,
@@ -93,7 +93,7 @@ impl Limiter {
     /// Ends a request that [`Limiter::begin`] let begin.
     pub(crate) fn end(&mut self, scope: &Scope, endpoint: &'static str) {
         for group in [(scope.clone(), None), (scope.clone(), Some(endpoint))] {
-            // The limits may have been set while it ran.
+            // The limits may have been set while the request ran.
             if let Some(running) = self.running.get_mut(&group) {
                 *running = running.saturating_sub(1);
             }

@@ -1,4 +1,4 @@
-//! `stripe-sandbox`: a Stripe on your machine, until you stop it.
+//! The program `stripe-sandbox`: a Stripe on your machine, until you stop it.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -8,17 +8,17 @@ use std::process::ExitCode;
 use clap::Parser;
 use stripe_sandbox::{Config, Sandbox};
 
-/// A stateful, fault-injecting Stripe that runs on your machine.
+/// A Stripe that runs on your machine, remembers its Customers, and breaks on demand.
 #[derive(Debug, Parser)]
 #[command(name = "stripe-sandbox", version)]
 struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on. Port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:12111", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Keep the state in this file. If another sandbox has it, wait for that one to end.
+    /// Keep the state in this file. If another sandbox has the file, wait for that one to end.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Mint the same ids for the same requests. Without it, every sandbox has ids of its own.
+    /// Give the same requests the same ids. Without a seed, every sandbox has ids of its own.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
@@ -38,7 +38,7 @@ async fn run(options: Options) -> io::Result<()> {
     let Options { listen, state, seed } = options;
     let defaults = Config::default();
     let config = Config { listen, state, seed: seed.unwrap_or(defaults.seed) };
-    // Listened for from the start: it may be waiting for another one's state file for long.
+    // A signal counts from the start, since the wait for another sandbox's state file may be long.
     let asked = asked_to_stop()?;
     tokio::pin!(asked);
     let sandbox = tokio::select! {

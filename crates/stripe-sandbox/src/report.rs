@@ -1,15 +1,14 @@
-//! What the sandbox tells about itself: the Customers it holds, the requests it had, its counters.
-//! All of it is made when somebody asks.
+//! The reports of a sandbox about itself: its Customers, its requests and its counters.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A Customer, of any account and mode, live or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CustomerRecord {
-    /// `cus_…`.
+    /// Its id, `cus_…`.
     pub id: String,
     /// The account it belongs to, `acct_…`.
     pub account: String,
@@ -30,14 +29,14 @@ pub struct CustomerRecord {
 }
 
 /// A request to the Stripe API, as it ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RequestRecord {
     /// The `Request-Id`, `req_…`, even where the caller never saw it.
     pub id: String,
     /// When it came, in seconds since the Unix epoch of sandbox time.
     pub at: i64,
-    /// `POST`, …
+    /// The method, such as `POST`.
     pub method: String,
     /// The path, without its query.
     pub path: String,
@@ -47,20 +46,20 @@ pub struct RequestRecord {
     pub livemode: Option<bool>,
     /// The idempotency key.
     pub idempotency_key: Option<String>,
-    /// The status that was sent; none when the caller got no answer.
+    /// The status that was sent. There is none if the caller got no answer.
     pub status: Option<u16>,
-    /// `answered`, `replayed`, `conflict`, `limited`, or the kind of the fault that took the answer's
-    /// place.
+    /// `answered`, `replayed`, `conflict`, `limited`, or the kind of the fault that took the
+    /// answer's place. `stopped` if the sandbox ended first.
     pub outcome: String,
     /// The kind of the fault that struck, if one did.
     pub fault: Option<String>,
 }
 
-/// What happened since the start, or the last reset.
+/// The counters since the start, or the last reset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Requests to the Stripe API, whatever became of them.
+    /// Requests to the Stripe API, however they ended.
     pub requests: u64,
     /// The same by endpoint, such as `GET /v1/customers/{id}`.
     pub by_endpoint: BTreeMap<String, u64>,
@@ -74,7 +73,7 @@ pub struct Counters {
     pub conflicts: u64,
     /// Requests that the sandbox's own rate limits refused.
     pub rate_limited: u64,
-    /// Webhooks that were delivered, each time.
+    /// Deliveries of webhooks that succeeded.
     pub webhooks_delivered: u64,
     /// Attempts to deliver a webhook that failed.
     pub webhooks_failed: u64,

@@ -1,14 +1,22 @@
-//! Faults by rule: which requests a fault is meant for.
+//! Faults by rule: a rule says which requests a fault is meant for.
 
 use serde::Serialize;
 
-use crate::arsenal::Target;
 use crate::fault::Fault;
 
-/// A fault, and the requests it is meant for.
+/// The parts of a request that faults look at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestView<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) tenant: Option<&'a str>,
+    pub(crate) key: Option<&'a str>,
+}
+
+/// A fault, and the requests that it is meant for.
 ///
-/// Rules are tried in the order they were armed, and one fault strikes a request at most. A rule
-/// counts every request that it matches, also one that another rule struck.
+/// Rules are tried in the order in which they were armed, and at most one fault strikes a request.
+/// A rule counts every request that it matches, also one that another rule has struck.
 ///
 /// ```
 /// use stripe_sandbox::{Fault, Rule};
@@ -33,7 +41,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Strikes the next request to the Stripe API, whichever it is, once.
+    /// A rule that strikes the next request to the Stripe API once, whichever request that is.
     pub fn new(fault: Fault) -> Rule {
         Rule {
             method: None,
@@ -46,51 +54,52 @@ impl Rule {
         }
     }
 
-    /// Only requests of this method.
+    /// Limits the rule to requests of this method.
     pub fn method(mut self, method: &str) -> Rule {
         self.method = Some(method.to_ascii_uppercase());
         self
     }
 
-    /// Only requests whose path begins so.
+    /// Limits the rule to requests whose path begins with this.
     pub fn path(mut self, prefix: &str) -> Rule {
         self.path_prefix = Some(prefix.to_owned());
         self
     }
 
-    /// Only requests whose parameters have this `metadata[tenantId]`.
+    /// Limits the rule to requests with this `metadata[tenantId]`.
     pub fn tenant(mut self, tenant: &str) -> Rule {
         self.tenant = Some(tenant.to_owned());
         self
     }
 
-    /// Only requests whose idempotency key contains this.
+    /// Limits the rule to requests whose idempotency key contains this.
     pub fn key_contains(mut self, part: &str) -> Rule {
         self.idempotency_key_contains = Some(part.to_owned());
         self
     }
 
-    /// Only the so-many-th matching request, counted from 1; [`Rule::times`] then means nothing.
+    /// Strikes only the matching request with this number, counted from 1. [`Rule::times`] is then
+    /// ignored.
     pub fn nth(mut self, nth: u64) -> Rule {
         self.nth = Some(nth);
         self
     }
 
-    /// So many matching requests instead of one.
+    /// Strikes so many matching requests instead of one.
     pub fn times(mut self, times: u64) -> Rule {
         self.times = times;
         self
     }
 
-    /// Every matching request.
+    /// Strikes every matching request.
     pub fn always(self) -> Rule {
         self.times(u64::MAX)
     }
 }
 
 impl Rule {
-    /// Whether a request is one of those it is meant for.
-    pub(crate) fn matches(&self, target: Target<'_>) -> bool {
+    /// Whether the rule is meant for a request.
+    pub(crate) fn matches(&self, target: RequestView<'_>) -> bool {
         let Rule { method, path_prefix, tenant, idempotency_key_contains: part, .. } = self;
         method.as_ref().is_none_or(|method| method == target.method)
             && path_prefix.as_ref().is_none_or(|prefix| target.path.starts_with(prefix.as_str()))
@@ -98,7 +107,7 @@ impl Rule {
             && part.as_ref().is_none_or(|part| target.key.is_some_and(|key| key.contains(part)))
     }
 
-    /// Which requests it is for, in words.
+    /// The requests that the rule is meant for, in words.
     pub(crate) fn selection(&self) -> String {
         let Rule { method, path_prefix, tenant, idempotency_key_contains: part, .. } = self;
         let parts = [("", method), ("", path_prefix), ("tenant ", tenant), ("key with ", part)];
@@ -108,7 +117,7 @@ impl Rule {
         if parts.is_empty() { "any".to_owned() } else { parts.join(", ") }
     }
 
-    /// How many of them, in words.
+    /// How often the rule strikes, in words.
     pub(crate) fn frequency(&self) -> String {
         match (self.nth, self.times) {
             (Some(nth), _) => format!("only number {nth}"),

@@ -10,18 +10,18 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::chaos::Chaos;
-use crate::clock::Clock;
 use crate::config::{Config, Lag};
-use crate::courier::{self, WebhookChaos, WebhookOrder};
+use crate::courier;
+use crate::courier::settings::{WebhookChaos, WebhookOrder};
 use crate::http;
 use crate::limits::RateLimits;
 use crate::report::{Counters, CustomerRecord, RequestRecord};
 use crate::rule::Rule;
-use crate::start::Start;
-use crate::state::{State, journal};
+use crate::state::{State, file};
 use crate::world::World;
 
-/// A running sandbox. It stops when this is dropped: its connections end, and its state file is free.
+/// A running sandbox. It stops when this is dropped: its connections end, and its state file is
+/// released.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -53,31 +53,28 @@ struct Running {
 }
 
 impl Sandbox {
-    /// Starts one on a free port of 127.0.0.1, in memory, unless [`Start`] is told otherwise.
-    ///
-    /// # Errors
-    /// When awaited: as [`Sandbox::start_with`].
-    pub fn start() -> Start {
-        Start::new()
-    }
-
-    /// Starts one as configured, within the caller's tokio runtime. If another sandbox has the state
-    /// file, this waits until that one ends.
+    /// Starts a sandbox as configured, within the caller's tokio runtime. If another sandbox has
+    /// the state file, this waits until that one ends.
     ///
     /// # Errors
     /// When the address cannot be listened on, or the state file not opened, read or written.
     pub async fn start_with(config: Config) -> io::Result<Sandbox> {
-        // Bound first: what comes to the port while the file is read waits in its backlog.
+        Sandbox::open(config, http::HEADER_TIMEOUT).await
+    }
+
+    /// Starts a sandbox that gives its clients so long to send the headers of a request.
+    pub(crate) async fn open(config: Config, header_timeout: Duration) -> io::Result<Sandbox> {
+        // The port comes first: connections that arrive while the file is read wait in its backlog.
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let state = match config.state {
             None => State::new(config.seed),
             Some(path) => {
                 let (done, opened) = oneshot::channel();
-                // A thread of its own and not one of the runtime's: a runtime that shuts down would
-                // wait for it, and it may itself wait for a file lock as long as there is time.
+                // This may wait for the lock of the file without end, so it has a thread of its
+                // own: a runtime that shuts down would wait for one of its own threads.
                 thread::spawn(move || {
-                    done.send(journal::open(&path, config.seed, Clock::default().now_ms())).ok();
+                    done.send(file::open(&path, config.seed)).ok();
                 });
                 opened.await.map_err(|_| io::Error::other("opening the state file panicked"))??
             }
@@ -85,7 +82,8 @@ impl Sandbox {
         let (stop, stopped) = watch::channel(());
         let (world, outages) = World::new(state, stopped);
         let world = Arc::new(world);
-        let server = tokio::spawn(http::serve(listener, Arc::clone(&world), outages));
+        let server =
+            tokio::spawn(http::serve(listener, Arc::clone(&world), outages, header_timeout));
         let courier = tokio::spawn(courier::run(Arc::clone(&world)));
         Ok(Sandbox { address, world, running: Some(Running { stop, server, courier }) })
     }
@@ -98,7 +96,7 @@ impl Sandbox {
 
     /// Moves the sandbox's clock forward. Keys, events and lags grow older by that much.
     pub fn advance(&self, by: Duration) {
-        // Should the state file not take it, time has passed in this sandbox nevertheless.
+        // If the state file cannot be written, time has still passed in this sandbox.
         let _ = self.world.advance(by);
     }
 
@@ -122,18 +120,18 @@ impl Sandbox {
         self.world.set_lag(lag);
     }
 
-    /// Sets rate limits, which there are none of at first.
+    /// Sets rate limits. At first there are none.
     pub fn set_rate_limits(&self, limits: RateLimits) {
         self.world.limiter().set(limits);
     }
 
-    /// Refuses connections for so long, in real time. Answers that are on their way still leave, and
-    /// when this returns the port is closed.
+    /// Refuses connections for so long, in real time. Answers that are on their way still leave.
+    /// The port is closed when this returns.
     pub async fn refuse_connections(&self, span: Duration) {
         self.world.refuse(span).await;
     }
 
-    /// Sets chances that webhooks come twice or late, or ends them with `None`.
+    /// Sets the chances that webhooks come twice or late, or ends them with `None`.
     pub fn webhook_chaos(&self, chaos: Option<WebhookChaos>) {
         self.world.courier.set(|settings| settings.chaos = chaos);
     }
@@ -143,26 +141,26 @@ impl Sandbox {
         self.world.courier.set(|settings| settings.held = held);
     }
 
-    /// Delivers all webhooks that wait, held back or not due yet, in this order and each so many
-    /// times; returns how many deliveries were made once all were.
+    /// Delivers all webhooks that wait, also those that are held back or not due yet, in this order
+    /// and each so many times. Returns the number of deliveries, after the last of them.
     pub async fn flush_webhooks(&self, order: WebhookOrder, copies: u32) -> usize {
         courier::flush(&self.world, order, copies).await
     }
 
-    /// All Customers of all accounts and modes, deleted ones included; those of one account and mode
-    /// in the order of their creation.
+    /// All Customers of all accounts and modes, deleted ones included. Those of one account and
+    /// mode are in the order of their creation.
     #[must_use]
     pub fn customers(&self) -> Vec<CustomerRecord> {
-        self.world.customers()
+        self.world.customers(u32::MAX)
     }
 
-    /// The last 100,000 requests to the Stripe API, in the order they ended.
+    /// The last 100,000 requests to the Stripe API, in the order in which they ended.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.world.log().last(usize::MAX, self.world.base)
+        self.world.log().last(usize::MAX)
     }
 
-    /// What happened since the start.
+    /// The counters since the start, or the last reset.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.world.counters()
@@ -174,8 +172,8 @@ impl Sandbox {
         self.world.delete_customer(id)
     }
 
-    /// Changes a Customer's e-mail address as the dashboard does. False if no live Customer has this
-    /// id.
+    /// Changes a Customer's e-mail address as the dashboard does. False if no live Customer has
+    /// this id.
     pub fn edit_email(&self, id: &str, email: &str) -> bool {
         self.world.edit_email(id, email)
     }
@@ -184,7 +182,7 @@ impl Sandbox {
     pub async fn stop(mut self) {
         if let Some(Running { stop, server, courier }) = self.running.take() {
             drop(stop);
-            // They were not aborted, and if one panicked there is nothing left to stop.
+            // Neither was aborted, and one that panicked has stopped as well.
             let _ = server.await;
             let _ = courier.await;
         }
@@ -197,7 +195,7 @@ impl Drop for Sandbox {
             running.server.abort();
             running.courier.abort();
         }
-        // Now, and not when the last task that shares the state is gone.
+        // The file is released now, and not when the last task that shares the state is gone.
         self.world.state().close();
     }
 }

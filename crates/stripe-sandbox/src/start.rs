@@ -1,18 +1,31 @@
-//! Starting a sandbox, with whatever is to go wrong in it from the first request on.
+//! The builder that starts a sandbox, with whatever is to go wrong in it from the first request on.
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::chaos::Chaos;
 use crate::config::{Config, Lag};
-use crate::courier::WebhookChaos;
-use crate::fault::{Fault, When};
+use crate::courier::settings::WebhookChaos;
+use crate::fault::Fault;
+use crate::http;
 use crate::limits::RateLimits;
 use crate::rule::Rule;
 use crate::sandbox::Sandbox;
+
+impl Sandbox {
+    /// Starts a sandbox in memory on a free port of 127.0.0.1, unless [`Start`] is told otherwise.
+    ///
+    /// # Errors
+    /// When awaited: as [`Sandbox::start_with`].
+    pub fn start() -> Start {
+        let setup = Setup { header_timeout: http::HEADER_TIMEOUT, ..Setup::default() };
+        Start { setup, running: None }
+    }
+}
 
 /// A sandbox that is about to start. Await it.
 ///
@@ -29,13 +42,14 @@ use crate::sandbox::Sandbox;
 /// ```
 #[must_use = "nothing starts until it is awaited"]
 pub struct Start {
-    config: Config,
     setup: Setup,
     running: Option<Pin<Box<dyn Future<Output = io::Result<Sandbox>> + Send>>>,
 }
 
 #[derive(Debug, Default)]
 struct Setup {
+    config: Config,
+    header_timeout: Duration,
     rules: Vec<Rule>,
     chaos: Option<Chaos>,
     webhooks: Option<WebhookChaos>,
@@ -44,25 +58,22 @@ struct Setup {
 }
 
 impl Start {
-    pub(crate) fn new() -> Start {
-        Start { config: Config::default(), setup: Setup::default(), running: None }
-    }
-
-    /// Where it listens, instead of on a free port of 127.0.0.1.
-    pub fn listen(mut self, address: SocketAddr) -> Start {
-        self.config.listen = address;
+    /// How long a client may take to send the headers of a request, or stay idle, in real time. It
+    /// is 30 seconds unless set; then the connection is closed.
+    pub fn header_timeout(mut self, span: Duration) -> Start {
+        self.setup.header_timeout = span;
         self
     }
 
     /// Keeps the state in a file; see [`Config::state`].
     pub fn state(mut self, file: impl Into<PathBuf>) -> Start {
-        self.config.state = Some(file.into());
+        self.setup.config.state = Some(file.into());
         self
     }
 
-    /// Where ids come from; see [`Config::seed`].
+    /// The seed of all ids; see [`Config::seed`].
     pub fn seed(mut self, seed: u64) -> Start {
-        self.config.seed = seed;
+        self.setup.config.seed = seed;
         self
     }
 
@@ -72,49 +83,31 @@ impl Start {
         self
     }
 
-    /// The next so many POSTs are worked on, and their answers get lost.
+    /// Loses the answers to the next so many POSTs, after the work is done.
     pub fn lose_answer(self, times: u64) -> Start {
         self.arm(Rule::new(Fault::AnswerLost).method("POST").times(times))
     }
 
-    /// The next so many POSTs get lost on their way here.
+    /// Loses the next so many POSTs on their way to the sandbox.
     pub fn lose_request(self, times: u64) -> Start {
         self.arm(Rule::new(Fault::RequestLost).method("POST").times(times))
     }
 
-    /// The next so many POSTs end in a 500 that is saved under their keys, with their effect or
-    /// without.
-    pub fn store_error(self, times: u64, side_effect: bool) -> Start {
-        self.arm(Rule::new(Fault::StoredError { side_effect }).method("POST").times(times))
-    }
-
-    /// The next so many POSTs are answered so many milliseconds of real time later; their keys are
-    /// in flight meanwhile.
-    pub fn delay(self, times: u64, ms: u64) -> Start {
-        self.arm(Rule::new(Fault::Delay { ms, when: When::Before }).method("POST").times(times))
-    }
-
-    /// Faults by chance; see [`Sandbox::chaos`].
+    /// Sets faults by chance; see [`Sandbox::chaos`].
     pub fn chaos(mut self, chaos: Chaos) -> Start {
         self.setup.chaos = Some(chaos);
         self
     }
 
-    /// Chances for webhooks; see [`Sandbox::webhook_chaos`].
+    /// Sets chances for webhooks; see [`Sandbox::webhook_chaos`].
     pub fn webhook_chaos(mut self, chaos: WebhookChaos) -> Start {
         self.setup.webhooks = Some(chaos);
         self
     }
 
-    /// How many seconds search is behind.
+    /// Sets how many seconds search is behind.
     pub fn search_lag(mut self, seconds: u64) -> Start {
         self.setup.lag.search_seconds = seconds;
-        self
-    }
-
-    /// How many seconds events are behind.
-    pub fn events_lag(mut self, seconds: u64) -> Start {
-        self.setup.lag.events_seconds = seconds;
         self
     }
 
@@ -129,27 +122,28 @@ impl Future for Start {
     type Output = io::Result<Sandbox>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<Sandbox>> {
-        let Start { config, setup, running } = &mut *self;
-        let running =
-            running.get_or_insert_with(|| Box::pin(start(config.clone(), std::mem::take(setup))));
+        let Start { setup, running } = &mut *self;
+        let running = running.get_or_insert_with(|| Box::pin(std::mem::take(setup).start()));
         running.as_mut().poll(context)
     }
 }
 
-async fn start(config: Config, setup: Setup) -> io::Result<Sandbox> {
-    let sandbox = Sandbox::start_with(config).await?;
-    for rule in setup.rules {
-        sandbox.arm(rule);
+impl Setup {
+    async fn start(self) -> io::Result<Sandbox> {
+        let sandbox = Sandbox::open(self.config, self.header_timeout).await?;
+        for rule in self.rules {
+            sandbox.arm(rule);
+        }
+        sandbox.chaos(self.chaos);
+        sandbox.webhook_chaos(self.webhooks);
+        sandbox.set_lag(self.lag);
+        sandbox.set_rate_limits(self.limits);
+        Ok(sandbox)
     }
-    sandbox.chaos(setup.chaos);
-    sandbox.webhook_chaos(setup.webhooks);
-    sandbox.set_lag(setup.lag);
-    sandbox.set_rate_limits(setup.limits);
-    Ok(sandbox)
 }
 
-impl std::fmt::Debug for Start {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Start").field("config", &self.config).field("setup", &self.setup).finish()
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").field("setup", &self.setup).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,11 @@
-//! What the parts of one sandbox share. The locks are short, and none is held across an await.
+//! The world of one sandbox: everything that its parts share.
+//!
+//! Each part of the world has a lock of its own. The locks are held briefly, and never across an
+//! await.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -9,22 +13,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::arsenal::Arsenal;
 use crate::clock::Clock;
 use crate::config::Lag;
-use crate::courier::{Courier, Settings};
+use crate::courier::settings::{Courier, Settings};
 use crate::form::Form;
-use crate::ids::Requests;
 use crate::limits::{Limiter, RateLimits};
+use crate::lock::locked;
 use crate::log::Log;
 use crate::report::{Counters, CustomerRecord};
 use crate::state::State;
 use crate::state::book::Book;
 use crate::state::mutation::{Change, Deed, Mutation, Scope};
 
-/// Everything behind one sandbox's port.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) clock: Clock,
-    pub(crate) requests: Requests,
-    /// Where ids come from.
+    /// The number of the next request. It begins where no earlier opening of the state file has
+    /// counted.
+    pub(crate) requests: AtomicU64,
     pub(crate) base: u64,
     pub(crate) courier: Courier,
     state: Mutex<State>,
@@ -33,19 +37,19 @@ pub(crate) struct World {
     log: Mutex<Log>,
     lag: Mutex<Lag>,
     outages: mpsc::UnboundedSender<Outage>,
-    /// Its sender is dropped when the sandbox stops.
+    /// Changes when the sandbox stops, because its sender is dropped.
     pub(crate) stopped: watch::Receiver<()>,
 }
 
-/// A time without anybody listening.
+/// A time in which nobody can connect.
 #[derive(Debug)]
 pub(crate) struct Outage {
     pub(crate) span: Duration,
-    /// To be told when it has begun.
+    /// Told when the outage has begun.
     pub(crate) begun: oneshot::Sender<()>,
 }
 
-/// Where the server hears of outages.
+/// The receiver through which the server hears of outages.
 pub(crate) type Outages = mpsc::UnboundedReceiver<Outage>;
 
 impl World {
@@ -55,7 +59,7 @@ impl World {
         let (outages, heard) = mpsc::unbounded_channel();
         let world = World {
             clock,
-            requests: Requests::new(state.opened),
+            requests: AtomicU64::new(state.opened << 40),
             base: state.base,
             courier: Courier::default(),
             state: Mutex::new(state),
@@ -69,7 +73,7 @@ impl World {
         (world, heard)
     }
 
-    /// The state as it is now, with what was put off until now.
+    /// The state as it is now, with every effect that was put off until now.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         let mut state = locked(&self.state);
         if state.catch_up(self.clock.now_ms()) {
@@ -78,7 +82,6 @@ impl World {
         state
     }
 
-    /// Writes a change down and applies it.
     pub(crate) fn commit(&self, state: &mut State, mutation: &Mutation) -> io::Result<()> {
         state.commit(mutation)?;
         if !state.deliveries.is_empty() {
@@ -107,8 +110,8 @@ impl World {
         *locked(&self.lag) = lag;
     }
 
-    /// Closes the port for so long, once answers that are on their way have left. Returns when it is
-    /// closed.
+    /// Closes the port for so long, after answers that are on their way have left. Returns when the
+    /// port is closed.
     pub(crate) async fn refuse(&self, span: Duration) {
         let (begun, heard) = oneshot::channel();
         // A server that stopped refuses anyway.
@@ -117,7 +120,6 @@ impl World {
         }
     }
 
-    /// Moves sandbox time forward.
     pub(crate) fn advance(&self, by: Duration) -> io::Result<()> {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         let mut state = locked(&self.state);
@@ -125,7 +127,7 @@ impl World {
         self.clock.set_offset_ms(offset_ms);
         let written = self.commit(&mut state, &Mutation::Clock { offset_ms });
         drop(state);
-        // What was put off until now comes about now.
+        // Effects that were put off until now are applied now.
         drop(self.state());
         written
     }
@@ -145,7 +147,7 @@ impl World {
         Ok(())
     }
 
-    /// What happened since the start, or the last reset.
+    /// The counters since the start, or the last reset.
     pub(crate) fn counters(&self) -> Counters {
         let tally = self.state().tally;
         let counters = self.log().counters.clone();
@@ -153,31 +155,15 @@ impl World {
         Counters { customers_created, customers_deleted, ..counters }
     }
 
-    /// All Customers, by account and mode and in the order of their creation.
-    pub(crate) fn customers(&self) -> Vec<CustomerRecord> {
+    /// All Customers by account and mode, in the order of their creation,
+    /// and at most the last `most` of each.
+    pub(crate) fn customers(&self, most: u32) -> Vec<CustomerRecord> {
         let state = self.state();
-        let books = state.books();
-        books
-            .flat_map(|(scope, book)| {
-                (0..book.customers.len()).map(move |at| record(&scope, book, at))
-            })
-            .collect()
-    }
-
-    /// The last Customers of every account and mode, newest first, at most `most` of each; and how
-    /// many there are in all.
-    pub(crate) fn last_customers(&self, most: u32) -> (Vec<CustomerRecord>, u64) {
-        let state = self.state();
-        let mut all: Vec<CustomerRecord> = state
-            .books()
-            .flat_map(|(scope, book)| {
-                let count = book.customers.len();
-                (count.saturating_sub(most)..count).map(move |at| record(&scope, book, at))
-            })
-            .collect();
-        all.reverse();
-        all.sort_by_key(|customer| std::cmp::Reverse(customer.created));
-        (all, state.books().map(|(_, book)| u64::from(book.customers.len())).sum())
+        let last = state.books.iter().flat_map(|(scope, book)| {
+            let count = book.customers.len();
+            (count.saturating_sub(most)..count).map(move |at| record(scope, book, at))
+        });
+        last.collect()
     }
 
     /// Deletes a live Customer as the dashboard does.
@@ -190,10 +176,11 @@ impl World {
         self.in_dashboard(id, |customer| Deed::Updated { customer, form: Form::of("email", email) })
     }
 
-    /// Commits what `deed` makes of a live Customer; false if there is none with this id.
+    /// Commits a deed about a live Customer. False if no live Customer has this id.
     fn in_dashboard(&self, id: &str, deed: impl FnOnce(u32) -> Deed) -> bool {
         let mut state = self.state();
-        let found = state.books().find_map(|(scope, book)| Some((scope, book.live(id)?)));
+        let mut books = state.books.iter();
+        let found = books.find_map(|(scope, book)| Some((scope.clone(), book.live(id)?)));
         let Some((scope, customer)) = found else {
             return false;
         };
@@ -204,7 +191,8 @@ impl World {
 }
 
 fn record(scope: &Scope, book: &Book, at: u32) -> CustomerRecord {
-    let details = book.customers.current(at);
+    let birth = book.customers.birth(at);
+    let details = book.customers.current(at).details;
     let text = |name| details.get(name).map(str::to_owned);
     let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     CustomerRecord {
@@ -214,13 +202,8 @@ fn record(scope: &Scope, book: &Book, at: u32) -> CustomerRecord {
         email: text("email"),
         name: text("name"),
         metadata: details.metadata().into_iter().map(own).collect(),
-        created: book.customers.created_ms(at).div_euclid(1000),
+        created: birth.created_ms.div_euclid(1000),
         deleted: book.customers.deleted_ms(at).is_some(),
-        idempotency_key: book.customers.birth(at).key,
+        idempotency_key: birth.key,
     }
-}
-
-/// A panic elsewhere does not make the state unreadable: every change of it is a single call.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,150 +1,97 @@
-//! Reading control input strictly: every complaint names the field, and unknown fields are refused.
+//! Reading control input strictly: every refusal names the field, and unknown fields are refused.
 //!
-//! serde would do the reading, but its errors name a field only where one is missing or unknown, and
-//! not where its value is wrong.
+//! serde reads the input and `serde_path_to_error` says where it stopped. What is left to do here
+//! is to name fields that are missing or unknown, which serde names in its message only.
 
-use serde_json::{Map, Value};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-/// What is wrong with the input, and in which field, such as `fault.ms`.
+/// The first fault in an input: the field, such as `fault.ms`, and why it is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadInput {
     pub(super) field: String,
     pub(super) message: String,
 }
 
-/// A JSON object, taken apart field by field.
-#[derive(Debug)]
-pub(super) struct Input {
-    path: String,
-    fields: Map<String, Value>,
+impl BadInput {
+    pub(super) fn new(field: &str, message: impl Into<String>) -> BadInput {
+        BadInput { field: field.to_owned(), message: message.into() }
+    }
 }
 
-/// One field.
+/// Why a control request was refused.
 #[derive(Debug)]
-pub(super) struct Field {
-    path: String,
-    value: Value,
+pub(super) enum Refusal {
+    Input(BadInput),
+    NoSuchControl,
+    NoSuchCustomer,
+    File(std::io::Error),
 }
 
-impl Input {
-    /// Reads a request's body; none is an object without fields.
-    pub(super) fn read(body: &[u8]) -> Result<Input, BadInput> {
-        let body = if body.is_empty() { b"{}" } else { body };
-        let value = serde_json::from_slice(body).map_err(|why| BadInput {
-            field: "(body)".to_owned(),
-            message: format!("must be a JSON object: {why}"),
-        })?;
-        Field { path: String::new(), value }.object()
+impl From<BadInput> for Refusal {
+    fn from(bad: BadInput) -> Refusal {
+        Refusal::Input(bad)
     }
+}
 
-    /// A field that must be there.
-    pub(super) fn required<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(Field) -> Result<T, BadInput>,
-    ) -> Result<T, BadInput> {
-        let field = self.at(name);
-        let missing = || BadInput { field, message: "is missing".to_owned() };
-        self.optional(name, read)?.ok_or_else(missing)
+/// Reads the body of a request. An empty body is an object without fields.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadInput> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    let value = serde_json::from_slice(body)
+        .map_err(|why| BadInput::new("(body)", format!("must be a JSON object: {why}")))?;
+    fields(value, "")
+}
+
+/// Reads a JSON object that stands in a field, or in none if it is the body.
+pub(super) fn fields<T: DeserializeOwned>(value: Value, field: &str) -> Result<T, BadInput> {
+    if !value.is_object() {
+        let field = if field.is_empty() { "(body)" } else { field };
+        return Err(BadInput::new(field, "must be a JSON object"));
     }
+    serde_path_to_error::deserialize(value).map_err(|stopped| {
+        let message = stopped.inner().to_string();
+        let named = |start: &str| Some(message.strip_prefix(start)?.split_once('`')?.0.to_owned());
+        let path = Some(stopped.path().to_string()).filter(|path| path != ".");
+        let (path, message) = match (named("missing field `"), named("unknown field `")) {
+            (Some(name), _) => (Some(name), "is missing".to_owned()),
+            (_, Some(name)) => (Some(name), "is not known here".to_owned()),
+            _ => (path, message),
+        };
+        let parts = [Some(field.to_owned()).filter(|field| !field.is_empty()), path];
+        BadInput { field: parts.into_iter().flatten().collect::<Vec<_>>().join("."), message }
+    })
+}
 
-    /// A field that may be left out, or be null.
-    pub(super) fn optional<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(Field) -> Result<T, BadInput>,
-    ) -> Result<Option<T>, BadInput> {
-        match self.fields.remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(Field { path: self.at(name), value }).map(Some),
-        }
-    }
+/// A whole number within bounds, both included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Within<const FROM: u64, const TO: u64>(pub(super) u64);
 
-    /// All fields that are left, with their names.
-    pub(super) fn rest(self) -> impl Iterator<Item = (String, Field)> {
-        let path = self.path;
-        self.fields.into_iter().map(move |(name, value)| {
-            let path = join(&path, &name);
-            (name, Field { path, value })
-        })
-    }
+/// Milliseconds that a caller may have to wait, at most a day.
+pub(super) type Millis = Within<0, { 24 * 3600 * 1000 }>;
 
-    /// Refuses fields that nobody asked for.
-    pub(super) fn end(self) -> Result<(), BadInput> {
-        match self.fields.keys().next() {
-            None => Ok(()),
-            Some(name) => {
-                Err(BadInput { field: self.at(name), message: "is not known here".to_owned() })
+pub(super) type Count = Within<1, { u64::MAX }>;
+
+impl<'de, const FROM: u64, const TO: u64> Deserialize<'de> for Within<FROM, TO> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Value::deserialize(from)?.as_u64() {
+            Some(number) if (FROM..=TO).contains(&number) => Ok(Within(number)),
+            _ if TO == u64::MAX => {
+                Err(D::Error::custom(format!("must be a whole number from {FROM}")))
             }
+            _ => Err(D::Error::custom(format!("must be a whole number from {FROM} to {TO}"))),
         }
-    }
-
-    fn at(&self, name: &str) -> String {
-        join(&self.path, name)
     }
 }
 
-impl Field {
-    pub(super) fn bad<T>(&self, message: &str) -> Result<T, BadInput> {
-        let field = if self.path.is_empty() { "(body)" } else { &self.path };
-        Err(BadInput { field: field.to_owned(), message: message.to_owned() })
-    }
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Chance(pub(super) f64);
 
-    pub(super) fn is(&self, text: &str) -> bool {
-        self.value.as_str() == Some(text)
-    }
-
-    pub(super) fn object(self) -> Result<Input, BadInput> {
-        match self.value {
-            Value::Object(fields) => Ok(Input { path: self.path, fields }),
-            _ => self.bad("must be a JSON object"),
+impl<'de> Deserialize<'de> for Chance {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Chance, D::Error> {
+        match Value::deserialize(from)?.as_f64() {
+            Some(number) if (0.0..=1.0).contains(&number) => Ok(Chance(number)),
+            _ => Err(D::Error::custom("must be a number from 0 to 1")),
         }
     }
-
-    pub(super) fn text(self) -> Result<String, BadInput> {
-        match self.value {
-            Value::String(text) => Ok(text),
-            _ => self.bad("must be a string"),
-        }
-    }
-
-    pub(super) fn flag(self) -> Result<bool, BadInput> {
-        self.value.as_bool().map_or_else(|| self.bad("must be true or false"), Ok)
-    }
-
-    pub(super) fn whole(self) -> Result<u64, BadInput> {
-        self.value.as_u64().map_or_else(|| self.bad("must be a whole number from 0"), Ok)
-    }
-
-    pub(super) fn whole_up_to(self, most: u64) -> Result<u64, BadInput> {
-        match self.value.as_u64() {
-            Some(number) if number <= most => Ok(number),
-            _ => self.bad(&format!("must be a whole number from 0 to {most}")),
-        }
-    }
-
-    pub(super) fn counted(self) -> Result<u64, BadInput> {
-        match self.value.as_u64() {
-            Some(number) if number > 0 => Ok(number),
-            _ => self.bad("must be a whole number from 1"),
-        }
-    }
-
-    pub(super) fn probability(self) -> Result<f64, BadInput> {
-        match self.value.as_f64() {
-            Some(number) if (0.0..=1.0).contains(&number) => Ok(number),
-            _ => self.bad("must be a number from 0 to 1"),
-        }
-    }
-
-    pub(super) fn texts(self) -> Result<Vec<String>, BadInput> {
-        let texts = self.value.as_array().and_then(|items| {
-            items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-        });
-        texts.map_or_else(|| self.bad("must be a list of strings"), Ok)
-    }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

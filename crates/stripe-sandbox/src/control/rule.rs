@@ -1,133 +1,148 @@
-//! Rules and chaos from JSON.
+//! Rules and chances from JSON.
 
-use super::input::{BadInput, Field, Input};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::input::{BadInput, Chance, Count, Millis, Within, fields, read};
 use crate::chaos::Chaos;
-use crate::courier::WebhookChaos;
+use crate::courier::settings::WebhookChaos;
 use crate::fault::{Fault, FaultKind, When};
 use crate::rule::Rule;
 
-/// Longer than any caller waits.
-const LONGEST_DELAY_MS: u64 = 24 * 3600 * 1000;
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleInput {
+    method: Option<String>,
+    path_prefix: Option<String>,
+    tenant: Option<String>,
+    idempotency_key_contains: Option<String>,
+    nth: Option<Count>,
+    times: Option<Count>,
+    fault: Value,
+}
 
-/// Reads `{method?, path_prefix?, tenant?, idempotency_key_contains?, nth?, times?, fault}`.
-pub(super) fn rule(mut input: Input) -> Result<Rule, BadInput> {
-    let mut rule = Rule::new(input.required("fault", |field| fault(field.object()?))?);
-    if let Some(method) = input.optional("method", Field::text)? {
-        rule = rule.method(&method);
-    }
-    rule.path_prefix = input.optional("path_prefix", Field::text)?;
-    rule.tenant = input.optional("tenant", Field::text)?;
-    rule.idempotency_key_contains = input.optional("idempotency_key_contains", Field::text)?;
-    rule.nth = input.optional("nth", Field::counted)?;
-    if let Some(times) = input.optional("times", Field::counted)? {
-        rule = rule.times(times);
-    }
-    input.end()?;
+pub(super) fn rule(body: &[u8]) -> Result<Rule, BadInput> {
+    let input: RuleInput = read(body)?;
+    let mut rule = Rule::new(fault(input.fault)?);
+    rule.method = input.method.map(|method| method.to_ascii_uppercase());
+    rule.path_prefix = input.path_prefix;
+    rule.tenant = input.tenant;
+    rule.idempotency_key_contains = input.idempotency_key_contains;
+    rule.nth = input.nth.map(|nth| nth.0);
+    rule.times = input.times.map_or(rule.times, |times| times.0);
     Ok(rule)
 }
 
-/// Reads `{"kind": …}` and what belongs to that kind.
-fn fault(mut input: Input) -> Result<Fault, BadInput> {
-    let fault = match input.required("kind", kind)? {
+/// Everything that some kind of fault has beside its kind.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Particulars {
+    ms: Option<Millis>,
+    #[serde(default)]
+    when: Option<When>,
+    retry_after: Option<u64>,
+    should_retry: Option<bool>,
+    side_effect: Option<bool>,
+    seconds: Option<u64>,
+    status: Option<Within<409, 429>>,
+}
+
+/// Reads a fault: its kind, and the particulars of that kind.
+fn fault(value: Value) -> Result<Fault, BadInput> {
+    let mut given: Map<String, Value> = fields(value, "fault")?;
+    let kind = given.remove("kind").ok_or_else(|| BadInput::new("fault.kind", "is missing"))?;
+    let names: Vec<String> = given.keys().cloned().collect();
+    let kind = kind.as_str().and_then(FaultKind::named).ok_or_else(|| {
+        let names = FaultKind::ALL.map(FaultKind::name).join(", ");
+        BadInput::new("fault.kind", format!("must be one of {names}"))
+    })?;
+    let of: Particulars = fields(given.into(), "fault")?;
+    let missing = |name: &str| BadInput::new(&format!("fault.{name}"), "is missing");
+    let ms = of.ms.map(|ms| ms.0).ok_or_else(|| missing("ms"));
+    let when = of.when.unwrap_or(When::Before);
+    let fault = match kind {
         FaultKind::RequestLost => Fault::RequestLost,
         FaultKind::AnswerLost => Fault::AnswerLost,
-        FaultKind::Delay => Fault::Delay { ms: input.required("ms", ms)?, when: when(&mut input)? },
-        FaultKind::Reset => Fault::Reset { when: when(&mut input)? },
+        FaultKind::Delay => Fault::Delay { ms: ms?, when },
+        FaultKind::Reset => Fault::Reset { when },
         FaultKind::TruncatedBody => Fault::TruncatedBody,
-        FaultKind::BadGateway => Fault::BadGateway { when: when(&mut input)? },
-        FaultKind::RateLimited => {
-            Fault::RateLimited { retry_after: input.optional("retry_after", Field::whole)? }
-        }
+        FaultKind::BadGateway => Fault::BadGateway { when },
+        FaultKind::RateLimited => Fault::RateLimited { retry_after: of.retry_after },
         FaultKind::ServerError => {
-            let should_retry = input.optional("should_retry", Field::flag)?.unwrap_or(false);
-            Fault::ServerError { should_retry }
+            Fault::ServerError { should_retry: of.should_retry.unwrap_or(false) }
         }
-        FaultKind::StoredError => {
-            Fault::StoredError { side_effect: input.required("side_effect", Field::flag)? }
-        }
+        FaultKind::StoredError => Fault::StoredError {
+            side_effect: of.side_effect.ok_or_else(|| missing("side_effect"))?,
+        },
         FaultKind::LateEffect => {
-            Fault::LateEffect { seconds: input.required("seconds", Field::whole)? }
+            Fault::LateEffect { seconds: of.seconds.ok_or_else(|| missing("seconds"))? }
         }
-        FaultKind::SlowHeaders => Fault::SlowHeaders { ms: input.required("ms", ms)? },
-        FaultKind::SlowBody => Fault::SlowBody { ms: input.required("ms", ms)? },
-        FaultKind::LockTimeout => {
-            Fault::LockTimeout { status: input.optional("status", lock_status)?.unwrap_or(429) }
-        }
-        FaultKind::ConnectionRefused => Fault::ConnectionRefused { ms: input.required("ms", ms)? },
+        FaultKind::SlowHeaders => Fault::SlowHeaders { ms: ms? },
+        FaultKind::SlowBody => Fault::SlowBody { ms: ms? },
+        FaultKind::LockTimeout => match of.status.map_or(429, |status| status.0) {
+            409 => Fault::LockTimeout { status: 409 },
+            429 => Fault::LockTimeout { status: 429 },
+            _ => return Err(BadInput::new("fault.status", "must be 429 or 409")),
+        },
+        FaultKind::ConnectionRefused => Fault::ConnectionRefused { ms: ms? },
     };
-    input.end()?;
-    Ok(fault)
-}
-
-fn kind(field: Field) -> Result<FaultKind, BadInput> {
-    let names = FaultKind::ALL.map(FaultKind::name).join(", ");
-    let unknown = field.bad(&format!("must be one of {names}"));
-    let name = field.text()?;
-    FaultKind::ALL.into_iter().find(|kind| kind.name() == name).map_or(unknown, Ok)
-}
-
-/// Milliseconds that a caller may have to wait.
-pub(super) fn ms(field: Field) -> Result<u64, BadInput> {
-    field.whole_up_to(LONGEST_DELAY_MS)
-}
-
-fn lock_status(field: Field) -> Result<u16, BadInput> {
-    let wrong = field.bad("must be 429 or 409");
-    match field.whole()? {
-        409 => Ok(409),
-        429 => Ok(429),
-        _ => wrong,
+    let own = json!(fault);
+    match names.iter().find(|name| own.get(name).is_none()) {
+        None => Ok(fault),
+        Some(name) => {
+            let message = format!("is not known for the kind {}", kind.name());
+            Err(BadInput::new(&format!("fault.{name}"), message))
+        }
     }
 }
 
-/// `before` unless said.
-fn when(input: &mut Input) -> Result<When, BadInput> {
-    let read = |field: Field| match &field {
-        _ if field.is("before") => Ok(When::Before),
-        _ if field.is("after") => Ok(When::After),
-        _ => field.bad("must be \"before\" or \"after\""),
-    };
-    Ok(input.optional("when", read)?.unwrap_or(When::Before))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChaosInput {
+    seed: u64,
+    probabilities: BTreeMap<String, Chance>,
+    methods: Option<Vec<String>>,
+    max_delay_ms: Option<Millis>,
 }
 
-/// Reads `{seed, probabilities, methods?, max_delay_ms?}`.
-pub(super) fn chaos(mut input: Input) -> Result<Chaos, BadInput> {
-    let mut chaos = Chaos::new(input.required("seed", Field::whole)?);
-    let probabilities = input.required("probabilities", Field::object)?;
-    let mut sum = 0.0;
-    for (name, field) in probabilities.rest() {
-        let Some(kind) = FaultKind::ALL.into_iter().find(|kind| kind.name() == name) else {
-            return field.bad("is no kind of fault");
-        };
-        let probability = field.probability()?;
-        sum += probability;
-        chaos = chaos.with(kind, probability);
+pub(super) fn chaos(body: &[u8]) -> Result<Chaos, BadInput> {
+    let input: ChaosInput = read(body)?;
+    let mut chaos = Chaos::new(input.seed);
+    for (name, Chance(probability)) in &input.probabilities {
+        let kind = FaultKind::named(name).ok_or_else(|| {
+            BadInput::new(&format!("probabilities.{name}"), "is not a kind of fault")
+        })?;
+        chaos = chaos.with(kind, *probability);
     }
-    // A little over is what adding decimal fractions comes to.
+    let sum: f64 = chaos.probabilities.values().sum();
+    // The sum of decimal fractions may be a little over.
     if sum > 1.0 + 1e-9 {
-        let message = format!("come to {sum}, and at most one fault strikes a request");
-        return Err(BadInput { field: "probabilities".to_owned(), message });
+        let message = format!("add up to {sum}, but at most one fault strikes a request");
+        return Err(BadInput::new("probabilities", message));
     }
-    if let Some(methods) = input.optional("methods", Field::texts)? {
-        let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
-        chaos = chaos.methods(&methods);
+    if let Some(methods) = input.methods {
+        chaos.methods = methods.iter().map(|method| method.to_ascii_uppercase()).collect();
     }
-    if let Some(ms) = input.optional("max_delay_ms", ms)? {
-        chaos = chaos.max_delay_ms(ms);
-    }
-    input.end()?;
+    chaos.max_delay_ms = input.max_delay_ms.map_or(chaos.max_delay_ms, |ms| ms.0);
     Ok(chaos)
 }
 
-/// Reads `{seed, duplicate?, delay?, max_delay_ms?}`.
-pub(super) fn webhook_chaos(field: Field) -> Result<WebhookChaos, BadInput> {
-    let mut input = field.object()?;
-    let mut chaos = WebhookChaos::new(input.required("seed", Field::whole)?);
-    if let Some(probability) = input.optional("duplicate", Field::probability)? {
-        chaos = chaos.duplicates(probability);
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookChaosInput {
+    seed: u64,
+    duplicate: Option<Chance>,
+    delay: Option<Chance>,
+    max_delay_ms: Option<Millis>,
+}
+
+impl WebhookChaosInput {
+    pub(super) fn chaos(self) -> WebhookChaos {
+        let ms = self.max_delay_ms.map_or(1000, |ms| ms.0);
+        WebhookChaos::new(self.seed)
+            .duplicates(self.duplicate.unwrap_or_default().0)
+            .delays(self.delay.unwrap_or_default().0, ms)
     }
-    let delay = input.optional("delay", Field::probability)?.unwrap_or(0.0);
-    chaos = chaos.delays(delay, input.optional("max_delay_ms", ms)?.unwrap_or(1000));
-    input.end()?;
-    Ok(chaos)
 }

@@ -1,7 +1,8 @@
-//! What the controls show, as JSON.
+//! The views that the controls show, as JSON.
 
 use serde_json::{Value, json};
 
+use crate::state::mutation::Scope;
 use crate::world::World;
 
 pub(super) fn clock(world: &World) -> Value {
@@ -20,11 +21,11 @@ pub(super) fn faults(world: &World) -> Value {
     json!({"rules": rules.collect::<Vec<_>>(), "chaos": arsenal.chaos()})
 }
 
-/// Endpoints, and the deliveries that have not succeeded.
+/// The endpoints, and the deliveries that have not succeeded.
 pub(super) fn webhooks(world: &World) -> Value {
     let settings = world.courier.settings();
     let state = world.state();
-    let endpoints = state.books().flat_map(|(scope, book)| {
+    let endpoints = state.books.iter().flat_map(|(scope, book)| {
         let live = book.endpoints.iter().enumerate().filter(|(_, endpoint)| !endpoint.deleted);
         live.map(move |(at, endpoint)| {
             json!({
@@ -40,10 +41,7 @@ pub(super) fn webhooks(world: &World) -> Value {
     });
     let endpoints: Vec<Value> = endpoints.collect();
     let deliveries = state.deliveries.iter().filter_map(|(target, delivery)| {
-        let owner = crate::state::mutation::Scope {
-            account: target.owner.clone(),
-            livemode: target.scope.livemode,
-        };
+        let owner = Scope { account: target.owner.clone(), livemode: target.scope.livemode };
         Some(json!({
             "event": state.known(&target.scope)?.event_id(target.event),
             "endpoint": state.known(&owner)?.endpoint_id(target.endpoint),

@@ -5,8 +5,8 @@ use sha2::Sha256;
 
 /// The `Stripe-Signature` of a body sent at `seconds` since the Unix epoch.
 ///
-/// That is the machine's time and not the sandbox's: who checks it compares it with a clock that
-/// nobody moved.
+/// The time is the machine's and not the sandbox's, because a receiver compares it with its own
+/// clock.
 pub(super) fn header(secret: &str, seconds: i64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length will do");
     mac.update(format!("{seconds}.").as_bytes());

@@ -1,8 +1,8 @@
 //! The HTTP side: connections, and the translation between their bytes and the rest of the crate.
 
-mod payload;
+mod answer;
 mod server;
 mod socket;
 mod trickle;
 
-pub(crate) use self::server::serve;
+pub(crate) use self::server::{HEADER_TIMEOUT, serve};

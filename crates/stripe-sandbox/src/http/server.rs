@@ -1,7 +1,8 @@
-//! Accepting connections and answering on them.
+//! The server: it accepts connections and answers on them.
 //!
-//! hyper is driven directly: a service that returns an error makes it drop the connection without
-//! an answer, and that is exactly what a lost answer is.
+//! The server drives hyper directly. A service that returns an error makes hyper drop the
+//! connection without an answer, and that is exactly what a lost answer is. Only HTTP/1.1 is
+//! served, as the faults are about connections with one request at a time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,47 +11,60 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
+use hyper::Response;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::payload::{Broken, Payload};
+use super::answer::{Broken, Payload, plain, stripe};
 use super::socket::{Socket, Wire};
 use crate::control;
 use crate::stripe::Call;
-use crate::stripe::exchange::{Ending, Reply, exchange};
+use crate::stripe::exchange::{Ending, Pace, exchange};
 use crate::world::{Outage, Outages, World};
 
-/// No request of the API comes near this.
+/// The largest body that is read. No request of the API comes near this.
 const LARGEST_BODY: usize = 1024 * 1024;
 
-/// How long until what failed for want of something is tried again.
+/// How long a client may take to send the headers of a request, or stay idle between two requests.
+pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the server waits before it tries again to accept a connection or to bind its port.
 const RETRY: Duration = Duration::from_millis(10);
 
 const GATEWAY_PAGE: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
     <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
 
-/// Serves until the world stops; its connections end with it.
-pub(crate) async fn serve(listener: TcpListener, world: Arc<World>, mut outages: Outages) {
+/// Serves until the world stops. All connections end with it.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    world: Arc<World>,
+    mut outages: Outages,
+    header_timeout: Duration,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(header_timeout);
     let mut connections = JoinSet::new();
     let mut stopped = world.stopped.clone();
     let mut listener = listener;
     loop {
-        // When the sender of its news is gone, the connection ends as soon as it has nothing to say.
+        // Dropping `open` asks every connection to end as soon as it has no answer to send.
         let (open, closing) = watch::channel(());
         let outage = tokio::select! {
-            outage = accept(&listener, &world, &closing, &mut connections, &mut outages) => outage,
+            outage = accept(&listener, &mut connections, &mut outages, |stream| {
+                connection(http.clone(), stream, Arc::clone(&world), closing.clone())
+            }) => outage,
             _ = stopped.changed() => break,
         };
         let address = listener.local_addr();
         drop(listener);
         drop(open);
-        // Whoever waits for this knows that from now on nobody can connect.
+        // From now on nobody can connect, and a caller may be waiting to hear that.
         let _ = outage.begun.send(());
         let again = async {
             crate::clock::pause(outage.span).await;
@@ -64,21 +78,18 @@ pub(crate) async fn serve(listener: TcpListener, world: Arc<World>, mut outages:
     connections.shutdown().await;
 }
 
-/// Accepts connections until it is told not to.
-async fn accept(
+/// Accepts connections until there is an outage.
+async fn accept<C: Future<Output = ()> + Send + 'static>(
     listener: &TcpListener,
-    world: &Arc<World>,
-    closing: &watch::Receiver<()>,
     connections: &mut JoinSet<()>,
     outages: &mut Outages,
+    connection: impl Fn(TcpStream) -> C,
 ) -> Outage {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, Arc::clone(world), closing.clone()));
-                }
-                // Out of file descriptors, most likely: they come back as connections end.
+                Ok((stream, _)) => drop(connections.spawn(connection(stream))),
+                // Most likely there are no file descriptors left. Connections that end free some.
                 Err(_) => crate::clock::pause(RETRY).await,
             },
             Some(_) = connections.join_next() => {}
@@ -87,8 +98,8 @@ async fn accept(
     }
 }
 
-/// Listens again where it listened before. Another may have taken the port meanwhile, and then this
-/// waits until it is free.
+/// Listens again on the same address. If another program has taken the port meanwhile, this waits
+/// until the port is free.
 async fn bind(address: io::Result<SocketAddr>) -> TcpListener {
     loop {
         if let Ok(address) = address
@@ -100,15 +111,20 @@ async fn bind(address: io::Result<SocketAddr>) -> TcpListener {
     }
 }
 
-async fn connection(stream: TcpStream, world: Arc<World>, mut closing: watch::Receiver<()>) {
-    // Without it a small answer may wait for the other side's delayed acknowledgement.
+async fn connection(
+    http: http1::Builder,
+    stream: TcpStream,
+    world: Arc<World>,
+    mut closing: watch::Receiver<()>,
+) {
+    // Otherwise a small answer may wait for the other side's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let wire = Wire::default();
     let socket = TokioIo::new(Socket::new(stream, wire.clone()));
     let service = service_fn(move |request| respond(request, Arc::clone(&world), wire.clone()));
-    let connection = hyper::server::conn::http1::Builder::new().serve_connection(socket, service);
+    let connection = http.serve_connection(socket, service);
     tokio::pin!(connection);
-    // It ends in an error whenever a fault ends it, or the caller does: nothing to report.
+    // A connection ends in an error whenever a fault or its client ends it. That is not reported.
     tokio::select! {
         _ = &mut connection => return,
         _ = closing.changed() => connection.as_mut().graceful_shutdown(),
@@ -122,24 +138,23 @@ async fn respond(
     wire: Wire,
 ) -> Result<Response<Payload>, Broken> {
     let (head, body) = request.into_parts();
-    // Read to its end even if it is not wanted: unread bytes would turn every close into a reset.
+    // The body is always read to its end, because unread bytes would turn every close into a reset.
     let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_| Broken)?.to_bytes();
     let path = head.uri.path();
-    if let Some(what) = control::path(path) {
+    if control::is_control(path) {
         let host = text(&head.headers, &HOST).unwrap_or_default();
-        let page = control::answer(&world, head.method.as_str(), what, &body, &host).await;
-        return Ok(response(page.status, &[], page.kind, Payload::whole(page.body)));
+        let page = control::answer(&world, head.method.as_str(), path, &body, &host).await;
+        return Ok(plain(page.status, page.kind, page.body, Pace::Whole));
     }
     let call = call(&head, body);
     match exchange(&world, call).await {
-        Ending::Answer(reply) => Ok(stripe(reply, Payload::whole)),
-        Ending::Cut(reply) => Ok(stripe(reply, Payload::half)),
-        Ending::SlowHeaders(reply, span) => {
-            wire.slow_headers(span);
-            Ok(stripe(reply, Payload::whole))
+        Ending::Answer(reply, pace) => {
+            if let Pace::SlowHeaders(span) = pace {
+                wire.slow_headers(span);
+            }
+            Ok(stripe(reply, pace))
         }
-        Ending::SlowBody(reply, span) => Ok(stripe(reply, |body| Payload::slow(body, span))),
-        Ending::Gateway => Ok(response(502, &[], "text/html", Payload::whole(GATEWAY_PAGE))),
+        Ending::Gateway => Ok(plain(502, "text/html", GATEWAY_PAGE, Pace::Whole)),
         Ending::Close => Err(Broken),
         Ending::Reset => {
             wire.reset();
@@ -169,30 +184,4 @@ fn call(head: &hyper::http::request::Parts, body: Bytes) -> Call {
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-fn stripe(reply: Reply, payload: impl FnOnce(String) -> Payload) -> Response<Payload> {
-    let Reply { status, body, headers, .. } = reply;
-    response(status, &headers, "application/json", payload(body))
-}
-
-fn response(
-    status: u16,
-    headers: &[(&'static str, String)],
-    kind: &'static str,
-    payload: Payload,
-) -> Response<Payload> {
-    let mut response = Response::new(payload);
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let written = response.headers_mut();
-    written.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    for (name, value) in headers {
-        // What cannot stand in a header came from one, mangled; it is left out.
-        let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
-            written.insert(name, value);
-        }
-    }
-    response
 }

@@ -11,35 +11,35 @@ use tokio::net::TcpStream;
 
 use super::trickle::Trickle;
 
-/// What a fault wants of the connection.
+/// The wishes of a fault for its connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wire(Arc<Mutex<Wanted>>);
 
 #[derive(Debug, Default)]
 struct Wanted {
     reset: bool,
-    /// The next answer's headers are to be sent at this pace.
+    /// The pace of the next answer's headers.
     slow: Option<Trickle>,
 }
 
 impl Wire {
-    /// The connection shall end in a reset.
+    /// Makes the connection end in a reset.
     pub(super) fn reset(&self) {
         self.wanted().reset = true;
     }
 
-    /// The next answer's headers shall take so long.
+    /// Makes the headers of the next answer take so long.
     pub(super) fn slow_headers(&self, span: Duration) {
         self.wanted().slow = Some(Trickle::over(span));
     }
 
     fn wanted(&self) -> MutexGuard<'_, Wanted> {
-        crate::world::locked(&self.0)
+        crate::lock::locked(&self.0)
     }
 }
 
-/// A TCP stream. If it is to end in a reset it is closed without lingering, so that the kernel sends a
-/// RST where it would have sent a FIN.
+/// A TCP stream. A stream that is to end in a reset is closed without lingering, so that the kernel
+/// sends a RST instead of a FIN.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
@@ -55,7 +55,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.wire.wanted().reset {
-            // If it fails the peer is gone already, which is all that was wanted.
+            // If this fails the peer is gone already.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -82,7 +82,7 @@ impl AsyncWrite for Socket {
             drop(wanted);
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         };
-        // The headers end with an empty line, and what is slow ends with them.
+        // The headers end with an empty line. Bytes after it are sent at full speed.
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
         let piece = ready!(pace.poll_piece(end.unwrap_or(bytes.len()), context));
         if end.is_none_or(|end| end <= piece) {

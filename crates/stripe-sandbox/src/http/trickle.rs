@@ -1,4 +1,4 @@
-//! Sending bytes slowly: so many pieces, and a pause between them.
+//! A pace for bytes that are sent slowly: a number of pieces, and a pause before each.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::clock;
 
-/// What is slow comes in so many pieces.
 const PIECES: u32 = 16;
 
 /// A pace. It lets a piece through, and then nothing for a while.
@@ -18,13 +17,13 @@ pub(super) struct Trickle {
 }
 
 impl Trickle {
-    /// Spreads what comes over so long a time.
+    /// Spreads bytes over a span of time.
     pub(super) fn over(span: Duration) -> Trickle {
         let gap = span / PIECES;
         Trickle { gap, pieces_left: PIECES, pause: Some(Box::pin(clock::pause(gap))) }
     }
 
-    /// How many of the `bytes` that are left may leave now.
+    /// The number of bytes, of those that are left, that may leave now.
     pub(super) fn poll_piece(&mut self, bytes: usize, context: &mut Context<'_>) -> Poll<usize> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(context));

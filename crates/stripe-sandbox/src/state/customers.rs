@@ -1,148 +1,149 @@
 //! The Customers of one account and mode, in the order of their creation.
 //!
-//! A Customer is kept as what made it: when, by which request, under which idempotency key, from which
-//! form. Nothing is kept of what follows from that: its id is its position in disguise, its answer, its
-//! event and its object are made again when somebody asks. What happened to it later lies apart, since
-//! to most Customers nothing does.
+//! A Customer is kept as its birth, which says when it was created, by which request, under which
+//! idempotency key and from which form, and as the list of its later changes. Its id, its answer,
+//! its events and its object follow from these, and are made when somebody asks for them. Most
+//! Customers never change, so the changes are kept apart from the births.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::archive::Archive;
-use super::details::Details;
+use serde::{Deserialize, Serialize};
+
+use super::records::Records;
 use crate::form::Form;
 
-/// How a Customer came about.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Birth {
+    #[serde(rename = "c")]
     pub(crate) created_ms: i64,
-    /// The number of the request.
+    #[serde(rename = "r")]
     pub(crate) request: u64,
-    /// When the request's key was first used, which is when the request came.
-    pub(crate) first_used_ms: i64,
+    /// How long the request had waited, with its key in flight.
+    #[serde(rename = "w")]
+    pub(crate) waited_ms: i64,
+    #[serde(rename = "k")]
     pub(crate) key: Option<String>,
+    #[serde(rename = "p")]
     pub(crate) form: Form,
 }
 
-/// A later change.
-#[derive(Debug)]
-pub(crate) struct Edit {
+/// A change of a Customer after its creation.
+#[derive(Debug, Clone)]
+pub(crate) struct Later {
     pub(crate) at_ms: i64,
-    pub(crate) form: Form,
+    /// The form of an update. A deletion has none, and is always the last change.
+    pub(crate) form: Option<Form>,
+    /// The number of the request. A change in the dashboard has none.
+    pub(crate) request: Option<u64>,
+    pub(crate) key: Option<String>,
 }
 
-/// What happened to a Customer since.
-#[derive(Debug, Default)]
-struct Later {
-    edits: Vec<Edit>,
-    deleted_ms: Option<i64>,
-}
-
-/// All Customers, live and deleted.
 #[derive(Debug, Default)]
 pub(crate) struct Customers {
-    births: Archive<3>,
-    later: HashMap<u32, Later>,
+    births: Records<Birth>,
+    later: HashMap<u32, Vec<Later>>,
 }
 
 impl Customers {
-    /// How many there ever were: the position of the next one.
+    /// The number of Customers there ever were, which is the position of the next one.
     pub(crate) fn len(&self) -> u32 {
         self.births.len() as u32
     }
 
-    /// Adds one.
-    pub(super) fn push(&mut self, birth: &Birth) {
-        u32::try_from(self.births.len() + 1).expect("fewer than 4 billion Customers");
-        let numbers =
-            [birth.created_ms, birth.request as i64, birth.created_ms - birth.first_used_ms];
-        // No key and an empty one are told apart by what precedes the form.
-        let key = birth.key.as_deref().map_or(["", ""], |key| ["k", key]);
-        let form = birth.form.iter().flat_map(|(name, value)| [name, value]);
-        self.births.push(numbers, key.into_iter().chain(form));
+    /// Adds a Customer, and returns its position.
+    pub(super) fn push(&mut self, birth: &Birth) -> u32 {
+        let at =
+            u32::try_from(self.births.len()).expect("there are fewer than 4 billion Customers");
+        self.births.push(birth);
+        at
     }
 
-    /// How a Customer came about.
     pub(crate) fn birth(&self, position: u32) -> Birth {
-        let ([created_ms, request, waited], mut texts) = self.births.get(position as usize);
-        let has_key = texts.next().is_some_and(|mark| !mark.is_empty());
-        let key = texts.next().filter(|_| has_key);
-        let form = std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect();
-        let first_used_ms = created_ms - waited;
-        Birth { created_ms, request: request as u64, first_used_ms, key, form }
+        self.births.get(position as usize)
     }
 
-    pub(crate) fn created_ms(&self, position: u32) -> i64 {
-        self.births.numbers(position as usize)[0]
+    pub(crate) fn later(&self, position: u32) -> &[Later] {
+        self.later.get(&position).map_or(&[], Vec::as_slice)
     }
 
-    /// When the key of the request that created it was first used.
-    pub(crate) fn first_used_ms(&self, position: u32) -> i64 {
-        let [created_ms, _, waited] = self.births.numbers(position as usize);
-        created_ms - waited
+    /// The number of a Customer's newest version. Version 0 is the Customer as it was created.
+    pub(crate) fn newest(&self, position: u32) -> u32 {
+        self.later(position).len() as u32
     }
 
-    /// When it was deleted.
+    /// When a Customer was deleted, if it was.
     pub(crate) fn deleted_ms(&self, position: u32) -> Option<i64> {
-        self.later.get(&position)?.deleted_ms
+        self.later(position).last().filter(|last| last.form.is_none()).map(|last| last.at_ms)
     }
 
-    fn edits(&self, position: u32) -> &[Edit] {
-        self.later.get(&position).map_or(&[], |later| &later.edits)
+    /// A Customer as it is now, or as it was when it was deleted.
+    pub(crate) fn current(&self, position: u32) -> Version {
+        self.version(position, self.newest(position))
     }
 
-    /// How many edits it has.
-    pub(crate) fn edit_count(&self, position: u32) -> u32 {
-        self.edits(position).len() as u32
-    }
-
-    /// As it is now, or was when it was deleted.
-    pub(crate) fn current(&self, position: u32) -> Details {
-        self.version(position, self.edits(position).len())
-    }
-
-    /// As it was after so many edits; 0 is as it was created.
-    pub(crate) fn version(&self, position: u32, edits: usize) -> Details {
-        let mut details = Details::default();
-        details.apply(&self.birth(position).form);
-        for edit in self.edits(position).iter().take(edits) {
-            details.apply(&edit.form);
+    /// A Customer after so many changes.
+    pub(crate) fn version(&self, position: u32, number: u32) -> Version {
+        let Birth { created_ms, form, .. } = self.birth(position);
+        let mut details = Form::default();
+        details.apply(&form);
+        for form in
+            self.later(position).iter().take(number as usize).filter_map(|l| l.form.as_ref())
+        {
+            details.apply(form);
         }
-        details
+        Version { position, created_ms, details }
     }
 
-    /// As something that is behind until `horizon_ms` sees it: not yet or no more (`None`), or live.
-    pub(crate) fn seen_at(&self, position: u32, horizon_ms: i64) -> Option<Details> {
-        let gone = self.deleted_ms(position).is_some_and(|at| at <= horizon_ms);
-        if gone || self.created_ms(position) > horizon_ms {
+    /// A Customer as a reader sees it who is behind until `horizon_ms`. There is none if it was not
+    /// created yet, or was deleted already.
+    pub(crate) fn seen_at(&self, position: u32, horizon_ms: i64) -> Option<Version> {
+        if self.deleted_ms(position).is_some_and(|at| at <= horizon_ms) {
             return None;
         }
-        let edits = self.edits(position).iter().take_while(|edit| edit.at_ms <= horizon_ms);
-        Some(self.version(position, edits.count()))
+        let changes = self.later(position).iter().take_while(|later| later.at_ms <= horizon_ms);
+        let seen = self.version(position, changes.count() as u32);
+        (seen.created_ms <= horizon_ms).then_some(seen)
     }
 
-    /// Adds an edit; returns how many it has now.
-    pub(super) fn edit(&mut self, position: u32, edit: Edit) -> u32 {
-        let later = self.later.entry(position).or_default();
-        later.edits.push(edit);
-        later.edits.len() as u32
+    /// Adds a change of a Customer, and returns the number of the version that it leads to.
+    pub(super) fn change(&mut self, position: u32, later: Later) -> u32 {
+        let changes = self.later.entry(position).or_default();
+        changes.push(later);
+        changes.len() as u32
     }
 
-    pub(super) fn delete(&mut self, position: u32, at_ms: i64) {
-        self.later.entry(position).or_default().deleted_ms = Some(at_ms);
-    }
-
-    /// The positions of the Customers created from the one time on and before the other.
+    /// The positions of the Customers that were created within a range of times.
     pub(crate) fn between(&self, ms: &Range<i64>) -> Range<u32> {
-        let first_from = |at_ms: i64| {
-            let (mut from, mut until) = (0, self.len());
-            while from < until {
-                let middle = from + (until - from) / 2;
-                if self.created_ms(middle) < at_ms { from = middle + 1 } else { until = middle }
-            }
-            from
-        };
-        let start = first_from(ms.start);
-        start..first_from(ms.end).max(start)
+        between(0..self.len(), ms, |at| self.birth(at).created_ms)
     }
+}
+
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) position: u32,
+    pub(crate) created_ms: i64,
+    pub(crate) details: Form,
+}
+
+/// The positions whose times lie within a range, where times never decrease with the position.
+pub(super) fn between(
+    positions: Range<u32>,
+    ms: &Range<i64>,
+    time: impl Fn(u32) -> i64,
+) -> Range<u32> {
+    let first_from = |wanted_ms: i64| {
+        let Range { mut start, mut end } = positions;
+        // The usual bounds leave everything open, and need no look at any record.
+        if wanted_ms == i64::MIN || wanted_ms == i64::MAX {
+            return if wanted_ms == i64::MIN { start } else { end };
+        }
+        while start < end {
+            let middle = start + (end - start) / 2;
+            if time(middle) < wanted_ms { start = middle + 1 } else { end = middle }
+        }
+        start
+    };
+    let start = first_from(ms.start);
+    start..first_from(ms.end).max(start)
 }

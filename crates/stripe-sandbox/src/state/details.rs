@@ -1,31 +1,23 @@
-//! What a Customer is, as the sum of the forms that said so.
+//! The details of a Customer or endpoint: the sum of the forms that were sent for it.
 //!
-//! A create and every later update are kept as they were sent; a Customer at any moment is what they
-//! add up to. An empty value unsets, a list replaces the list before it, and all else is merged, field
-//! by field and metadata key by metadata key.
+//! A create and every later update are kept as they were sent, and applied one after the other when
+//! somebody asks. An empty value unsets a field, a list replaces the list before it, and everything
+//! else is merged, field by field and metadata key by metadata key.
 
 use std::collections::BTreeMap;
 
-use crate::form::{self, Form, inside};
+use crate::form::{Form, inside};
 
-/// Values by the name of their parameter, such as `address[city]` or `metadata[tenantId]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Details(BTreeMap<String, String>);
-
-/// Lists, which are replaced as a whole.
+/// The lists, which are replaced as a whole.
 const LISTS: [&str; 4] =
     ["preferred_locales", "tax_id_data", "invoice_settings[custom_fields]", "enabled_events"];
 
-/// What concerns the request alone.
+/// The parameters that concern the request alone, and are not kept.
 const PASSING: [&str; 4] = ["expand", "validate", "payment_method", "tax[validate_location]"];
 
-impl Details {
-    /// Takes over what a form says.
+impl Form {
     pub(crate) fn apply(&mut self, form: &Form) {
-        for list in LISTS
-            .iter()
-            .filter(|list| form.get(list).is_some() || form.below(list).next().is_some())
-        {
+        for list in LISTS.iter().filter(|list| form.get(list).is_some() || form.has(list)) {
             self.unset(list);
         }
         for (name, value) in form.iter().filter(|(name, _)| !is_passing(name)) {
@@ -43,31 +35,16 @@ impl Details {
 
     fn unset(&mut self, name: &str) {
         let parts: Vec<String> =
-            form::below(&self.0, name).map(|(rest, _)| format!("{name}{rest}")).collect();
+            self.below(name).map(|(rest, _)| format!("{name}{rest}")).collect();
         for part in parts {
             self.0.remove(&part);
         }
         self.0.remove(name);
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
     /// A value, if it is a whole number.
     pub(crate) fn integer(&self, name: &str) -> Option<i64> {
         self.get(name)?.parse().ok()
-    }
-
-    /// The values below `outer[…]`, by what stands in the brackets.
-    pub(crate) fn map<'a>(&'a self, outer: &'a str) -> BTreeMap<&'a str, &'a str> {
-        let entries = form::below(&self.0, outer);
-        entries.filter_map(|(rest, value)| Some((inside(rest)?, value))).collect()
-    }
-
-    /// Whether anything is below `outer[…]`.
-    pub(crate) fn has(&self, outer: &str) -> bool {
-        form::below(&self.0, outer).next().is_some()
     }
 
     /// The values of a list of plain values.
@@ -84,20 +61,9 @@ impl Details {
         (0..).map_while(object).collect()
     }
 
-    /// The metadata.
     pub(crate) fn metadata(&self) -> BTreeMap<&str, &str> {
-        self.map("metadata")
-    }
-
-    /// The fields that search knows, each as the name that it is filed under and its value.
-    pub(crate) fn terms(&self) -> impl Iterator<Item = (&str, &str)> {
-        let plain = ["email", "name", "phone"].map(|name| (name, self.get(name)));
-        let metadata = self.0.range("metadata[".to_owned()..);
-        let metadata = metadata.take_while(|(name, _)| name.starts_with("metadata["));
-        plain
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .chain(metadata.map(|(name, value)| (name.as_str(), value.as_str())))
+        let entries = self.below("metadata");
+        entries.filter_map(|(rest, value)| Some((inside(rest)?, value))).collect()
     }
 }
 

@@ -1,27 +1,24 @@
-//! Webhook endpoints, and what is still to be delivered to them.
+//! Webhook endpoints, and the deliveries that are still open.
 //!
-//! What is on its way follows from the changes and the endpoints there were at the time, so only
-//! attempts are written down. One that was made and not yet written down when the process died is made
-//! again: like Stripe's, these deliveries come at least once.
+//! An open delivery follows from a change and the endpoints at that time, so only attempts are
+//! written down. An attempt that was made but not yet written down when the process died is made
+//! again. Like Stripe's, these deliveries come at least once.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use super::mutation::{Scope, Target};
+use crate::form::Form;
 
-use super::details::Details;
-use super::mutation::Scope;
-
-/// Stripe tries for three days in live mode: seconds from one attempt to the next.
+/// Seconds from one attempt to the next in live mode, where Stripe tries for three days.
 const LIVE_RETRIES: [i64; 10] =
     [300, 1800, 7200, 18_000, 36_000, 43_200, 43_200, 43_200, 43_200, 43_200];
-/// And three times over a few hours in test mode.
+/// Seconds from one attempt to the next in test mode, where Stripe tries again three times.
 const TEST_RETRIES: [i64; 3] = [300, 1800, 7200];
 
-/// A webhook endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub(crate) created_ms: i64,
-    pub(crate) details: Details,
+    pub(crate) details: Form,
     pub(crate) deleted: bool,
 }
 
@@ -30,42 +27,28 @@ impl Endpoint {
         !self.deleted && self.details.get("disabled") != Some("true")
     }
 
-    /// Whether it is for the events of connected accounts.
+    /// Whether the endpoint is for the events of connected accounts.
     pub(crate) fn is_connect(&self) -> bool {
         self.details.get("connect") == Some("true")
     }
 
-    /// Whether it is to get events of this kind.
+    /// Whether the endpoint gets events of this type.
     pub(crate) fn wants(&self, kind: &str) -> bool {
         self.details.list("enabled_events").iter().any(|wanted| ["*", kind].contains(wanted))
     }
 }
 
-/// An event on its way to an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Target {
-    /// Whose event.
-    pub(crate) scope: Scope,
-    /// Its position.
-    pub(crate) event: u32,
-    /// The account whose endpoint, in the same mode.
-    pub(crate) owner: String,
-    /// The endpoint's position.
-    pub(crate) endpoint: u32,
-}
-
-/// How a delivery goes.
+/// A delivery that has not succeeded yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Delivery {
     /// Attempts made so far, none of which succeeded.
     pub(crate) attempts: usize,
-    /// The answer to the last one; none if there was no answer.
+    /// The status of the last attempt. There is none if nobody answered.
     pub(crate) last_status: Option<u16>,
-    /// When the next one is due; none once it was given up.
+    /// When the next attempt is due. There is none after the delivery was given up.
     pub(crate) due_ms: Option<i64>,
 }
 
-/// All deliveries that have not succeeded.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries(BTreeMap<Target, Delivery>);
 
@@ -74,7 +57,7 @@ impl Deliveries {
         self.0.insert(target, Delivery { due_ms: Some(at_ms), ..Delivery::default() });
     }
 
-    /// Takes note of an attempt: done, to be tried again, or given up.
+    /// Notes an attempt. The delivery is then done, due again, or given up.
     pub(super) fn attempted(&mut self, target: &Target, at_ms: i64, status: Option<u16>) {
         if status.is_some_and(|status| (200..300).contains(&status)) {
             self.0.remove(target);
@@ -90,7 +73,7 @@ impl Deliveries {
         }
     }
 
-    /// Forgets what was on its way to an endpoint that is no more.
+    /// Forgets the deliveries to an endpoint that was deleted.
     pub(super) fn drop_endpoint(&mut self, owner: &Scope, endpoint: u32) {
         self.0.retain(|target, _| {
             target.endpoint != endpoint
@@ -99,7 +82,6 @@ impl Deliveries {
         });
     }
 
-    /// Those of an event.
     pub(crate) fn of(&self, scope: &Scope, event: u32) -> impl Iterator<Item = &Delivery> {
         let first =
             |event| Target { scope: scope.clone(), event, owner: String::new(), endpoint: 0 };
@@ -114,7 +96,6 @@ impl Deliveries {
         self.0.get(target)
     }
 
-    /// Whether nothing is on its way.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

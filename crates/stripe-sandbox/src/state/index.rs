@@ -1,105 +1,91 @@
-//! One kind of index for everything that is looked up: keys, e-mail addresses, names, metadata.
+//! The index of an account's Customers: from a field's value to the positions that have had it.
 //!
-//! It maps a term's hash to positions and stores neither terms nor objects: whoever asks compares
-//! the object itself. Search has to do that anyway, since with a lag it answers from what an object
-//! *was*; and two terms whose hashes collide merely share their positions. An entry takes eight bytes,
-//! in sorted runs of which each is at least twice as long as the next, as in a log-structured tree:
-//! no pointers, and no slots that wait to be filled.
+//! The index keeps a hash of each value and no text. Whoever asks compares the Customer itself,
+//! which search has to do anyway: with a lag it answers from what a Customer *was*. Two values
+//! whose hashes collide merely share their positions.
 
-/// So many entries are kept unsorted.
-const RECENT: usize = 512;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
-/// A folded hash and a position.
+use crate::ids;
+
+/// The number of recent entries above which they are merged, beside a sixteenth of the old ones.
+const RECENT: usize = 1024;
+
+/// A hash and a position.
 type Entry = (u32, u32);
 
-/// From a term to positions.
+/// From a field's value to positions.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// Longest first.
-    runs: Vec<Box<[Entry]>>,
-    recent: Vec<Entry>,
+    /// The old entries, sorted. A sorted list takes half the memory of a tree.
+    old: Vec<Entry>,
+    recent: BTreeSet<Entry>,
 }
 
 impl Index {
-    /// Files `position` under `term`; a second time changes nothing.
-    pub(crate) fn insert(&mut self, term: u64, position: u32) {
-        self.recent.push((fold(term), position));
-        if self.recent.len() < RECENT {
-            return;
+    /// Files a position under a field's value. A second time changes nothing.
+    pub(super) fn insert(&mut self, field: &str, value: &str, position: u32) {
+        self.recent.insert((hash(field, value), position));
+        if self.recent.len() > RECENT + self.old.len() / 16 {
+            self.merge();
         }
-        let mut newest: Vec<Entry> = std::mem::take(&mut self.recent);
-        newest.sort_unstable();
-        while let Some(last) = self.runs.pop_if(|last| last.len() < 2 * newest.len()) {
-            newest = merged(&last, &newest);
-        }
-        self.runs.push(newest.into());
     }
 
-    /// The positions before `end` that are filed under `term`, newest first, and perhaps some that
-    /// were not.
-    pub(crate) fn find(&self, term: u64, end: u32) -> impl Iterator<Item = u32> + use<'_> {
-        let hash = fold(term);
-        let mut fresh: Vec<u32> = self.recent.iter().filter(|e| e.0 == hash).map(|e| e.1).collect();
-        fresh.retain(|position| *position < end);
-        fresh.sort_unstable();
-        let mut filed: Vec<&[Entry]> = self.runs.iter().map(|run| within(run, hash, end)).collect();
-        filed.retain(|run| !run.is_empty());
-        let mut last = None;
-        std::iter::from_fn(move || {
-            loop {
-                let of_runs = filed.iter().filter_map(|run| run.last()).map(|entry| entry.1).max();
-                let next = of_runs.max(fresh.last().copied())?;
-                fresh.pop_if(|position| *position == next);
-                for run in &mut filed {
-                    if let Some((_, rest)) = run.split_last().filter(|(entry, _)| entry.1 == next) {
-                        *run = rest;
-                    }
-                }
-                if last != Some(next) {
-                    last = Some(next);
-                    return last;
-                }
+    /// Merges the recent entries into the old ones, from the back and so without a second list.
+    fn merge(&mut self) {
+        let mut left = self.old.len();
+        self.old.reserve_exact(self.recent.len());
+        self.old.resize(left + self.recent.len(), Entry::default());
+        let mut free = self.old.len();
+        for entry in std::mem::take(&mut self.recent).into_iter().rev() {
+            while left > 0 && self.old[left - 1] > entry {
+                (left, free) = (left - 1, free - 1);
+                self.old[free] = self.old[left];
             }
-        })
-    }
-
-    /// Forgets all entries but those whose position is to be kept.
-    pub(crate) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        self.recent.retain(|entry| keep(entry.1));
-        for run in &mut self.runs {
-            *run = run.iter().copied().filter(|entry| keep(entry.1)).collect();
+            free -= 1;
+            self.old[free] = entry;
         }
-        self.runs.retain(|run| !run.is_empty());
-        self.runs.sort_by_key(|run| std::cmp::Reverse(run.len()));
+        self.old.dedup();
+    }
+
+    /// The positions within a range that are filed under a field's value, newest first, and perhaps
+    /// some that are not.
+    pub(crate) fn find(
+        &self,
+        field: &str,
+        value: &str,
+        within: Range<u32>,
+    ) -> impl DoubleEndedIterator<Item = u32> + use<> {
+        let (old, recent) = self.entries(hash(field, value), within);
+        let mut found: Vec<u32> = old.iter().chain(recent).map(|(_, position)| *position).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().rev()
+    }
+
+    /// About how many positions are filed under a field's value.
+    pub(crate) fn count(&self, field: &str, value: &str) -> usize {
+        let (old, recent) = self.entries(hash(field, value), 0..u32::MAX);
+        old.len() + recent.count()
+    }
+
+    fn entries(
+        &self,
+        hash: u32,
+        within: Range<u32>,
+    ) -> (&[Entry], impl Iterator<Item = &Entry> + use<'_>) {
+        let Range { start, end } = within;
+        let (start, end) = ((hash, start), (hash, end.max(start)));
+        let from = self.old.partition_point(|entry| *entry < start);
+        let until = self.old.partition_point(|entry| *entry < end);
+        (&self.old[from..until], self.recent.range(start..end))
     }
 }
 
-fn fold(term: u64) -> u32 {
-    (term ^ (term >> 32)) as u32
-}
-
-fn within(run: &[Entry], hash: u32, end: u32) -> &[Entry] {
-    let from = run.partition_point(|entry| *entry < (hash, 0));
-    let until = run.partition_point(|entry| *entry < (hash, end));
-    &run[from..until]
-}
-
-/// Two sorted runs as one, without doubles.
-fn merged(one: &[Entry], two: &[Entry]) -> Vec<Entry> {
-    let mut all = Vec::with_capacity(one.len() + two.len());
-    let (mut one, mut two) = (one.iter().peekable(), two.iter().peekable());
-    loop {
-        let next = match (one.peek(), two.peek()) {
-            (Some(a), Some(b)) if a <= b => one.next(),
-            (_, Some(_)) => two.next(),
-            _ => one.next(),
-        };
-        match next {
-            Some(entry) if all.last() != Some(entry) => all.push(*entry),
-            Some(_) => {}
-            None => return all,
-        }
-    }
+/// Search does not tell upper from lower case, so neither does the hash.
+fn hash(field: &str, value: &str) -> u32 {
+    ids::hash(format!("{field}\0{}", value.to_lowercase()).as_bytes()) as u32
 }
 
 #[cfg(test)]
@@ -107,20 +93,17 @@ mod tests {
     use super::Index;
 
     #[test]
-    fn it_finds_what_was_filed_newest_first() {
+    fn positions_are_found_newest_first() {
         let mut index = Index::default();
-        // Term 1 is common, term 2 rare; every position is filed twice, and some out of order.
-        for position in (0..5000u32).chain((0..5000).rev().step_by(3)) {
-            index.insert(1, position);
-            index.insert(if position % 100 == 0 { 2 } else { 3 }, position);
+        for position in (0..5000).chain((0..5000).rev().step_by(3)) {
+            index.insert("name", "common", position);
+            index.insert("name", if position % 100 == 0 { "Rare" } else { "other" }, position);
         }
-        let all: Vec<u32> = index.find(1, u32::MAX).collect();
+        let all: Vec<u32> = index.find("name", "common", 0..u32::MAX).collect();
         assert_eq!(all, (0..5000).rev().collect::<Vec<_>>());
-        let rare: Vec<u32> = index.find(2, 4000).collect();
-        assert_eq!(rare, (0..4000).step_by(100).rev().collect::<Vec<_>>());
-        assert_eq!(index.find(4, u32::MAX).count(), 0);
-        index.retain(|position| position >= 4500);
-        assert_eq!(index.find(1, u32::MAX).count(), 500);
-        assert_eq!(index.find(2, u32::MAX).count(), 5);
+        let rare: Vec<u32> = index.find("name", "rare", 200..800).collect();
+        assert_eq!(rare, (200..800).step_by(100).rev().collect::<Vec<_>>());
+        assert!((50..100).contains(&index.count("name", "RARE")));
+        assert_eq!(index.find("email", "common", 0..u32::MAX).count(), 0);
     }
 }

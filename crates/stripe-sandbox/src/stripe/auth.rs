@@ -1,7 +1,7 @@
-//! API keys: whose data a request sees.
+//! API keys: the account and mode that a request acts on.
 //!
-//! Any well-formed key is accepted, and says by its own text which account and mode it belongs to,
-//! so that a test needs no set-up to have two accounts, or a key that lacks a permission.
+//! Any well-formed key is accepted. The text of the key says which account and mode it belongs to,
+//! so that a test needs no set-up to have two accounts, or a key without some permission.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,20 +10,19 @@ use super::error::ApiError;
 use super::route::Route;
 use crate::state::mutation::Scope;
 
-/// The account of every key that names none.
+/// The account of every key that does not name one.
 const ACCOUNT: &str = "acct_sandbox";
 
-/// Who is calling, and for which account.
+/// The caller, and the account that the request acts on.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// The account and mode acted on.
+    /// The account and mode that the request acts on.
     pub(crate) scope: Scope,
-    /// The key's own account, where that is another than the one acted on: a platform, acting for a
-    /// connected account.
+    /// The key's own account, if it is a platform that acts for a connected account.
     pub(crate) platform: Option<String>,
-    /// The text of a restricted key, which says what it may not do.
+    /// The text of a restricted key, which names the permissions that the key lacks.
     restricted: Option<String>,
-    /// The key, fit for an error message.
+    /// The key as an error message may show it.
     pub(crate) masked: String,
 }
 
@@ -33,8 +32,8 @@ impl Caller {
         let key =
             auth.and_then(key_of).filter(|key| !key.is_empty()).ok_or_else(ApiError::no_key)?;
         let masked = masked(&key);
-        let parts = Parts::of(&key).ok_or_else(|| ApiError::bad_key(&masked))?;
-        let own = own_account(parts.rest);
+        let (restricted, livemode, rest) = parts(&key).ok_or_else(|| ApiError::bad_key(&masked))?;
+        let own = own_account(rest);
         let acted_on = match account {
             None => own.clone(),
             Some(id) if is_account(id) => id.to_owned(),
@@ -42,48 +41,38 @@ impl Caller {
         };
         Ok(Caller {
             platform: Some(own).filter(|own| *own != acted_on),
-            scope: Scope { account: acted_on, livemode: parts.livemode },
-            restricted: parts.restricted.then(|| parts.rest.to_owned()),
+            scope: Scope { account: acted_on, livemode },
+            restricted: restricted.then(|| rest.to_owned()),
             masked,
         })
     }
 
-    /// Refuses what the text of a restricted key says that it may not do.
+    /// Refuses a route whose permission a restricted key lacks.
     pub(super) fn may(&self, route: &Route) -> Result<(), ApiError> {
-        let (Some(text), Some((permission, word))) = (&self.restricted, route.permission()) else {
-            return Ok(());
-        };
-        if text.split('_').any(|part| part.starts_with(word)) {
-            return Err(ApiError::permission(&self.masked, &self.scope.account, permission));
+        let mut words = self.restricted.iter().flat_map(|text| text.split('_'));
+        if words.any(|word| word.starts_with(route.lacking)) {
+            return Err(ApiError::permission(&self.masked, &self.scope.account, route.permission));
         }
         Ok(())
     }
 }
 
-struct Parts<'a> {
-    restricted: bool,
-    livemode: bool,
-    rest: &'a str,
-}
+/// The kinds of keys: how each begins, whether it is restricted, and whether it is a live one.
+const KINDS: [(&str, bool, bool); 4] = [
+    ("sk_test_", false, false),
+    ("sk_live_", false, true),
+    ("rk_test_", true, false),
+    ("rk_live_", true, true),
+];
 
-impl Parts<'_> {
-    fn of(key: &str) -> Option<Parts<'_>> {
-        let (kind, rest) = key.split_once('_')?;
-        let (mode, rest) = rest.split_once('_')?;
-        let restricted = match kind {
-            "sk" => false,
-            "rk" => true,
-            _ => return None,
-        };
-        let livemode = match mode {
-            "test" => false,
-            "live" => true,
-            _ => return None,
-        };
-        let word = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let known = word && !rest.starts_with("invalid");
-        known.then_some(Parts { restricted, livemode, rest })
-    }
+/// Whether a key is restricted, whether it is a live one, and the rest of its text.
+fn parts(key: &str) -> Option<(bool, bool, &str)> {
+    KINDS.into_iter().find_map(|(start, restricted, livemode)| {
+        let rest = key.strip_prefix(start)?;
+        let is_word = rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let is_known = is_word && !rest.is_empty() && !rest.starts_with("invalid");
+        is_known.then_some((restricted, livemode, rest))
+    })
 }
 
 /// The account that the text after the mode names: `acct_NAME`, up to the end of the NAME.
@@ -111,10 +100,10 @@ fn key_of(header: &str) -> Option<String> {
     Some(decoded.split_once(':').map_or(decoded.as_str(), |(user, _)| user).to_owned())
 }
 
-/// Kind, mode and the last four characters of a key; stars for what lies between.
+/// A key with stars for everything but its kind, its mode and its last four characters.
 fn masked(key: &str) -> String {
-    let shown = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
-    let prefix = shown.into_iter().find(|prefix| key.starts_with(prefix)).unwrap_or_default();
+    let mut starts = KINDS.into_iter().map(|(start, ..)| start);
+    let prefix = starts.find(|start| key.starts_with(start)).unwrap_or_default();
     let secret: Vec<char> = key[prefix.len()..].chars().collect();
     let hidden = secret.len().saturating_sub(4);
     let tail: String = if hidden == 0 { String::new() } else { secret[hidden..].iter().collect() };

@@ -1,15 +1,15 @@
-//! `/v1/customers`, but for search.
+//! `/v1/customers`, without search.
 
-use super::customer::{self, DeletedObject};
+use super::customer;
 use super::error::ApiError;
 use super::fields::{self, When};
 use super::job::{Done, Job};
-use super::list::{self, Source, Wanted};
+use super::list::{self, Wanted};
+use super::object::deleted;
 use super::post;
 use crate::state::State;
 use crate::state::mutation::{Deed, Scope};
 
-/// Creates a Customer.
 pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
     post::once(job, |_| {
         let form = &job.request.form;
@@ -24,7 +24,6 @@ pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
     })
 }
 
-/// Changes a Customer.
 pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     post::once(job, |state| {
         let form = &job.request.form;
@@ -33,14 +32,14 @@ pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
         let Some(customer) = book.live(id) else {
             return Err(absent(state, &job.caller.scope, id));
         };
-        let mut after = book.customers.current(customer);
+        let mut after = book.customers.current(customer).details;
         after.apply(form);
         fields::most_metadata(after.metadata().len())?;
         Ok(Deed::Updated { customer, form: form.clone() })
     })
 }
 
-/// Retrieves a Customer, or says that it was deleted.
+/// Retrieves a Customer, or the object that is left of a deleted one.
 pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, fields::is_expand)?;
     let mut state = job.world.state();
@@ -49,24 +48,23 @@ pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
         return Err(absent(&mut state, &job.caller.scope, id));
     };
     if book.customers.deleted_ms(at).is_some() {
-        return Ok(Done::ok(&stub(id)));
+        return Ok(Done::ok(&deleted("customer", id)));
     }
-    let details = book.customers.current(at);
-    let livemode = job.caller.scope.livemode;
-    Ok(Done::ok(&customer::object(book, at, &details, livemode, job.request.expand())))
+    let now = book.customers.current(at);
+    Ok(Done::ok(&customer::object(book, &now, job.caller.scope.livemode, job.request.expand())))
 }
 
 /// Deletes a Customer, for good.
 pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, |_| false)?;
-    post::delete(job, &stub(id), |state| {
+    post::delete(job, &deleted("customer", id), |state| {
         let live = state.book(&job.caller.scope).live(id);
         live.map(|customer| Deed::Deleted { customer })
             .ok_or_else(|| absent(state, &job.caller.scope, id))
     })
 }
 
-/// Lists live Customers. It reads what was written, unlike search.
+/// Lists live Customers. Unlike search, a list is never behind.
 pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let form = &job.request.form;
     let own = |name: &str| ["email", "test_clock"].contains(&name);
@@ -80,35 +78,25 @@ pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let customers = &book.customers;
     let at = wanted.at("customer", |id| book.position(id))?;
     let stretch = customers.between(&wanted.created_ms);
-    let source = match email {
-        None => Source::Stretch(stretch.clone()),
-        Some(email) => {
-            Source::Chain(Box::new(move |end| Box::new(book.with_term("email", email, end))))
-        }
-    };
+    let term = email.map(|email| (&book.index, "email", email));
     let keep = |position: u32| {
-        if customers.deleted_ms(position).is_some() || !stretch.contains(&position) {
+        if customers.deleted_ms(position).is_some() {
             return false;
         }
-        let details = customers.current(position);
-        // Those of a test clock are listed only to those who ask for that clock.
+        let details = customers.current(position).details;
+        // The Customers of a test clock are only listed to those who ask for that clock.
         details.get("test_clock") == clock
             && email.is_none_or(|email| details.get("email") == Some(email))
     };
-    let (positions, more) = list::page(source, at, wanted.limit, keep);
-    let all: Vec<_> = positions.iter().map(|at| (*at, customers.current(*at))).collect();
-    let livemode = job.caller.scope.livemode;
-    let objects = all
-        .iter()
-        .map(|(at, details)| customer::object(book, *at, details, livemode, job.request.expand()));
+    let (positions, more) = list::page(stretch, term, at, wanted.limit, keep);
+    let (livemode, expand) = (job.caller.scope.livemode, job.request.expand());
+    let objects = positions
+        .into_iter()
+        .map(|at| customer::object(book, &customers.current(at), livemode, expand));
     Ok(Done::ok(&list::object("/v1/customers", objects.collect(), more)))
 }
 
-fn stub(id: &str) -> DeletedObject {
-    DeletedObject { id: id.to_owned(), object: "customer", deleted: true }
-}
-
-/// Why there is no such Customer.
+/// The error for a Customer that is not there.
 fn absent(state: &mut State, scope: &Scope, id: &str) -> ApiError {
     let mut other = scope.clone();
     other.livemode = !other.livemode;

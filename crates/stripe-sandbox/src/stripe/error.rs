@@ -1,8 +1,9 @@
-//! Stripe's errors, worded as Stripe words them.
+//! Stripe's errors, in Stripe's own words.
 
 use serde_json::json;
 
-/// An error answer.
+use super::json::pretty;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
@@ -17,7 +18,6 @@ impl ApiError {
         ApiError { status, kind: "invalid_request_error", code: None, param: None, message }
     }
 
-    /// The same with a code.
     pub(super) fn code(mut self, code: &'static str) -> ApiError {
         self.code = Some(code);
         self
@@ -28,28 +28,24 @@ impl ApiError {
         self
     }
 
-    /// A parameter that will not do.
     pub(crate) fn invalid(param: &str, message: String) -> ApiError {
         ApiError::new(400, message).param(param)
     }
 
-    /// An e-mail address that will not do.
     pub(crate) fn email(email: &str) -> ApiError {
         ApiError::invalid("email", format!("Invalid email address: {email}")).code("email_invalid")
     }
 
-    /// A number that is none, or out of bounds.
+    /// A parameter that is not a number, or is out of bounds.
     pub(crate) fn integer(param: &str, message: String) -> ApiError {
         ApiError::invalid(param, message).code("parameter_invalid_integer")
     }
 
-    /// A required parameter that is not there.
     pub(crate) fn missing(param: &str) -> ApiError {
         ApiError::invalid(param, format!("Missing required param: {param}."))
             .code("parameter_missing")
     }
 
-    /// Parameters that the endpoint does not have.
     pub(crate) fn unknown(params: &[&str]) -> ApiError {
         let plural = if params.len() == 1 { "" } else { "s" };
         let message = format!("Received unknown parameter{plural}: {}", params.join(", "));
@@ -84,7 +80,6 @@ impl ApiError {
         ApiError::new(404, message)
     }
 
-    /// No API key at all.
     pub(crate) fn no_key() -> ApiError {
         let message = "You did not provide an API key. You need to provide your API key in the \
              Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). \
@@ -93,7 +88,6 @@ impl ApiError {
         ApiError::new(401, message.to_owned())
     }
 
-    /// An API key that Stripe does not know.
     pub(crate) fn bad_key(masked: &str) -> ApiError {
         ApiError::new(401, format!("Invalid API Key provided: {masked}"))
     }
@@ -107,7 +101,6 @@ impl ApiError {
         ApiError::new(403, message).code("account_invalid")
     }
 
-    /// A lock on the object that could not be had in time.
     pub(crate) fn lock_timeout(status: u16) -> ApiError {
         let message = "This object cannot be accessed right now because another API request or Stripe \
              process is currently accessing it. If you see this error intermittently, retry the \
@@ -116,7 +109,6 @@ impl ApiError {
         ApiError::new(status, message.to_owned()).code("lock_timeout")
     }
 
-    /// A restricted key without a permission.
     pub(crate) fn permission(masked_key: &str, account: &str, permission: &str) -> ApiError {
         let message = format!(
             "The provided key '{masked_key}' does not have the required permissions for this \
@@ -126,12 +118,10 @@ impl ApiError {
         ApiError::new(403, message)
     }
 
-    /// A version that Stripe never had.
     pub(crate) fn version(version: &str) -> ApiError {
         ApiError::new(400, format!("Invalid Stripe API version: {version}"))
     }
 
-    /// A body that is no form.
     pub(crate) fn content_type() -> ApiError {
         let message = "Invalid request (check that your POST content type is \
              application/x-www-form-urlencoded). If you have any questions, we can help at \
@@ -139,7 +129,6 @@ impl ApiError {
         ApiError::new(400, message.to_owned())
     }
 
-    /// An idempotency key beyond 255 characters.
     pub(crate) fn long_key(length: usize) -> ApiError {
         let message = format!(
             "Idempotency keys can be at most 255 characters long, but you passed in a key that is \
@@ -148,7 +137,6 @@ impl ApiError {
         ApiError::new(400, message)
     }
 
-    /// Another request with this key is being worked on.
     pub(crate) fn key_in_use(key: &str) -> ApiError {
         let message = format!(
             "There is currently another in-progress request using this Idempotent Key (that probably \
@@ -158,12 +146,10 @@ impl ApiError {
         ApiError::new(409, message).code("idempotency_key_in_use")
     }
 
-    /// This key was used with other parameters.
     pub(crate) fn other_parameters(key: &str) -> ApiError {
         ApiError::idempotency(key, "with the same parameters they were first used with")
     }
 
-    /// This key was used for another endpoint.
     pub(crate) fn other_endpoint(key: &str, first: &str, now: &str) -> ApiError {
         let only = format!("for the same endpoint they were first used for ('{first}' vs '{now}')");
         ApiError::idempotency(key, &only)
@@ -177,14 +163,12 @@ impl ApiError {
         ApiError { kind: "idempotency_error", ..ApiError::new(400, message) }
     }
 
-    /// A rate limiter's refusal.
     pub(crate) fn rate_limit() -> ApiError {
         let message = "Request rate limit exceeded. Learn more about rate limits here \
              https://stripe.com/docs/rate-limits.";
         ApiError::new(429, message.to_owned()).code("rate_limit")
     }
 
-    /// Something broke at Stripe.
     pub(crate) fn server(request: &str) -> ApiError {
         let message = format!(
             "Sorry! There was an error while talking to one of our backends. Support has been \
@@ -194,7 +178,8 @@ impl ApiError {
         ApiError { kind: "api_error", ..ApiError::new(500, message) }
     }
 
-    /// The body of the answer. There is no `request_log_url`: its dashboard knows no sandbox.
+    /// The body of the answer. It has no `request_log_url`, since Stripe's dashboard knows no
+    /// sandbox.
     pub(crate) fn body(&self) -> String {
         let mut error = json!({"message": self.message, "type": self.kind});
         if let Some(code) = self.code {
@@ -205,6 +190,6 @@ impl ApiError {
         if let Some(param) = &self.param {
             error["param"] = param.as_str().into();
         }
-        super::pretty(&json!({"error": error}))
+        pretty(&json!({"error": error}))
     }
 }

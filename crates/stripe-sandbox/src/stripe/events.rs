@@ -1,30 +1,30 @@
-//! `/v1/events`: what happened to which Customer, and under which idempotency key.
+//! `/v1/events`: the changes of Customers, and the idempotency keys under which they were made.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::API_VERSION;
-use super::customer::{self, Expand};
+use super::customer;
 use super::error::ApiError;
+use super::expand::Expand;
 use super::fields;
 use super::job::{Done, Job};
-use super::list::{self, Source, Wanted};
+use super::list::{self, Wanted};
+use super::object::Object;
+use super::version::API_VERSION;
 use crate::form::Form;
 use crate::ids;
 use crate::state::State;
-use crate::state::book::Book;
-use crate::state::event::{KEPT_MS, What};
+use crate::state::event::KEPT_MS;
 use crate::state::hooks::Delivery;
 use crate::state::mutation::Scope;
 use crate::world::World;
 
-/// Stripe takes so many types at a time.
+/// The most types that a list may name.
 const MOST_TYPES: usize = 20;
 
-/// Lists the events of the last 30 days, but for those still on their way.
+/// Lists the events of the last 30 days, without those that the lag still hides.
 pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let form = &job.request.form;
     let own =
@@ -45,12 +45,14 @@ pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let until_ms = visible.end.min(wanted.created_ms.end);
     let stretch = book.events.between(&(from_ms..until_ms), &book.customers);
     let keep = |position: u32| {
-        let kind = book.events.kind(position);
+        let Some(event) = book.events.at(position, &book.customers) else {
+            return false;
+        };
         let done = || state.deliveries.of(&job.caller.scope, position).next().is_none();
-        kinds.iter().any(|wanted| matches(kind, wanted))
+        kinds.iter().any(|wanted| matches(event.kind, wanted))
             && delivered.is_none_or(|delivered| delivered == done())
     };
-    let (positions, more) = list::page(Source::Stretch(stretch), at, wanted.limit, keep);
+    let (positions, more) = list::page(stretch, None, at, wanted.limit, keep);
     let account = job.caller.platform.is_some().then_some(&*job.caller.scope.account);
     let objects = positions
         .into_iter()
@@ -58,7 +60,6 @@ pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     Ok(Done::ok(&list::object("/v1/events", objects.collect(), more)))
 }
 
-/// Retrieves an event.
 pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, fields::is_expand)?;
     let mut state = job.world.state();
@@ -74,7 +75,7 @@ pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     found.map(|event| Done::ok(&event)).ok_or_else(|| ApiError::no_such("event", id, "id"))
 }
 
-/// The types asked for, by `type` or by `types[]`.
+/// The types that were asked for with `type` or `types[]`.
 fn kinds(form: &Form) -> Result<Vec<String>, ApiError> {
     let one = form.get("type");
     let many = form.array("types");
@@ -90,16 +91,17 @@ fn kinds(form: &Form) -> Result<Vec<String>, ApiError> {
     Ok(if kinds.is_empty() { vec!["*".to_owned()] } else { kinds })
 }
 
-/// From when on, and before when, events can be seen.
+/// The range of times whose events can be seen.
 fn visible(world: &World) -> Range<i64> {
     let now_ms = world.clock.now_ms();
     let lag_ms = i64::try_from(world.lag().events_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
-    // With no lag, what is stamped later than now counts as well: the machine's clock went back.
+    // Without a lag, events with a later time than now count too: the machine's clock went back.
     let until_ms = if lag_ms == 0 { i64::MAX } else { now_ms.saturating_sub(lag_ms) + 1 };
     now_ms - KEPT_MS + 1..until_ms
 }
 
-/// `customer.*` stands for all that begins so.
+/// Whether a type is the wanted one. `customer.*` stands for every type that begins with
+/// `customer.`.
 fn matches(kind: &str, wanted: &str) -> bool {
     match wanted.strip_suffix('*') {
         Some(prefix) => kind.starts_with(prefix),
@@ -107,85 +109,45 @@ fn matches(kind: &str, wanted: &str) -> bool {
     }
 }
 
-/// An Event as Stripe shows it, field by field in Stripe's order.
-#[derive(Debug, Serialize)]
-pub(crate) struct EventObject<'a> {
-    id: String,
-    object: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<&'a str>,
-    api_version: &'a str,
-    created: i64,
-    data: EventData,
-    livemode: bool,
-    pending_webhooks: usize,
-    request: EventRequest,
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct EventData {
-    object: Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous_attributes: Option<Value>,
-}
-
-#[derive(Debug, Serialize)]
-struct EventRequest {
-    id: Option<String>,
-    idempotency_key: Option<String>,
-}
-
-/// The event at a position, with the Customer as it was at that moment. `account` is named only to
-/// one who looks at the data of a connected account.
-pub(crate) fn object<'a>(
+/// The event at a position, with the Customer as it was at that moment. `account` is only named to
+/// a caller who looks at the data of a connected account.
+pub(crate) fn object(
     state: &State,
     scope: &Scope,
     at: u32,
-    account: Option<&'a str>,
-    api_version: &'a str,
-) -> Option<EventObject<'a>> {
+    account: Option<&str>,
+    api_version: &str,
+) -> Option<Object> {
     let book = state.known(scope)?;
     let event = book.events.at(at, &book.customers)?;
-    let version = |edits: u32| snapshot(book, event.customer, Some(edits), scope.livemode);
-    let (object, previous_attributes) = match event.what {
-        What::Created => (version(0), None),
-        What::Updated { edits } => {
-            let now = version(edits);
-            let before = version(edits.saturating_sub(1));
-            let changed = previous(&before, &now).unwrap_or_else(|| json!({}));
-            (now, Some(changed))
-        }
-        What::Deleted => (snapshot(book, event.customer, None, scope.livemode), None),
+    let snapshot = |number: u32| {
+        let version = book.customers.version(event.customer, number);
+        json!(customer::object(book, &version, scope.livemode, &Expand::default()))
     };
+    let object = snapshot(event.version);
+    let mut data = json!({"object": &object});
+    if event.kind == "customer.updated" {
+        let before = snapshot(event.version.saturating_sub(1));
+        let previous = previous(&before, &object).unwrap_or_else(|| json!({}));
+        data["previous_attributes"] = previous;
+    }
     let is_pending = |delivery: &&Delivery| delivery.due_ms.is_some();
-    Some(EventObject {
-        id: book.event_id(at),
-        object: "event",
-        account,
-        api_version,
-        created: event.at_ms.div_euclid(1000),
-        data: EventData { object, previous_attributes },
-        livemode: scope.livemode,
-        pending_webhooks: state.deliveries.of(scope, at).filter(is_pending).count(),
-        request: EventRequest {
-            id: event.request.map(|number| ids::REQUEST.id(state.base, number)),
-            idempotency_key: event.key,
+    let fields = json!({
+        "api_version": api_version,
+        "created": event.at_ms.div_euclid(1000),
+        "data": data,
+        "livemode": scope.livemode,
+        "pending_webhooks": state.deliveries.of(scope, at).filter(is_pending).count(),
+        "request": {
+            "id": event.request.map(|number| ids::REQUEST.id(state.base, number)),
+            "idempotency_key": event.key,
         },
-        kind: event.what.kind(),
-    })
+        "type": event.kind,
+    });
+    Some(Object::new("event", book.event_id(at), fields).with("account", account))
 }
 
-fn snapshot(book: &Book, customer: u32, edits: Option<u32>, livemode: bool) -> Value {
-    let details = match edits {
-        Some(edits) => book.customers.version(customer, edits as usize),
-        None => book.customers.current(customer),
-    };
-    json!(customer::object(book, customer, &details, livemode, &Expand::default()))
-}
-
-/// What of `before` is no more so in `now`; none if nothing changed.
+/// The parts of `before` that are different in `now`, if there are any.
 fn previous(before: &Value, now: &Value) -> Option<Value> {
     let (Value::Object(before), Value::Object(now)) = (before, now) else {
         return (before != now).then(|| before.clone());
@@ -199,42 +161,4 @@ fn previous(before: &Value, now: &Value) -> Option<Value> {
     });
     let changed: serde_json::Map<String, Value> = changed.collect();
     (!changed.is_empty()).then_some(Value::Object(changed))
-}
-
-#[cfg(test)]
-mod tests {
-    use parser_inputs::{bytes, check, of_words};
-
-    use super::{MOST_TYPES, kinds, matches};
-    use crate::form::Form;
-
-    #[test]
-    fn types_of_events() {
-        const WORDS: &[&str] = &[
-            "type=",
-            "types[]=",
-            "types[0]=",
-            "types[1]=",
-            "customer.created",
-            "customer.*",
-            "*",
-            "&",
-            "&types[]=a",
-        ];
-        check("types of events", bytes(of_words(WORDS, 1..30), WORDS), |body| {
-            let form = Form::decode(b"", &body);
-            match kinds(&form) {
-                Ok(wanted) => {
-                    assert!((1..=MOST_TYPES).contains(&wanted.len()));
-                    let all = form.get("type").is_none() && form.array("types").is_empty();
-                    assert!(!all || wanted.iter().all(|it| matches("customer.created", it)));
-                    !all
-                }
-                Err(refusal) => {
-                    assert_eq!(refusal.status, 400);
-                    false
-                }
-            }
-        });
-    }
 }

@@ -1,4 +1,4 @@
-//! The life of one request, from its arrival to what leaves, faults and idempotency included.
+//! The life of one request, from its arrival to its ending, with faults and idempotency.
 //!
 //! A fault strikes before the work, inside it or after it. The work itself is one step under the
 //! state's lock, so a connection that breaks can never leave half of it behind.
@@ -10,25 +10,17 @@ use super::error::ApiError;
 use super::guard::{Hold, Pass};
 use super::job::{Done, Failing, Job, Manner};
 use super::request::{Call, Request};
-use super::route::Route;
 use super::{account, customers, events, post, search, webhooks};
 use crate::clock::pause;
 use crate::fault::{Fault, When};
 use crate::ids;
-use crate::log::{Entry, Outcome};
+use crate::report::RequestRecord;
 use crate::world::World;
 
-/// What leaves.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// Stripe's answer.
-    Answer(Reply),
-    /// The headers of Stripe's answer, and half its body.
-    Cut(Reply),
-    /// Stripe's answer, its headers over so long a time.
-    SlowHeaders(Reply, Duration),
-    /// Stripe's answer, its body over so long a time.
-    SlowBody(Reply, Duration),
+    /// Stripe's answer, sent at a pace.
+    Answer(Reply, Pace),
     /// A proxy's 502.
     Gateway,
     /// Nothing: the connection is closed.
@@ -39,42 +31,62 @@ pub(crate) enum Ending {
     Refuse(Duration),
 }
 
-/// An answer of Stripe's.
+/// The pace at which an answer is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pace {
+    /// All of it at once.
+    Whole,
+    /// The headers and half the body, and then nothing but the end of the connection.
+    Half,
+    /// The headers over so long a time.
+    SlowHeaders(Duration),
+    /// The body over so long a time.
+    SlowBody(Duration),
+}
+
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: String,
     pub(crate) headers: Vec<(&'static str, String)>,
-    outcome: Outcome,
+    /// How the log calls the outcome. There is none if the fault took the answer's place.
+    outcome: Option<&'static str>,
 }
 
-/// Takes a request to its end.
+impl Ending {
+    fn whole(reply: Reply) -> Ending {
+        Ending::Answer(reply, Pace::Whole)
+    }
+}
+
 pub(crate) async fn exchange(world: &Arc<World>, call: Call) -> Ending {
     let request = Request::read(world, call);
     let pass = match Pass::take(world, &request) {
         Ok(pass) => pass,
         Err(reason) => {
-            let ending = Ending::Answer(limited(&request, reason));
+            let ending = Ending::whole(limited(&request, reason));
             note(world, &request, None, &ending);
             return ending;
         }
     };
-    let fault = world.arsenal().draw(request.target());
+    let fault = world.arsenal().draw(request.view());
     let Some(Fault::Delay { ms, when }) = fault else {
         let ending = at_once(world, &request, fault.as_ref());
         note(world, &request, fault.as_ref(), &ending);
         return ending;
     };
-    // Before anything else gets a turn: whoever comes next with this key finds it in flight.
+    // The key is held before anything else gets a turn, so that the next request with this key
+    // finds it in flight.
     let hold = Hold::take(world, &request);
-    // A task of its own: Stripe goes on with a request whose caller has hung up.
+    // The work is a task of its own, because Stripe goes on with a request whose caller has hung
+    // up.
     let world = Arc::clone(world);
     let work = tokio::spawn(async move {
         let _pass = pass;
         let span = Duration::from_millis(ms);
         let ending = match hold {
             Ok(hold) => delayed(&world, &request, hold, span, when).await,
-            Err(conflict) => Ending::Answer(reply(&world, &request, Err(conflict))),
+            Err(conflict) => Ending::whole(reply(&world, &request, Err(conflict))),
         };
         note(&world, &request, fault.as_ref(), &ending);
         ending
@@ -84,7 +96,7 @@ pub(crate) async fn exchange(world: &Arc<World>, call: Call) -> Ending {
 
 fn at_once(world: &World, request: &Request, fault: Option<&Fault>) -> Ending {
     let refuse = |error| reply(world, request, Err(error));
-    // Before the work.
+    // These faults strike before the work.
     match fault {
         Some(Fault::RequestLost) => return Ending::Close,
         Some(Fault::Reset { when: When::Before }) => return Ending::Reset,
@@ -92,20 +104,20 @@ fn at_once(world: &World, request: &Request, fault: Option<&Fault>) -> Ending {
         Some(Fault::ConnectionRefused { ms }) => return Ending::Refuse(Duration::from_millis(*ms)),
         Some(Fault::RateLimited { retry_after }) => {
             let mut reply = limited(request, "global-rate");
-            reply.outcome = Outcome::Struck;
+            reply.outcome = None;
             reply.headers.extend(retry_after.map(|s| ("Retry-After", s.to_string())));
-            return Ending::Answer(reply);
+            return Ending::whole(reply);
         }
         Some(Fault::LockTimeout { status }) => {
             let reply = refuse(ApiError::lock_timeout(*status));
-            return Ending::Answer(Reply { outcome: Outcome::Struck, ..reply });
+            return Ending::whole(Reply { outcome: None, ..reply });
         }
         Some(Fault::ServerError { should_retry }) => {
             let mut reply = refuse(ApiError::server(&request.id));
-            reply.outcome = Outcome::Struck;
+            reply.outcome = None;
             let again = should_retry.then(|| ("Stripe-Should-Retry", "true".to_owned()));
             reply.headers.extend(again);
-            return Ending::Answer(reply);
+            return Ending::whole(reply);
         }
         _ => {}
     }
@@ -117,15 +129,19 @@ fn at_once(world: &World, request: &Request, fault: Option<&Fault>) -> Ending {
     };
     let manner = Manner { failure, held_since_ms: None };
     let reply = reply(world, request, work(world, request, manner));
-    // After it.
+    // These strike after it.
     match fault {
         Some(Fault::AnswerLost) => Ending::Close,
         Some(Fault::Reset { .. }) => Ending::Reset,
         Some(Fault::BadGateway { .. }) => Ending::Gateway,
-        Some(Fault::TruncatedBody) => Ending::Cut(reply),
-        Some(Fault::SlowHeaders { ms }) => Ending::SlowHeaders(reply, Duration::from_millis(*ms)),
-        Some(Fault::SlowBody { ms }) => Ending::SlowBody(reply, Duration::from_millis(*ms)),
-        _ => Ending::Answer(reply),
+        Some(Fault::TruncatedBody) => Ending::Answer(Reply { outcome: None, ..reply }, Pace::Half),
+        Some(Fault::SlowHeaders { ms }) => {
+            Ending::Answer(reply, Pace::SlowHeaders(Duration::from_millis(*ms)))
+        }
+        Some(Fault::SlowBody { ms }) => {
+            Ending::Answer(reply, Pace::SlowBody(Duration::from_millis(*ms)))
+        }
+        _ => Ending::whole(reply),
     }
 }
 
@@ -145,7 +161,7 @@ async fn delayed(
     if when == When::After && !waited(world, span).await {
         return Ending::Close;
     }
-    Ending::Answer(reply)
+    Ending::whole(reply)
 }
 
 /// Waits; false if the sandbox stopped meanwhile.
@@ -157,30 +173,30 @@ async fn waited(world: &World, span: Duration) -> bool {
     }
 }
 
-/// What a request is for.
 fn work(world: &World, request: &Request, manner: Manner) -> Result<Done, ApiError> {
     let job = &Job { world, request, caller: request.admit()?, manner };
     let failing = manner.failure.is_some() && request.method == "GET";
     if failing {
         return Err(ApiError::server(&request.id));
     }
-    match &request.route {
-        Route::CreateCustomer => customers::create(job),
-        Route::ListCustomers => customers::list(job),
-        Route::SearchCustomers => search::search(job),
-        Route::RetrieveCustomer(id) => customers::retrieve(job, id),
-        Route::UpdateCustomer(id) => customers::update(job, id),
-        Route::DeleteCustomer(id) => customers::delete(job, id),
-        Route::OwnAccount => account::own(job),
-        Route::Account(id) => account::retrieve(job, id),
-        Route::ListEvents => events::list(job),
-        Route::RetrieveEvent(id) => events::retrieve(job, id),
-        Route::CreateEndpoint => webhooks::create(job),
-        Route::ListEndpoints => webhooks::list(job),
-        Route::RetrieveEndpoint(id) => webhooks::retrieve(job, id),
-        Route::UpdateEndpoint(id) => webhooks::update(job, id),
-        Route::DeleteEndpoint(id) => webhooks::delete(job, id),
-        Route::Unknown => {
+    let id = &request.target;
+    match request.route.name {
+        "POST /v1/customers" => customers::create(job),
+        "GET /v1/customers" => customers::list(job),
+        "GET /v1/customers/search" => search::search(job),
+        "GET /v1/customers/{id}" => customers::retrieve(job, id),
+        "POST /v1/customers/{id}" => customers::update(job, id),
+        "DELETE /v1/customers/{id}" => customers::delete(job, id),
+        "GET /v1/account" => account::own(job),
+        "GET /v1/accounts/{id}" => account::retrieve(job, id),
+        "GET /v1/events" => events::list(job),
+        "GET /v1/events/{id}" => events::retrieve(job, id),
+        "POST /v1/webhook_endpoints" => webhooks::create(job),
+        "GET /v1/webhook_endpoints" => webhooks::list(job),
+        "GET /v1/webhook_endpoints/{id}" => webhooks::retrieve(job, id),
+        "POST /v1/webhook_endpoints/{id}" => webhooks::update(job, id),
+        "DELETE /v1/webhook_endpoints/{id}" => webhooks::delete(job, id),
+        _ => {
             let mut state = world.state();
             let book = state.book(&job.caller.scope);
             let unrecognized = || ApiError::unrecognized(&request.method, &request.path);
@@ -192,12 +208,12 @@ fn work(world: &World, request: &Request, manner: Manner) -> Result<Done, ApiErr
 fn reply(world: &World, request: &Request, done: Result<Done, ApiError>) -> Reply {
     let mut headers = vec![("Request-Id", request.id.clone())];
     headers.push(("Stripe-Version", request.version.clone()));
-    let mut outcome = Outcome::Answered;
+    let mut outcome = "answered";
     let (status, body) = match done {
         Ok(done) => {
             if let (Some(first), Some(key)) = (done.saved_by, &request.key) {
                 if first != request.number {
-                    outcome = Outcome::Replayed;
+                    outcome = "replayed";
                     headers.push(("Idempotent-Replayed", "true".to_owned()));
                 }
                 headers.push(("Idempotency-Key", key.clone()));
@@ -211,15 +227,14 @@ fn reply(world: &World, request: &Request, done: Result<Done, ApiError>) -> Repl
                 headers.push(("WWW-Authenticate", "Basic realm=\"Stripe\"".to_owned()));
             }
             if error.status == 409 {
-                outcome = Outcome::Conflict;
+                outcome = "conflict";
             }
             (error.status, error.body())
         }
     };
-    Reply { status, body, headers, outcome }
+    Reply { status, body, headers, outcome: Some(outcome) }
 }
 
-/// A rate limiter's refusal.
 fn limited(request: &Request, reason: &str) -> Reply {
     let error = ApiError::rate_limit();
     let headers = vec![
@@ -227,30 +242,29 @@ fn limited(request: &Request, reason: &str) -> Reply {
         ("Stripe-Version", request.version.clone()),
         ("Stripe-Rate-Limited-Reason", reason.to_owned()),
     ];
-    Reply { status: error.status, body: error.body(), headers, outcome: Outcome::Limited }
+    Reply { status: error.status, body: error.body(), headers, outcome: Some("limited") }
 }
 
 fn note(world: &World, request: &Request, fault: Option<&Fault>, ending: &Ending) {
+    let kind = fault.map(|fault| fault.kind().name());
+    let struck = kind.unwrap_or("stopped");
     let (status, outcome) = match ending {
-        Ending::Answer(reply) | Ending::SlowHeaders(reply, _) | Ending::SlowBody(reply, _) => {
-            (Some(reply.status), reply.outcome)
-        }
-        Ending::Cut(reply) => (Some(reply.status), Outcome::Struck),
-        Ending::Gateway => (Some(502), Outcome::Struck),
-        Ending::Close | Ending::Reset | Ending::Refuse(_) => {
-            (None, if fault.is_some() { Outcome::Struck } else { Outcome::Stopped })
-        }
+        Ending::Answer(reply, _) => (Some(reply.status), reply.outcome.unwrap_or(struck)),
+        Ending::Gateway => (Some(502), struck),
+        Ending::Close | Ending::Reset | Ending::Refuse(_) => (None, struck),
     };
-    world.log().note(&Entry {
-        endpoint: request.route.name(),
-        number: request.number,
-        came_ms: request.came_ms,
-        method: &request.method,
-        path: &request.path,
-        scope: request.caller.as_ref().ok().map(|caller| &caller.scope),
-        key: request.sent_key.as_deref(),
+    let scope = request.caller.as_ref().ok().map(|caller| &caller.scope);
+    let record = RequestRecord {
+        id: request.id.clone(),
+        at: request.came_ms.div_euclid(1000),
+        method: request.method.clone(),
+        path: request.path.clone(),
+        account: scope.map(|scope| scope.account.clone()),
+        livemode: scope.map(|scope| scope.livemode),
+        idempotency_key: request.sent_key.clone(),
         status,
-        outcome,
-        fault: fault.map(Fault::kind),
-    });
+        outcome: outcome.to_owned(),
+        fault: kind.map(str::to_owned),
+    };
+    world.log().note(request.route.name, &record);
 }

@@ -1,21 +1,22 @@
-//! The parameters that Stripe documents for a Customer, and what each may be.
+//! The parameters that Stripe documents for a Customer, and the values that each may have.
 //!
-//! As strict as Stripe and no more so: what it was seen to refuse is refused in its words, and what
-//! names an object that the sandbox has not (a payment method, a test clock) only has to look like one.
+//! The sandbox is as strict as Stripe and not stricter. A value that Stripe was seen to refuse is
+//! refused in Stripe's words. The id of an object that the sandbox does not have, such as a payment
+//! method or a test clock, only has to look like one.
 
 use super::error::ApiError;
 use crate::form::{Form, inside};
 
-/// What a parameter may be.
+/// The values that a parameter may have.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// At most so many characters.
+    /// A text of at most so many characters.
     Text(usize),
     Email,
     Integer,
     Flag,
     OneOf(&'static [&'static str]),
-    /// The id of something, by its name and its ids' prefixes.
+    /// The id of an object, with the object's name and the prefixes of its ids.
     Id(&'static str, &'static [&'static str]),
     InvoicePrefix,
     /// Two letters.
@@ -24,7 +25,7 @@ enum Kind {
     Whole,
 }
 
-/// Whether one only makes sense at a create, or at an update.
+/// The only kind of request that a parameter belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     Create,
@@ -43,8 +44,8 @@ const LOCATION: &[&str] = &["auto", "deferred", "immediately"];
 const EXEMPT: &[&str] = &["exempt", "none", "reverse"];
 const SOURCES: &[&str] = &["tok_", "src_", "card_", "ba_", "btok_", "pm_"];
 
-/// `#` stands for a place in a list.
-const FIELDS: [(&str, Kind, Option<When>); 46] = [
+/// The parameters. `#` stands for a place in a list.
+const FIELDS: [(&str, Kind, Option<When>); 40] = [
     ("address", Whole, BOTH),
     ("address[city]", Text(5000), BOTH),
     ("address[country]", Country, BOTH),
@@ -83,12 +84,6 @@ const FIELDS: [(&str, Kind, Option<When>); 46] = [
     ("preferred_locales", Whole, BOTH),
     ("preferred_locales[#]", Text(5000), BOTH),
     ("shipping", Whole, BOTH),
-    ("shipping[address][city]", Text(5000), BOTH),
-    ("shipping[address][country]", Country, BOTH),
-    ("shipping[address][line1]", Text(5000), BOTH),
-    ("shipping[address][line2]", Text(5000), BOTH),
-    ("shipping[address][postal_code]", Text(5000), BOTH),
-    ("shipping[address][state]", Text(5000), BOTH),
     ("shipping[name]", Text(5000), BOTH),
     ("shipping[phone]", Text(20), BOTH),
     ("source", Id("token", SOURCES), BOTH),
@@ -101,7 +96,7 @@ const FIELDS: [(&str, Kind, Option<When>); 46] = [
     ("validate", Flag, BOTH),
 ];
 
-/// What cannot be given without something else.
+/// Groups of parameters of which none can be given without the others.
 const TOGETHER: [(&str, &[&str]); 3] = [
     ("shipping", &["[name]", "[address]"]),
     ("tax_id_data", &["[type]", "[value]"]),
@@ -111,7 +106,9 @@ const TOGETHER: [(&str, &[&str]); 3] = [
 /// Checks the form of a create or an update.
 pub(super) fn check(form: &Form, when: When) -> Result<(), ApiError> {
     let known = |name: &str| {
-        let general = general(name);
+        // The address below `shipping` has the same parts as the address.
+        let address = name.strip_prefix("shipping[address]").map(|part| format!("address{part}"));
+        let general = general(address.as_deref().filter(|name| *name != "address").unwrap_or(name));
         FIELDS
             .into_iter()
             .find(|(field, _, only)| *field == general && only.is_none_or(|only| only == when))
@@ -119,15 +116,14 @@ pub(super) fn check(form: &Form, when: When) -> Result<(), ApiError> {
     let passed = |name: &str| is_metadata(name) || is_expand(name) || known(name).is_some();
     allow(form, passed)?;
     for (name, value) in form.iter() {
-        if let Some((_, kind, _)) = known(name) {
-            kind.check(name, value)?;
+        if let Some(error) = known(name).and_then(|(_, kind, _)| kind.refusal(name, value)) {
+            return Err(error);
         }
     }
     together(form)?;
     metadata(form)
 }
 
-/// Refuses all parameters but these.
 pub(super) fn allow(form: &Form, known: impl Fn(&str) -> bool) -> Result<(), ApiError> {
     let unknown: Vec<&str> =
         form.iter().map(|(name, _)| name).filter(|name| !known(name)).collect();
@@ -156,61 +152,50 @@ fn general(name: &str) -> String {
 }
 
 impl Kind {
-    fn check(self, name: &str, value: &str) -> Result<(), ApiError> {
-        let fail =
-            |good: bool, error: &dyn Fn() -> ApiError| if good { Ok(()) } else { Err(error()) };
-        if let Integer = self {
-            let wrong = || ApiError::integer(name, format!("Invalid integer: {value}"));
-            return fail(value.parse::<i64>().is_ok(), &wrong);
-        }
-        // An empty value unsets a field, whatever it is.
-        if value.is_empty() {
-            return Ok(());
-        }
-        match self {
-            Text(longest) => fail(value.chars().count() <= longest, &|| {
-                let value = short(value);
-                let message =
-                    format!("Invalid string: {value}; must be at most {longest} characters");
-                ApiError::invalid(name, message)
-            }),
-            Email => fail(is_email(value), &|| ApiError::email(value)),
-            Flag => fail(["true", "false"].contains(&value), &|| {
-                ApiError::invalid(name, format!("Invalid boolean: {value}"))
-            }),
-            OneOf(values) => fail(values.contains(&value), &|| {
-                let message = format!("Invalid {name}: must be one of {}", values.join(", "));
-                ApiError::invalid(name, message)
-            }),
-            Id(what, prefixes) => {
-                let named = prefixes.iter().any(|prefix| value.starts_with(prefix));
-                fail(named, &|| ApiError::no_such(what, value, name))
-            }
+    /// The error for a value that the parameter may not have. An empty value unsets a parameter,
+    /// and only a number cannot be unset.
+    fn refusal(self, name: &str, value: &str) -> Option<ApiError> {
+        let good = match self {
+            Integer => value.parse::<i64>().is_ok(),
+            _ if value.is_empty() => true,
+            Text(longest) => value.chars().count() <= longest,
+            Email => is_email(value),
+            Flag => ["true", "false"].contains(&value),
+            OneOf(values) => values.contains(&value),
+            Id(_, prefixes) => prefixes.iter().any(|prefix| value.starts_with(prefix)),
             InvoicePrefix => {
-                let letters = value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-                fail(letters && (3..=12).contains(&value.len()), &|| {
-                    let message = "Invoice prefix must be 3 to 12 uppercase letters or numbers.";
-                    ApiError::invalid(name, message.to_owned())
-                })
+                (3..=12).contains(&value.len())
+                    && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             }
-            Country => {
-                let letters = value.bytes().all(|byte| byte.is_ascii_alphabetic());
-                fail(letters && value.len() == 2, &|| {
-                    let message = format!(
-                        "Country '{value}' is unknown. Try using a 2-character alphanumeric \
-                         country code instead, such as 'US', 'EG', or 'GB'. A full list of country \
-                         codes is available at https://stripe.com/global"
-                    );
-                    ApiError::invalid(name, message).code("country_code_invalid")
-                })
+            Country => value.len() == 2 && value.bytes().all(|b| b.is_ascii_alphabetic()),
+            Whole => false,
+        };
+        let message = match self {
+            _ if good => return None,
+            Integer => return Some(ApiError::integer(name, format!("Invalid integer: {value}"))),
+            Email => return Some(ApiError::email(value)),
+            Id(what, _) => return Some(ApiError::no_such(what, value, name)),
+            Text(longest) => {
+                format!("Invalid string: {}; must be at most {longest} characters", short(value))
             }
-            Whole => Err(ApiError::invalid(name, "Invalid object".to_owned())),
-            Integer => Ok(()),
-        }
+            Flag => format!("Invalid boolean: {value}"),
+            OneOf(values) => format!("Invalid {name}: must be one of {}", values.join(", ")),
+            InvoicePrefix => {
+                "Invoice prefix must be 3 to 12 uppercase letters or numbers.".to_owned()
+            }
+            Country => format!(
+                "Country '{value}' is unknown. Try using a 2-character alphanumeric country code \
+                 instead, such as 'US', 'EG', or 'GB'. A full list of country codes is available at \
+                 https://stripe.com/global"
+            ),
+            Whole => "Invalid object".to_owned(),
+        };
+        let error = ApiError::invalid(name, message);
+        Some(if let Country = self { error.code("country_code_invalid") } else { error })
     }
 }
 
-/// A hash of a list has to be whole.
+/// Refuses a group that is not whole.
 fn together(form: &Form) -> Result<(), ApiError> {
     for (outer, parts) in TOGETHER {
         let elements: Vec<String> = if outer == "shipping" {
@@ -222,7 +207,7 @@ fn together(form: &Form) -> Result<(), ApiError> {
         for element in elements {
             for part in parts {
                 let name = format!("{element}{part}");
-                if form.get(&name).is_none() && form.below(&name).next().is_none() {
+                if form.get(&name).is_none() && !form.has(&name) {
                     return Err(ApiError::missing(&name));
                 }
             }
@@ -231,7 +216,7 @@ fn together(form: &Form) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The grammar that Stripe has been seen to enforce; what it lets pass is no business of ours.
+/// Whether an e-mail address has none of the faults that Stripe was seen to refuse.
 fn is_email(email: &str) -> bool {
     let Some((local, domain)) = email.split_once('@') else {
         return false;
@@ -245,7 +230,7 @@ fn is_email(email: &str) -> bool {
         && domain.split('.').all(|label| !label.is_empty())
 }
 
-/// Checks the metadata of a form by itself; [`most_metadata`] counts what it comes to.
+/// Checks the keys and values of a form's metadata. [`most_metadata`] checks their number.
 pub(super) fn metadata(form: &Form) -> Result<(), ApiError> {
     if form.get("metadata").is_some_and(|text| !text.is_empty()) {
         return Err(ApiError::invalid("metadata", "Invalid object".to_owned()));
@@ -280,7 +265,7 @@ pub(super) fn most_metadata(count: usize) -> Result<(), ApiError> {
     Err(ApiError::invalid("metadata", message))
 }
 
-/// A long text's beginning and end.
+/// The beginning and the end of a long text.
 fn short(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     if letters.len() <= 20 {

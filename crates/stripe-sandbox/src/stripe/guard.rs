@@ -1,4 +1,5 @@
-//! What a request holds while it is worked on: its place within the limits, and its key.
+//! The two things that a request holds while it is worked on: its place within the limits, and its
+//! key.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// Counts the request, or says which limit forbids it. Who is nobody is not counted.
+    /// Counts the request, or says which limit forbids it. A caller without a valid key is not
+    /// counted.
     pub(super) fn take(
         world: &Arc<World>,
         request: &Request,
@@ -24,7 +26,7 @@ impl Pass {
         let Ok(caller) = &request.caller else {
             return Ok(None);
         };
-        let (scope, endpoint) = (&caller.scope, request.route.name());
+        let (scope, endpoint) = (&caller.scope, request.route.name);
         world.limiter().begin(scope, endpoint, request.came_ms)?;
         Ok(Some(Pass { world: Arc::clone(world), scope: scope.clone(), endpoint }))
     }
@@ -53,7 +55,7 @@ impl Hold {
         let mut state = world.state();
         let since_ms = world.clock.now_ms();
         let book = state.book(&caller.scope);
-        match book.saved.find(key, since_ms, false, &book.customers) {
+        match book.find(key, since_ms, false) {
             Found::InFlight => return Err(ApiError::key_in_use(key)),
             Found::Saved(_) => return Ok(None),
             Found::Nothing => book.saved.hold(key),

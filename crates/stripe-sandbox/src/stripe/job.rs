@@ -1,10 +1,11 @@
-//! What every endpoint is handed, and what it hands back.
+//! A job, which every endpoint is handed, and its result.
 
 use super::auth::Caller;
+use super::json::pretty;
 use super::request::Request;
 use crate::world::World;
 
-/// A request that was let in, and how its work is to be done.
+/// A request that was let in, and the manner in which its work is to be done.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job<'a> {
     pub(super) world: &'a World,
@@ -13,7 +14,6 @@ pub(super) struct Job<'a> {
     pub(super) manner: Manner,
 }
 
-/// What the work came to.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) status: u16,
@@ -23,26 +23,26 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// A plain 200.
     pub(super) fn ok(value: &impl serde::Serialize) -> Done {
-        Done { status: 200, body: super::pretty(value), saved_by: None }
+        Done { status: 200, body: pretty(value), saved_by: None }
     }
 }
 
-/// How the work is to be done.
+/// The manner in which the work is to be done.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Manner {
-    /// It ends in a 500 that is saved.
+    /// The failure that the work ends in: a 500 that is saved.
     pub(super) failure: Option<Failing>,
-    /// The request holds its key in flight since then.
+    /// Since when the request holds its key in flight, if it does.
     pub(super) held_since_ms: Option<i64>,
 }
 
-/// What a saved failure leaves behind.
+/// The effect that a saved failure leaves behind.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Failing {
-    /// Nothing.
     Without,
     /// All of the work, after so much sandbox time.
-    With { after_seconds: u64 },
+    With {
+        after_seconds: u64,
+    },
 }

@@ -1,50 +1,38 @@
-//! Lists: newest first, by cursor.
+//! Lists: the parameters that every list has, and pages by cursor, newest first.
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::fields::is_expand;
+use super::object::Object;
 use crate::form::Form;
+use crate::state::index::Index;
 
-/// What a caller asked of a list.
+/// The parameters that a caller gave to a list.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     pub(crate) limit: usize,
-    pub(crate) cursor: Option<Cursor>,
+    /// The object that the page follows or precedes, and the parameter that names it.
+    cursor: Option<(&'static str, &'a str)>,
     /// Creation times in milliseconds: from the first on and before the second.
     pub(crate) created_ms: Range<i64>,
 }
 
-/// Where a page begins or ends; the object at the cursor is not on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Cursor {
-    After(String),
-    Before(String),
-}
-
-/// A cursor, once the position of its object is known.
+/// The position that a page follows or precedes. It is not on the page itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum At {
     After(u32),
     Before(u32),
 }
 
-/// The positions a list is made from.
-pub(crate) enum Source<'a> {
-    /// All of a stretch.
-    Stretch(Range<u32>),
-    /// A selection, newest first, of what lies below a position.
-    Chain(Box<dyn Fn(u32) -> Positions<'a> + 'a>),
-}
-
-/// Positions one after the other.
-type Positions<'a> = Box<dyn Iterator<Item = u32> + 'a>;
+/// The value that the objects of a list must have in a field, and the index that knows where.
+pub(crate) type Term<'a> = (&'a Index, &'a str, &'a str);
 
 const BOUNDS: [&str; 5] = ["created", "created[gt]", "created[gte]", "created[lt]", "created[lte]"];
 
-impl Wanted {
+impl Wanted<'_> {
     /// Whether a parameter belongs to every list.
     pub(crate) fn knows(name: &str) -> bool {
         ["limit", "starting_after", "ending_before"].contains(&name)
@@ -53,40 +41,33 @@ impl Wanted {
     }
 
     /// Reads the parameters that every list has.
-    pub(crate) fn read(form: &Form) -> Result<Wanted, ApiError> {
-        let after = form.get("starting_after");
-        let before = form.get("ending_before");
-        let cursor = match (after, before) {
-            (None, None) => None,
-            (Some(id), None) => Some(Cursor::After(id.to_owned())),
-            (None, Some(id)) => Some(Cursor::Before(id.to_owned())),
-            (Some(_), Some(_)) => {
-                let message = "You can only use one of the parameters starting_after and \
-                               ending_before at a time.";
-                return Err(ApiError::invalid("starting_after", message.to_owned()));
-            }
-        };
+    pub(crate) fn read(form: &Form) -> Result<Wanted<'_>, ApiError> {
+        let named = |name| Some((name, form.get(name)?));
+        let (after, before) = (named("starting_after"), named("ending_before"));
+        if after.is_some() && before.is_some() {
+            let message = "You can only use one of the parameters starting_after and \
+                           ending_before at a time.";
+            return Err(ApiError::invalid("starting_after", message.to_owned()));
+        }
+        let cursor = after.or(before);
         Ok(Wanted { limit: limit(form)?, cursor, created_ms: created(form)? })
     }
 
-    /// Finds the cursor's position; an id that is nowhere is the caller's mistake.
+    /// Finds the cursor's position. An id that is not there is the caller's mistake.
     pub(crate) fn at(
         &self,
         what: &str,
         position: impl Fn(&str) -> Option<u32>,
     ) -> Result<Option<At>, ApiError> {
-        let (id, param) = match &self.cursor {
-            None => return Ok(None),
-            Some(Cursor::After(id)) => (id, "starting_after"),
-            Some(Cursor::Before(id)) => (id, "ending_before"),
+        let Some((param, id)) = self.cursor else {
+            return Ok(None);
         };
         let position = position(id).ok_or_else(|| ApiError::no_such(what, id, param))?;
-        let after = matches!(self.cursor, Some(Cursor::After(_)));
+        let after = param == "starting_after";
         Ok(Some(if after { At::After(position) } else { At::Before(position) }))
     }
 }
 
-/// The page size, 10 unless said.
 pub(crate) fn limit(form: &Form) -> Result<usize, ApiError> {
     let bound = match integer(form, "limit")? {
         None => return Ok(10),
@@ -98,7 +79,6 @@ pub(crate) fn limit(form: &Form) -> Result<usize, ApiError> {
     Err(ApiError::integer("limit", message))
 }
 
-/// A parameter that is a whole number.
 fn integer(form: &Form, name: &str) -> Result<Option<i64>, ApiError> {
     let Some(text) = form.get(name) else {
         return Ok(None);
@@ -107,7 +87,6 @@ fn integer(form: &Form, name: &str) -> Result<Option<i64>, ApiError> {
     text.parse().map(Some).map_err(wrong)
 }
 
-/// A parameter that is `true` or `false`.
 pub(crate) fn flag(form: &Form, name: &str) -> Result<Option<bool>, ApiError> {
     let Some(text) = form.get(name) else {
         return Ok(None);
@@ -116,53 +95,42 @@ pub(crate) fn flag(form: &Form, name: &str) -> Result<Option<bool>, ApiError> {
     text.parse().map(Some).map_err(wrong)
 }
 
-/// Makes a page: its positions, newest first, and whether there are more in its direction.
+/// Makes a page from a range of positions, or from those that a term names. Returns the positions
+/// of the page, newest first, and whether there are more in its direction.
 pub(crate) fn page(
-    source: Source<'_>,
+    all: Range<u32>,
+    term: Option<Term<'_>>,
     at: Option<At>,
     limit: usize,
     keep: impl Fn(u32) -> bool,
 ) -> (Vec<u32>, bool) {
-    let walk: Positions<'_> = match (source, at) {
-        (Source::Stretch(all), None) => Box::new(all.rev()),
-        (Source::Stretch(all), Some(At::After(at))) => Box::new((all.start..all.end.min(at)).rev()),
-        (Source::Stretch(all), Some(At::Before(at))) => Box::new(all.start.max(at + 1)..all.end),
-        (Source::Chain(chain), None) => chain(u32::MAX),
-        (Source::Chain(chain), Some(At::After(at))) => chain(at),
-        (Source::Chain(chain), Some(At::Before(at))) => {
-            let mut newer: Vec<u32> = chain(u32::MAX).take_while(|p| *p > at).collect();
-            newer.reverse();
-            Box::new(newer.into_iter())
-        }
+    let within = match at {
+        None => all,
+        Some(At::After(at)) => all.start..all.end.min(at),
+        Some(At::Before(at)) => all.start.max(at + 1)..all.end,
     };
+    let found: Box<dyn DoubleEndedIterator<Item = u32> + '_> = match term {
+        None => Box::new(within.rev()),
+        Some((index, field, value)) => Box::new(index.find(field, value, within)),
+    };
+    let backwards = matches!(at, Some(At::Before(_)));
+    let walk: Box<dyn Iterator<Item = u32> + '_> =
+        if backwards { Box::new(found.rev()) } else { found };
     let mut positions: Vec<u32> = walk.filter(|position| keep(*position)).take(limit + 1).collect();
     let more = positions.len() > limit;
     positions.truncate(limit);
-    if let Some(At::Before(_)) = at {
+    if backwards {
         positions.reverse();
     }
     (positions, more)
 }
 
-/// A list object.
-#[derive(Debug, Serialize)]
-pub(crate) struct ListObject<T> {
-    object: &'static str,
-    data: Vec<T>,
-    has_more: bool,
-    url: &'static str,
+/// Makes a list object with the URL that it was asked for at.
+pub(crate) fn object(url: &str, data: Vec<Object>, has_more: bool) -> Value {
+    json!({"object": "list", "data": data, "has_more": has_more, "url": url})
 }
 
-/// A list of what is at `url`.
-pub(crate) fn object<T: Serialize>(
-    url: &'static str,
-    data: Vec<T>,
-    has_more: bool,
-) -> ListObject<T> {
-    ListObject { object: "list", data, has_more, url }
-}
-
-/// The bounds on `created`. Stripe counts in whole seconds, the sandbox keeps milliseconds.
+/// The bounds on `created`. Stripe counts in whole seconds, and the sandbox keeps milliseconds.
 fn created(form: &Form) -> Result<Range<i64>, ApiError> {
     let mut from = i64::MIN;
     let mut until = i64::MAX;
@@ -181,68 +149,4 @@ fn created(form: &Form) -> Result<Range<i64>, ApiError> {
         }
     }
     Ok(from..until)
-}
-
-#[cfg(test)]
-mod tests {
-    use parser_inputs::{bytes, check};
-    use proptest::{
-        collection::vec,
-        prelude::{Strategy, any},
-        prop_oneof,
-        sample::select,
-    };
-
-    use super::{Wanted, flag};
-    use crate::form::Form;
-
-    #[test]
-    fn parameters_of_lists() {
-        const WORDS: &[&str] = &[
-            "limit=",
-            "starting_after=",
-            "ending_before=",
-            "created=",
-            "created[gte]=",
-            "created[lt]=",
-            "1",
-            "100",
-            "101",
-            "-",
-            "cus_1",
-            "&",
-        ];
-        let names = [
-            "limit",
-            "starting_after",
-            "created",
-            "created[gt]",
-            "created[lte]",
-            "delivery_success",
-        ];
-        let number = prop_oneof![3 => 1..=100_i64, 1 => any::<i64>()];
-        let pair =
-            (select(names.to_vec()), number).prop_map(|(name, value)| format!("{name}={value}"));
-        let good = vec(pair, 1..=3).prop_map(|pairs| pairs.join("&"));
-        check("parameters of a list", bytes(good, WORDS), |body| {
-            let form = Form::decode(&body, b"");
-            assert!(
-                flag(&form, "delivery_success").is_ok_and(|it| it.is_none())
-                    || form.get("delivery_success").is_some()
-            );
-            match Wanted::read(&form) {
-                Ok(wanted) => {
-                    assert!((1..=100).contains(&wanted.limit));
-                    let both =
-                        form.get("starting_after").is_some() && form.get("ending_before").is_some();
-                    assert!(!both);
-                    true
-                }
-                Err(refusal) => {
-                    assert_eq!(refusal.status, 400);
-                    false
-                }
-            }
-        });
-    }
 }

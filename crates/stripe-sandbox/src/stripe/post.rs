@@ -1,19 +1,21 @@
 //! A POST that makes or changes something, once for each idempotency key.
 //!
-//! All of it is one step under the state's lock: the key is looked up, the request checked, the change
-//! written to the journal and applied, the answer saved. What differs between the endpoints is what is
-//! to be done, and how it shows.
+//! All of it is one step under the state's lock: the key is looked up, the request is checked, the
+//! change is written to the state file and applied, and the answer is saved. An endpoint only says
+//! which change it makes.
 
-use super::customer::{self, DeletedObject};
+use super::customer;
+use super::endpoint;
 use super::error::ApiError;
 use super::job::{Done, Failing, Job};
-use super::webhooks;
+use super::json::pretty;
+use super::object::Object;
 use crate::state::State;
 use crate::state::book::Book;
 use crate::state::mutation::{By, Change, Deed, Effect, Failed, Failure, Mutation, Save};
 use crate::state::saved::{Answer, Found};
 
-/// Does what `deed` makes of the account's data, or answers as before.
+/// Does a deed that `deed` finds in the account's data, or answers as before.
 pub(super) fn once(
     job: &Job<'_>,
     deed: impl FnOnce(&mut State) -> Result<Deed, ApiError>,
@@ -24,65 +26,62 @@ pub(super) fn once(
     if let Some(again) = replay(job, state.book(&caller.scope), now_ms)? {
         return Ok(again);
     }
-    let deed = deed(&mut state)?;
-    let change = change(job, now_ms, deed);
+    let change = change(job, now_ms, deed(&mut state)?);
     let save = save(job, now_ms);
     let saved_by = save.as_ref().map(|_| request.number);
-    let broken = |_| ApiError::server(&request.id);
-
-    let Some(failing) = manner.failure else {
-        let mutation = Mutation::Changed { change: change.clone(), save };
-        world.commit(&mut state, &mutation).map_err(broken)?;
-        let book = state.book(&caller.scope);
-        let body = show(job, book, &answer(book, &change.what));
-        return Ok(Done { status: 200, body, saved_by });
-    };
-    let error = ApiError::server(&request.id);
-    let failure = Failure { status: error.status, body: error.body() };
-    let done = Done { status: failure.status, body: failure.body.clone(), saved_by };
-    fail(job, &mut state, save, failure, failing.effect(change))?;
-    Ok(done)
+    if let Some(failing) = manner.failure {
+        let error = fail(job, &mut state, save, failing, change)?;
+        return Ok(Done { status: error.status, body: error.body(), saved_by });
+    }
+    let mutation = Mutation::Changed { change: change.clone(), save };
+    commit(job, &mut state, &mutation)?;
+    let book = state.book(&caller.scope);
+    let body = show(job, book, &book.answer(&change.what));
+    Ok(Done { status: 200, body, saved_by })
 }
 
-/// Deletes what `deed` finds. A DELETE has no idempotency key: where it fails, nothing is saved.
+/// Deletes the object that `deed` finds. A DELETE has no idempotency key, so a failure is not
+/// saved.
 pub(super) fn delete(
     job: &Job<'_>,
-    stub: &DeletedObject,
+    deleted: &Object,
     deed: impl FnOnce(&mut State) -> Result<Deed, ApiError>,
 ) -> Result<Done, ApiError> {
-    let Job { world, request, manner, .. } = *job;
-    let mut state = world.state();
-    let now_ms = world.clock.now_ms();
-    let deed = deed(&mut state)?;
-    let change = change(job, now_ms, deed);
-    let broken = ApiError::server(&request.id);
-    let Some(failing) = manner.failure else {
-        let mutation = Mutation::Changed { change, save: None };
-        return world.commit(&mut state, &mutation).map_or(Err(broken), |()| Ok(Done::ok(stub)));
-    };
-    let failure = Failure { status: broken.status, body: broken.body() };
-    fail(job, &mut state, None, failure, failing.effect(change))?;
-    Err(broken)
+    let mut state = job.world.state();
+    let now_ms = job.world.clock.now_ms();
+    let change = change(job, now_ms, deed(&mut state)?);
+    if let Some(failing) = job.manner.failure {
+        return Err(fail(job, &mut state, None, failing, change)?);
+    }
+    commit(job, &mut state, &Mutation::Changed { change, save: None })?;
+    Ok(Done::ok(deleted))
 }
 
-/// Commits a failure that is saved, or not without effect.
+fn commit(job: &Job<'_>, state: &mut State, mutation: &Mutation) -> Result<(), ApiError> {
+    let written = job.world.commit(state, mutation);
+    written.map_err(|_| ApiError::server(&job.request.id))
+}
+
+/// Commits a failure, if it is saved or has an effect. Returns the error that the caller gets.
 fn fail(
     job: &Job<'_>,
     state: &mut State,
     save: Option<Save>,
-    failure: Failure,
-    effect: Option<Effect>,
-) -> Result<(), ApiError> {
-    if save.is_none() && effect.is_none() {
-        return Ok(());
+    failing: Failing,
+    change: Change,
+) -> Result<ApiError, ApiError> {
+    let error = ApiError::server(&job.request.id);
+    let effect = failing.effect(change);
+    if save.is_some() || effect.is_some() {
+        let (scope, request) = (job.caller.scope.clone(), job.request.number);
+        let failure = Failure { status: error.status, body: error.body() };
+        let failed = Failed { scope, request, save, failure, effect };
+        commit(job, state, &Mutation::Failed(Box::new(failed)))?;
     }
-    let (scope, request) = (job.caller.scope.clone(), job.request.number);
-    let failed = Failed { scope, request, save, failure, effect };
-    let written = job.world.commit(state, &Mutation::Failed(Box::new(failed)));
-    written.map_err(|_| ApiError::server(&job.request.id))
+    Ok(error)
 }
 
-/// A change by a request.
+/// The change that a request makes.
 fn change(job: &Job<'_>, now_ms: i64, what: Deed) -> Change {
     let Job { request, caller, manner, .. } = *job;
     let by = By {
@@ -95,7 +94,7 @@ fn change(job: &Job<'_>, now_ms: i64, what: Deed) -> Change {
 }
 
 impl Failing {
-    /// What a failing request does nevertheless.
+    /// The effect that a failing request has nevertheless.
     fn effect(self, change: Change) -> Option<Effect> {
         let after_ms = match self {
             Failing::Without => return None,
@@ -107,22 +106,22 @@ impl Failing {
     }
 }
 
-/// What the request's key says: go on (`None`), the saved answer again, or a refusal.
+/// Looks up the request's key: the saved answer, a refusal, or nothing if the request is new.
 pub(super) fn replay(job: &Job<'_>, book: &Book, now_ms: i64) -> Result<Option<Done>, ApiError> {
     let Job { request, manner, .. } = *job;
     let Some(key) = &request.key else {
         return Ok(None);
     };
     let held = manner.held_since_ms.is_some();
-    let record = match book.saved.find(key, now_ms, held, &book.customers) {
+    let record = match book.find(key, now_ms, held) {
         Found::Nothing => return Ok(None),
         Found::InFlight => return Err(ApiError::key_in_use(key)),
         Found::Saved(record) => record,
     };
-    if record.endpoint != request.path {
-        return Err(ApiError::other_endpoint(key, &record.endpoint, &request.path));
+    if record.save.endpoint != request.path {
+        return Err(ApiError::other_endpoint(key, &record.save.endpoint, &request.path));
     }
-    if record.fingerprint != request.form.fingerprint() {
+    if record.save.fingerprint != request.form.fingerprint() {
         return Err(ApiError::other_parameters(key));
     }
     let status = match &record.answer {
@@ -134,42 +133,21 @@ pub(super) fn replay(job: &Job<'_>, book: &Book, now_ms: i64) -> Result<Option<D
     Ok(Some(Done { status, body, saved_by: Some(record.request) }))
 }
 
-/// What a change that was just made is to be answered with.
-fn answer(book: &Book, deed: &Deed) -> Answer {
-    match deed {
-        Deed::Created { .. } => Answer::Created(book.customers.len() - 1),
-        Deed::Updated { customer, .. } | Deed::Deleted { customer } => {
-            Answer::Updated { customer: *customer, edits: book.customers.edit_count(*customer) }
-        }
-        Deed::EndpointCreated { .. } => {
-            let at = book.endpoints.len() as u32 - 1;
-            let endpoint = Box::new(book.endpoints[at as usize].clone());
-            Answer::Endpoint { at, endpoint, new: true }
-        }
-        Deed::EndpointUpdated { endpoint: at, .. } | Deed::EndpointDeleted { endpoint: at } => {
-            let endpoint = Box::new(book.endpoints[*at as usize].clone());
-            Answer::Endpoint { at: *at, endpoint, new: false }
-        }
-    }
-}
-
 fn show(job: &Job<'_>, book: &Book, answer: &Answer) -> String {
     let livemode = job.caller.scope.livemode;
-    let customer = |at: u32, edits: u32| {
-        let details = book.customers.version(at, edits as usize);
-        super::pretty(&customer::object(book, at, &details, livemode, job.request.expand()))
-    };
     match answer {
-        Answer::Created(at) => customer(*at, 0),
-        Answer::Updated { customer: at, edits } => customer(*at, *edits),
+        Answer::Customer { at, version } => {
+            let version = book.customers.version(*at, *version);
+            pretty(&customer::object(book, &version, livemode, job.request.expand()))
+        }
         Answer::Endpoint { at, endpoint, new } => {
-            super::pretty(&webhooks::object(book, *at, endpoint, livemode, *new))
+            pretty(&endpoint::object(book, *at, endpoint, livemode, *new))
         }
         Answer::Failed(failure) => failure.body.clone(),
     }
 }
 
-/// Under what the answer to a request will be saved.
+/// The key and the request under which an answer will be saved.
 fn save(job: &Job<'_>, now_ms: i64) -> Option<Save> {
     let Job { request, manner, .. } = *job;
     request.key.as_ref().map(|key| Save {

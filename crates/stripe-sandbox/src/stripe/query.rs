@@ -1,20 +1,20 @@
 //! The search query language.
 //!
-//! `email~'@example.com' AND -metadata['tenantId']:'it\'s' AND created>1700000000`. A clause is a field,
-//! an operator and a value; `-` before it negates it. Clauses are joined by AND, which may be left
-//! out, or by OR, and never by both. Values stand in single or double quotes, with `\'`, `\"` and `\\`
-//! for what would end them; numbers may stand without, and so does `null`, for a field that is not set.
-//! What the language has not is refused rather than misread.
+//! `email~'@example.com' AND -metadata['tenantId']:'it\'s' AND created>1700000000`. A clause is a
+//! field, an operator and a value, and a `-` before it negates it. Clauses are joined by AND, which
+//! may be left out, or by OR, but never by both. Values stand in single or double quotes, with
+//! `\'`, `\"` and `\\` for characters that would end them. Numbers may stand without quotes, and so
+//! does `null`, for a field that is not set. A query that is not in this language is refused and
+//! never misread.
 
 use super::error::ApiError;
-use crate::state::details::Details;
+use crate::form::Form;
 
-/// Stripe reads so many clauses.
+/// The most clauses that Stripe reads.
 const MOST: usize = 10;
-/// And looks for parts of so many characters at least.
+/// The fewest characters of a part that Stripe looks for.
 const SHORTEST_PART: usize = 3;
 
-/// A query.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Query {
     pub(crate) clauses: Vec<Clause>,
@@ -22,7 +22,6 @@ pub(crate) struct Query {
     pub(crate) any: bool,
 }
 
-/// One condition.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Clause {
     negated: bool,
@@ -35,15 +34,15 @@ pub(crate) struct Clause {
 enum Test {
     Is(String),
     Contains(String),
-    /// It is not set.
+    /// The field is not set.
     Null,
-    /// It lies from the first on up to the second, both included.
+    /// The field lies between two numbers, both included.
     Within(i64, i64),
 }
 
 impl Query {
     /// Whether a Customer with these details is found. `created` is in seconds.
-    pub(crate) fn holds(&self, details: &Details, created: i64) -> bool {
+    pub(crate) fn holds(&self, details: &Form, created: i64) -> bool {
         let mut clauses = self.clauses.iter();
         let holds = |clause: &Clause| clause.holds(details, created);
         if self.any { clauses.any(holds) } else { clauses.all(holds) }
@@ -51,8 +50,8 @@ impl Query {
 }
 
 impl Clause {
-    /// Case is no matter, as in Stripe.
-    fn holds(&self, details: &Details, created: i64) -> bool {
+    /// Whether the condition holds. Like Stripe, it does not tell upper from lower case.
+    fn holds(&self, details: &Form, created: i64) -> bool {
         let actual = details.get(&self.field);
         let holds = match &self.test {
             Test::Is(value) => actual.is_some_and(|a| a.to_lowercase() == value.to_lowercase()),
@@ -74,122 +73,87 @@ impl Clause {
     }
 }
 
-/// Reads a query.
 pub(crate) fn parse(query: &str) -> Result<Query, ApiError> {
-    let mut rest = query.trim();
-    let mut clauses = Vec::new();
+    let (first, mut rest) = clause(query.trim())?;
+    let mut clauses = vec![first];
     let mut any = None;
     while !rest.is_empty() {
-        if !clauses.is_empty() {
-            let (or, after) = joint(rest);
-            if any.replace(or).is_some_and(|before| before != or) {
-                let message = "You can't combine AND and OR in one query.";
-                return Err(ApiError::invalid("query", message.to_owned()));
-            }
-            rest = after;
+        let next = rest.strip_prefix(char::is_whitespace).ok_or_else(unreadable)?.trim_start();
+        let (word, after) = next.split_once(char::is_whitespace).unwrap_or((next, ""));
+        let or = word.eq_ignore_ascii_case("or");
+        if any.replace(or).is_some_and(|before| before != or) {
+            return Err(refused("You can't combine AND and OR in one query."));
         }
-        let (clause, after) = clause(rest)?;
+        let is_joint = or || word.eq_ignore_ascii_case("and");
+        let (clause, after) = clause(if is_joint { after.trim_start() } else { next })?;
         clauses.push(clause);
-        if !after.is_empty() && !after.starts_with(char::is_whitespace) {
-            return Err(unreadable());
-        }
-        rest = after.trim_start();
+        rest = after;
     }
     if clauses.len() > MOST {
-        let message = format!("A query can have up to {MOST} clauses.");
-        return Err(ApiError::invalid("query", message));
+        return Err(refused(&format!("A query can have up to {MOST} clauses.")));
     }
-    if clauses.is_empty() {
-        Err(unreadable())
-    } else {
-        Ok(Query { clauses, any: any == Some(true) })
-    }
+    Ok(Query { clauses, any: any == Some(true) })
 }
 
-/// Whether the next clause is joined by OR, and what follows the word.
-fn joint(rest: &str) -> (bool, &str) {
-    match rest.split_once(char::is_whitespace) {
-        Some((word, after)) if word.eq_ignore_ascii_case("and") => (false, after.trim_start()),
-        Some((word, after)) if word.eq_ignore_ascii_case("or") => (true, after.trim_start()),
-        _ => (false, rest),
-    }
-}
-
+/// Reads a clause, and returns it with the text that follows.
 fn clause(text: &str) -> Result<(Clause, &str), ApiError> {
     let (negated, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
-    let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+    let end = text.find([':', '~', '>', '<', '[']).ok_or_else(unreadable)?;
+    let (name, mut rest) = text.split_at(end);
+    let mut field = name.to_owned();
     match name {
-        "created" => {
-            let (test, rest) = numeric(rest)?;
-            Ok((Clause { negated, field: name.to_owned(), test }, rest))
-        }
-        "email" | "name" | "phone" => {
-            let (test, rest) = textual(rest, name)?;
-            Ok((Clause { negated, field: name.to_owned(), test }, rest))
-        }
+        "created" | "email" | "name" | "phone" => {}
         "metadata" => {
-            let inner = rest.strip_prefix('[').ok_or_else(unreadable)?;
-            let (key, rest) = quoted(inner)?;
-            let (test, rest) = textual(rest.strip_prefix(']').ok_or_else(unreadable)?, name)?;
-            Ok((Clause { negated, field: format!("metadata[{key}]"), test }, rest))
+            let key;
+            (key, rest) = quoted(rest.strip_prefix('[').ok_or_else(unreadable)?)?;
+            rest = rest.strip_prefix(']').ok_or_else(unreadable)?;
+            field = format!("metadata[{key}]");
         }
-        _ if !name.is_empty() && rest.starts_with([':', '>', '<', '~', '[']) => {
-            Err(unsupported(name))
-        }
-        _ => Err(unreadable()),
+        _ => return Err(unsupported(name)),
     }
-}
-
-/// `:'value'`, `:null` or, but for metadata, `~'part'`.
-fn textual<'a>(text: &'a str, field: &str) -> Result<(Test, &'a str), ApiError> {
-    if let Some(rest) = text.strip_prefix('~') {
-        let (part, rest) = quoted(rest)?;
-        if field == "metadata" {
+    let operators = [">=", "<=", ">", "<", ":", "~"];
+    let found = operators.into_iter().find_map(|op| Some((op, rest.strip_prefix(op)?)));
+    let (operator, rest) = found.ok_or_else(unreadable)?;
+    let (value, rest) = if rest.starts_with(['\'', '"']) {
+        let (value, rest) = quoted(rest)?;
+        (Some(value), rest)
+    } else {
+        let (word, rest) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        // Numbers and `null` are the only values without quotes.
+        match (name, operator, word) {
+            ("created", _, number) => (Some(number.to_owned()), rest),
+            (_, ":", "null") => (None, rest),
+            _ => return Err(unreadable()),
+        }
+    };
+    let test = match (name, operator, value) {
+        ("created", _, Some(number)) => within(operator, &number).ok_or_else(unreadable)?,
+        (_, ":", None) => Test::Null,
+        (_, ":", Some(value)) => Test::Is(value),
+        ("metadata", "~", _) => {
             return Err(refused("The ~ operator is not supported for metadata."));
         }
-        if part.chars().count() < SHORTEST_PART {
-            return Err(refused("The ~ operator needs at least 3 characters."));
-        }
-        return Ok((Test::Contains(part), rest));
-    }
-    let value = match text.strip_prefix(':') {
-        Some(value) => value,
-        None if text.starts_with(['>', '<']) => {
-            return Err(refused("The operators > and < are for numbers only."));
-        }
-        None => return Err(unreadable()),
+        (_, "~", Some(part)) if part.chars().count() >= SHORTEST_PART => Test::Contains(part),
+        (_, "~", _) => return Err(refused("The ~ operator needs at least 3 characters.")),
+        _ => return Err(refused("The operators > and < are for numbers only.")),
     };
-    if let Some(rest) = value.strip_prefix("null") {
-        return Ok((Test::Null, rest));
-    }
-    let (value, rest) = quoted(value)?;
-    Ok((Test::Is(value), rest))
+    Ok((Clause { negated, field, test }, rest))
 }
 
-/// `:1700000000`, `>…`, `>=…`, `<…` or `<=…`, the number in quotes or without.
-fn numeric(text: &str) -> Result<(Test, &str), ApiError> {
-    let operators = [">=", "<=", ">", "<", ":"];
-    let found = operators.into_iter().find_map(|op| Some((op, text.strip_prefix(op)?)));
-    let (operator, rest) = found.ok_or_else(unreadable)?;
-    let (digits, rest) = if rest.starts_with(['\'', '"']) {
-        quoted(rest)?
-    } else {
-        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        (rest[..end].to_owned(), &rest[end..])
-    };
-    let number: i64 = digits.parse().map_err(|_| unreadable())?;
-    let (from, until) = match operator {
-        ">=" => (number, i64::MAX),
-        "<=" => (i64::MIN, number),
-        ">" => (number.saturating_add(1), i64::MAX),
-        "<" => (i64::MIN, number.saturating_sub(1)),
-        _ => (number, number),
-    };
-    Ok((Test::Within(from, until), rest))
+/// The numbers that an operator before a number stands for.
+fn within(operator: &str, number: &str) -> Option<Test> {
+    let number: i64 = number.parse().ok()?;
+    Some(match operator {
+        ">=" => Test::Within(number, i64::MAX),
+        "<=" => Test::Within(i64::MIN, number),
+        ">" => Test::Within(number.saturating_add(1), i64::MAX),
+        "<" => Test::Within(i64::MIN, number.saturating_sub(1)),
+        ":" => Test::Within(number, number),
+        _ => return None,
+    })
 }
 
-/// A quoted string, and what follows it.
+/// Reads a quoted string, and returns it with the text that follows.
 fn quoted(text: &str) -> Result<(String, &str), ApiError> {
     let quote = text.chars().next().filter(|c| ['\'', '"'].contains(c)).ok_or_else(unreadable)?;
     let mut value = String::new();

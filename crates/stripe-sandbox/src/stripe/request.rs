@@ -1,18 +1,20 @@
-//! A request, read but not yet worked on.
+//! A request, after it was read and before it is worked on.
+
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::API_VERSION;
 use super::auth::Caller;
-use super::customer::Expand;
 use super::error::ApiError;
-use super::route::Route;
-use crate::arsenal::Target;
+use super::expand::Expand;
+use super::route::{self, Route};
+use super::version::{API_VERSION, is_version};
 use crate::form::Form;
 use crate::ids;
+use crate::rule::RequestView;
 use crate::world::World;
 
-/// What came over the wire, of all that the API looks at.
+/// The parts of an HTTP request that the API looks at.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     pub(crate) method: String,
@@ -26,18 +28,19 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
-/// A request, read but not yet worked on.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) number: u64,
-    /// Its `Request-Id`, which is its number in disguise.
+    /// Its `Request-Id`, made from its number.
     pub(crate) id: String,
     pub(crate) method: String,
     pub(crate) path: String,
-    pub(crate) route: Route,
+    pub(crate) route: &'static Route,
+    /// The id in the path, which is empty if there is none.
+    pub(super) target: String,
     pub(crate) form: Form,
     pub(crate) caller: Result<Caller, ApiError>,
-    /// The idempotency key; other methods than POST have none.
+    /// The idempotency key. Only a POST has one.
     pub(crate) key: Option<String>,
     /// The key as it was sent, for the log.
     pub(crate) sent_key: Option<String>,
@@ -55,11 +58,13 @@ impl Request {
         let is_form = !json || call.body.is_empty();
         let body: &[u8] = if is_form { &call.body } else { &[] };
         let form = Form::decode(call.query.as_bytes(), body);
-        let number = world.requests.next();
+        let number = world.requests.fetch_add(1, Ordering::Relaxed);
+        let (route, target) = route::find(&call.method, &call.path);
         Request {
             number,
             id: ids::REQUEST.id(world.base, number),
-            route: Route::of(&call.method, &call.path),
+            route,
+            target: target.to_owned(),
             expand: Expand::read(&form),
             form,
             caller: Caller::read(call.authorization.as_deref(), call.account.as_deref()),
@@ -73,9 +78,9 @@ impl Request {
         }
     }
 
-    /// What faults look at.
-    pub(crate) fn target(&self) -> Target<'_> {
-        Target {
+    /// The parts of the request that faults look at.
+    pub(crate) fn view(&self) -> RequestView<'_> {
+        RequestView {
             method: &self.method,
             path: &self.path,
             tenant: self.form.get("metadata[tenantId]"),
@@ -83,38 +88,25 @@ impl Request {
         }
     }
 
-    /// What it wants to see beyond the usual.
+    /// The fields that the request wants to see expanded.
     pub(crate) fn expand(&self) -> &Expand {
         &self.expand
     }
 
-    /// Checks what comes before any endpoint's own business, and says who is calling.
+    /// Checks everything that does not depend on the endpoint, and returns the caller.
     pub(crate) fn admit(&self) -> Result<&Caller, ApiError> {
-        if self.route == Route::Unknown && self.caller.is_err() {
+        if self.route == route::UNKNOWN && self.caller.is_err() {
             return Err(ApiError::unrecognized(&self.method, &self.path));
         }
         let caller = self.caller.as_ref().map_err(Clone::clone)?;
         if !is_version(&self.version) {
             return Err(ApiError::version(&self.version));
         }
-        caller.may(&self.route)?;
+        caller.may(self.route)?;
         if !self.is_form {
             return Err(ApiError::content_type());
         }
         let length = self.key.as_ref().map_or(0, |key| key.chars().count());
         if length > 255 { Err(ApiError::long_key(length)) } else { Ok(caller) }
     }
-}
-
-/// A date, and since 2024 a name after it.
-pub(super) fn is_version(version: &str) -> bool {
-    let (date, name) = version.split_once('.').unwrap_or((version, "named"));
-    let shape = |(at, byte): (usize, u8)| match at {
-        4 | 7 => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    };
-    date.len() == 10
-        && date.bytes().enumerate().all(shape)
-        && !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

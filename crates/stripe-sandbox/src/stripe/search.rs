@@ -1,20 +1,17 @@
-//! `GET /v1/customers/search`: behind its writes by the configured lag, and honest about nothing.
+//! `GET /v1/customers/search`, which is behind by the configured lag.
 //!
-//! What search sees is each Customer as it was that long ago. One that was deleted since still
-//! shows, whole and live; that is why a hit has to be retrieved before it is believed.
+//! Search sees each Customer as it was that long ago. A Customer that was deleted since still shows
+//! as a live one. That is why a client has to retrieve a hit before it believes it.
 
-use serde::Serialize;
+use serde_json::json;
 
-use super::customer::{self, CustomerObject};
+use super::customer;
 use super::error::ApiError;
 use super::fields;
 use super::job::{Done, Job};
-use super::list::{self, At, Source};
+use super::list::{self, At, Term};
 use super::query::{self, Query};
 use crate::state::book::Book;
-
-/// Of every clause, at most so many candidates are counted to find the rarest.
-const COUNTED: usize = 1000;
 
 /// Searches Customers, newest first.
 pub(super) fn search(job: &Job<'_>) -> Result<Done, ApiError> {
@@ -33,48 +30,33 @@ pub(super) fn search(job: &Job<'_>) -> Result<Done, ApiError> {
     let book = &*state.book(&job.caller.scope);
     let customers = &book.customers;
     let seen = |at: u32| {
-        let details = customers.seen_at(at, horizon_ms)?;
-        query.holds(&details, customers.created_ms(at).div_euclid(1000)).then_some(details)
+        let version = customers.seen_at(at, horizon_ms)?;
+        let created = version.created_ms.div_euclid(1000);
+        query.holds(&version.details, created).then_some(version)
     };
-    let (positions, more) = list::page(source(book, &query), after, limit, |at| seen(at).is_some());
+    let all = 0..customers.len();
+    let (positions, more) =
+        list::page(all, rarest(book, &query), after, limit, |at| seen(at).is_some());
     let next_page = positions.last().filter(|_| more).map(|last| page(*last));
-    let found: Vec<_> = positions.iter().filter_map(|at| Some((*at, seen(*at)?))).collect();
-    let livemode = job.caller.scope.livemode;
-    let objects = found
-        .iter()
-        .map(|(at, details)| customer::object(book, *at, details, livemode, job.request.expand()));
-    Ok(Done::ok(&SearchResult {
-        object: "search_result",
-        data: objects.collect(),
-        has_more: more,
-        next_page,
-        url: "/v1/customers/search",
-    }))
+    let (livemode, expand) = (job.caller.scope.livemode, job.request.expand());
+    let found = positions.into_iter().filter_map(seen);
+    let objects = found.map(|version| customer::object(book, &version, livemode, expand));
+    Ok(Done::ok(&json!({
+        "object": "search_result",
+        "data": objects.collect::<Vec<_>>(),
+        "has_more": more,
+        "next_page": next_page,
+        "url": "/v1/customers/search",
+    })))
 }
 
-#[derive(Debug, Serialize)]
-struct SearchResult<'a> {
-    object: &'static str,
-    data: Vec<CustomerObject<'a>>,
-    has_more: bool,
-    next_page: Option<String>,
-    url: &'static str,
-}
-
-/// Where to look: among those that have the rarest of the values that they all must have, or that the
-/// only clause names; otherwise at every Customer.
-fn source<'a>(book: &'a Book, query: &'a Query) -> Source<'a> {
+/// The rarest of the values that every found Customer must have. If there is none, every
+/// Customer has to be looked at.
+fn rarest<'a>(book: &'a Book, query: &'a Query) -> Option<Term<'a>> {
     let exact = query.clauses.iter().filter_map(query::Clause::term);
     let usable = exact.filter(|_| !query.any || query.clauses.len() == 1);
-    let count = |(field, value): &(&str, &str)| {
-        book.with_term(field, value, u32::MAX).take(COUNTED).count()
-    };
-    match usable.min_by_key(count) {
-        Some((field, value)) => {
-            Source::Chain(Box::new(move |end| Box::new(book.with_term(field, value, end))))
-        }
-        None => Source::Stretch(0..book.customers.len()),
-    }
+    let terms = usable.map(|(field, value)| (&book.index, field, value));
+    terms.min_by_key(|(index, field, value)| index.count(field, value))
 }
 
 /// An opaque token: the position of the page's last Customer.

@@ -1,75 +1,26 @@
-//! `/v1/webhook_endpoints`: who is to be told of events. The telling itself is done elsewhere.
+//! `/v1/webhook_endpoints`: the endpoints that are told of events. The courier does the telling.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
-use super::API_VERSION;
-use super::customer::DeletedObject;
+use super::endpoint::object;
 use super::error::ApiError;
 use super::fields::{self, is_expand, is_metadata};
 use super::job::{Done, Job};
-use super::list::{self, Source, Wanted};
+use super::list::{self, Wanted};
+use super::object::deleted;
 use super::post;
-use super::request::is_version;
+use super::version::is_version;
 use crate::form::Form;
 use crate::state::book::Book;
-use crate::state::hooks::Endpoint;
 use crate::state::mutation::Deed;
 
-/// A test account has so many endpoints at most.
+/// The most endpoints that an account may have.
 const MOST: usize = 16;
 
-/// A webhook endpoint, field by field in Stripe's order.
-#[derive(Debug, Serialize)]
-pub(super) struct EndpointObject<'a> {
-    id: String,
-    object: &'static str,
-    api_version: Option<&'a str>,
-    application: (),
-    created: i64,
-    description: Option<&'a str>,
-    enabled_events: Vec<&'a str>,
-    livemode: bool,
-    metadata: BTreeMap<&'a str, &'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-    status: &'static str,
-    url: &'a str,
-}
-
-/// An endpoint as Stripe shows it; its secret only to whoever creates it.
-pub(super) fn object<'a>(
-    book: &Book,
-    at: u32,
-    endpoint: &'a Endpoint,
-    livemode: bool,
-    new: bool,
-) -> EndpointObject<'a> {
-    let Endpoint { created_ms, details, .. } = endpoint;
-    EndpointObject {
-        id: book.endpoint_id(at),
-        object: "webhook_endpoint",
-        api_version: details.get("api_version"),
-        application: (),
-        created: created_ms.div_euclid(1000),
-        description: details.get("description"),
-        enabled_events: details.list("enabled_events"),
-        livemode,
-        metadata: details.metadata(),
-        secret: new.then(|| book.secret(at)),
-        status: if endpoint.is_enabled() { "enabled" } else { "disabled" },
-        url: details.get("url").unwrap_or_default(),
-    }
-}
-
-/// Creates an endpoint.
 pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
     post::once(job, |state| {
         let form = &job.request.form;
         check(form, &["url", "api_version", "connect", "description"])?;
         for name in ["enabled_events", "url"] {
-            if form.get(name).is_none() && form.below(name).next().is_none() {
+            if form.get(name).is_none() && !form.has(name) {
                 return Err(ApiError::missing(name));
             }
         }
@@ -90,7 +41,6 @@ pub(super) fn create(job: &Job<'_>) -> Result<Done, ApiError> {
     })
 }
 
-/// Changes an endpoint.
 pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     post::once(job, |state| {
         check(&job.request.form, &["url", "disabled", "description"])?;
@@ -99,7 +49,6 @@ pub(super) fn update(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     })
 }
 
-/// Retrieves an endpoint.
 pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, is_expand)?;
     let mut state = job.world.state();
@@ -108,11 +57,10 @@ pub(super) fn retrieve(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     Ok(Done::ok(&object(book, at, &book.endpoints[at as usize], job.caller.scope.livemode, false)))
 }
 
-/// Deletes an endpoint, and with it what was on its way there.
+/// Deletes an endpoint, and with it the deliveries on their way to it.
 pub(super) fn delete(job: &Job<'_>, id: &str) -> Result<Done, ApiError> {
     fields::allow(&job.request.form, |_| false)?;
-    let stub = DeletedObject { id: id.to_owned(), object: "webhook_endpoint", deleted: true };
-    post::delete(job, &stub, |state| {
+    post::delete(job, &deleted("webhook_endpoint", id), |state| {
         let endpoint = find(state.book(&job.caller.scope), id)?;
         Ok(Deed::EndpointDeleted { endpoint })
     })
@@ -126,9 +74,9 @@ pub(super) fn list(job: &Job<'_>) -> Result<Done, ApiError> {
     let mut state = job.world.state();
     let book = state.book(&job.caller.scope);
     let at = wanted.at("webhook endpoint", |id| book.endpoint(id))?;
-    let all = Source::Stretch(0..book.endpoints.len() as u32);
+    let all = 0..book.endpoints.len() as u32;
     let keep = |at: u32| !book.endpoints[at as usize].deleted;
-    let (positions, more) = list::page(all, at, wanted.limit, keep);
+    let (positions, more) = list::page(all, None, at, wanted.limit, keep);
     let livemode = job.caller.scope.livemode;
     let objects = positions
         .iter()
@@ -167,58 +115,4 @@ fn check(form: &Form, own: &[&str]) -> Result<(), ApiError> {
         }
     }
     Ok(())
-}
-
-/// The version that an endpoint's events are made in.
-pub(crate) fn version(endpoint: &Endpoint) -> &str {
-    endpoint.details.get("api_version").unwrap_or(API_VERSION)
-}
-
-#[cfg(test)]
-mod tests {
-    use parser_inputs::{bytes, check as try_on};
-    use proptest::{prelude::Strategy, sample::select};
-
-    use super::check;
-    use crate::form::Form;
-
-    #[test]
-    fn endpoints() {
-        const WORDS: &[&str] = &[
-            "url=",
-            "http://",
-            "https://",
-            "localhost",
-            "[::1]",
-            ":80",
-            "/hook",
-            "@",
-            "enabled_events[]=",
-            "*",
-            "&",
-            "customer.created",
-            "description=",
-            "metadata[a]=b",
-            "disabled=true",
-            ":",
-            "%20",
-        ];
-        let urls = [
-            "http://127.0.0.1:1/hook?a=b",
-            "https://example.com",
-            "http://[::1]:99",
-            "http://u:p@h/",
-        ];
-        let events = ["*", "customer.created", "customer.deleted", "a.b_c"];
-        let good = (select(urls.to_vec()), select(events.to_vec()))
-            .prop_map(|(url, event)| format!("url={url}&enabled_events[]={event}&disabled=true"));
-        try_on("webhook endpoint", bytes(good, WORDS), |body| {
-            let form = Form::decode(b"", &body);
-            let checked = check(&form, &["url", "disabled", "description"]);
-            if let (Ok(()), Some(url)) = (&checked, form.get("url")) {
-                assert!(["http://", "https://"].iter().any(|it| url.starts_with(it)), "{url:?}");
-            }
-            checked.is_ok()
-        });
-    }
 }

@@ -1,4 +1,4 @@
-//! The program: its one line, its end, and what a `kill -9` leaves.
+//! The program: its one line, its end, and the state after a `kill -9`.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

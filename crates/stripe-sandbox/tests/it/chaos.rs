@@ -11,7 +11,7 @@ fn chaos(seed: u64) -> Chaos {
         .max_delay_ms(1)
 }
 
-/// How each of `keys`, sent `times` times, fared: the statuses, 0 for none.
+/// The statuses of requests that were sent `times` times with each of `keys`, with 0 for no answer.
 async fn fates(chaos: Chaos, keys: &[u32], times: usize) -> Vec<Vec<u16>> {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.chaos(Some(chaos));

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 pub(crate) const KEY: &str = "sk_test_123";
 
-/// Waits for what must come to pass; a test that hangs says nothing.
+/// Waits for something that has to happen, but not for ever: a test that hangs says nothing.
 #[expect(clippy::disallowed_methods, reason = "a test's patience is real time")]
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     let patience = std::time::Duration::from_secs(20);
@@ -26,7 +26,7 @@ pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     soon(wait).await;
 }
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -69,14 +69,14 @@ pub(crate) struct Request {
     method: String,
     path: String,
     headers: Vec<(String, String)>,
-    body: String,
+    body: Vec<u8>,
 }
 
 /// A request without an API key.
 pub(crate) fn request(url: &str, method: &str, path: &str) -> Request {
     let address = url.strip_prefix("http://").expect("a URL").to_owned();
     let (method, path) = (method.to_owned(), path.to_owned());
-    Request { address, method, path, headers: Vec::new(), body: String::new() }
+    Request { address, method, path, headers: Vec::new(), body: Vec::new() }
 }
 
 pub(crate) fn get(sandbox: &Sandbox, path: &str) -> Request {
@@ -124,8 +124,12 @@ impl Request {
         self
     }
 
-    pub(crate) fn body(mut self, body: &str) -> Request {
-        self.body = body.to_owned();
+    pub(crate) fn body(self, body: &str) -> Request {
+        self.bytes(body.as_bytes().to_vec())
+    }
+
+    pub(crate) fn bytes(mut self, body: Vec<u8>) -> Request {
+        self.body = body;
         self
     }
 
@@ -140,8 +144,8 @@ impl Request {
             text += &format!("{name}: {value}\r\n");
         }
         let length = self.body.len();
-        text += &format!("Content-Length: {length}\r\nConnection: close\r\n\r\n{}", self.body);
-        stream.write_all(text.as_bytes()).await?;
+        text += &format!("Content-Length: {length}\r\nConnection: close\r\n\r\n");
+        stream.write_all(&[text.as_bytes(), &self.body].concat()).await?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await?;
         let text = String::from_utf8(bytes).expect("UTF-8");

@@ -1,7 +1,7 @@
-//! Every field and error that the sandbox answers, against what Stripe publishes.
+//! Every field and error of the sandbox's answers, against Stripe's published document.
 //!
-//! The expectations are recorded beside this file. Where `STRIPE_OPENAPI` names a copy of Stripe's own
-//! OpenAPI document, the same check runs on that as well.
+//! The expectations are recorded beside this file. Where `STRIPE_OPENAPI` names a copy of Stripe's
+//! own OpenAPI document, the same check runs on that as well.
 
 use std::fs;
 
@@ -136,7 +136,7 @@ async fn every_error_is_as_stripe_documents_it() {
         ] {
             assert_eq!(conforms(document, "GET", template, get(&sandbox, path)).await.status, 404);
         }
-        // What has no place in the document has the same error.
+        // A path that is not in the document is answered with an error of the same form.
         let nowhere = get(&sandbox, "/v1/nowhere").send().await;
         assert_eq!(document.problems(document.schema("error"), &nowhere.json(), "answer"), [""; 0]);
     }
@@ -233,7 +233,7 @@ fn text(name: &str, schema: &Value) -> String {
     own.or(choices.last().copied()).unwrap_or("text").to_owned()
 }
 
-/// What is kept is what was sent, field by field.
+/// Every field is kept as it was sent.
 #[tokio::test]
 async fn every_documented_field_is_answered_as_it_was_sent() {
     let sandbox = Sandbox::start().await.unwrap();

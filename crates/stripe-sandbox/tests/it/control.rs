@@ -226,7 +226,7 @@ async fn every_control_is_as_its_document_says() {
             let schema = document.answer(operation, 404);
             assert_eq!(document.problems(schema, &nobody.json(), "answer"), [""; 0]);
         }
-        // What a control left behind is no matter to the next one.
+        // The next control does not find anything that this one has set.
         sandbox.disarm();
         sandbox.set_rate_limits(Default::default());
         let health = request(&sandbox.url(), "GET", "/_sandbox/health");

@@ -73,7 +73,7 @@ async fn a_deleted_customer_is_a_stub_for_good() {
     }
     assert_eq!(delete(&sandbox, &path).send().await.status, 404);
     assert!(get(&sandbox, "/v1/customers").send().await.ids().is_empty());
-    // The saved answer does not know of it.
+    // The saved answer does not know of the deletion.
     let replay = create(&sandbox, &[("email", "anna@example.com")]).key("k").send().await;
     assert_eq!((replay.id(), replay.json()["deleted"].is_null()), (id.clone(), true));
 
@@ -134,8 +134,8 @@ async fn modes_and_accounts_never_meet() {
         whose,
         [
             ("acct_other".to_owned(), false, other),
-            ("acct_sandbox".to_owned(), true, live),
             ("acct_sandbox".to_owned(), false, test),
+            ("acct_sandbox".to_owned(), true, live),
             ("acct_shop".to_owned(), false, connected),
         ]
     );
@@ -215,7 +215,7 @@ async fn a_restricted_key_may_lack_a_permission() {
         }
         for key in ["rk_test_nothing".to_owned(), format!("sk_test_{word}")] {
             assert_eq!(request.clone().auth(&key).send().await.status, 200, "{key} {permission}");
-            // What can be done only once is not tried again.
+            // A request that can succeed only once is not repeated.
             if permission == "rak_customer_write" {
                 break;
             }

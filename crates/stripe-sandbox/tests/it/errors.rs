@@ -158,7 +158,7 @@ async fn an_email_address_is_judged_as_stripe_judges_it() {
             assert_eq!(error["param"], "email");
         }
     }
-    // An empty one is none.
+    // An empty key counts as no key.
     assert_eq!(create(&sandbox, &[("email", "")]).send().await.json()["email"], Value::Null);
 }
 

@@ -1,4 +1,4 @@
-//! Each fault as it is on the wire, and what it leaves behind.
+//! Each fault on the wire, and the state after it.
 
 use std::io::ErrorKind;
 

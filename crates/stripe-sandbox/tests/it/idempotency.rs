@@ -1,4 +1,4 @@
-//! Idempotency keys: what is saved, what is replayed, what is refused, and when it is forgotten.
+//! Idempotency keys: answers that are saved, replayed, refused and forgotten.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn a_saved_answer_is_replayed_word_for_word() {
     let sandbox = Sandbox::start().await.unwrap();
     let request = create(&sandbox, ANNA).key("k1");
     let first = request.send().await;
-    // An edit in between does not change what was answered.
+    // An edit in between does not change the saved answer.
     assert!(sandbox.edit_email(&first.id(), "new@example.com"));
     let again = request.send().await;
 
@@ -179,7 +179,7 @@ async fn a_key_is_forgotten_after_24_hours() {
     let request = create(&sandbox, ANNA).key("k");
     let first = request.send().await;
     sandbox.advance(Duration::from_secs(24 * 3600 - 60));
-    // Others come, and what is old is tidied away.
+    // Other requests come, and the old records are dropped.
     create(&sandbox, ANNA).key("other").send().await.id();
     let replay = request.send().await;
     assert_eq!(replay.id(), first.id());

@@ -79,7 +79,7 @@ async fn a_list_reads_what_was_written() {
     assert_eq!(list(&new).send().await.ids(), edited);
     assert_eq!(list(&[("email", "New@example.com")]).send().await.ids(), [""; 0]);
     assert_eq!(list(&[("email", "even@example.com")]).send().await.ids().len(), 5);
-    // Back to what it was.
+    // The list is as it was before.
     assert!(sandbox.edit_email(&ids[6], "even@example.com"));
     assert_eq!(list(&[("email", "even@example.com")]).send().await.ids().len(), 6);
 

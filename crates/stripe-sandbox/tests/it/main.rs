@@ -1,6 +1,6 @@
 //! The sandbox over real connections.
 //!
-//! The client is a few lines over a socket: what is tested here is often how a connection ends, and
+//! The client is a few lines over a socket. Many tests are about the end of a connection, and
 //! a library's client would hide or repair that.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
@@ -9,12 +9,15 @@ mod binary;
 mod chaos;
 mod client;
 mod conformance;
+mod connections;
 mod control;
+mod control_inputs;
 mod customers;
 mod errors;
 mod events;
 mod faults;
 mod idempotency;
+mod inputs;
 mod limits;
 mod lists;
 mod openapi;

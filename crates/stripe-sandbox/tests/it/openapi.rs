@@ -1,4 +1,4 @@
-//! A small reader of OpenAPI 3.0 documents: what a value has to be, and where it is not.
+//! A small reader of OpenAPI 3.0 documents, which finds where a value is not as its schema says.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ impl Document {
         })
     }
 
-    /// What a path and method are said to do.
+    /// The operation of a path and method.
     pub(crate) fn operation(&self, method: &str, path: &str) -> &Value {
         let operation = &self.0["paths"][path][method.to_lowercase()];
         assert!(operation.is_object(), "the document has no {method} {path}");
@@ -42,7 +42,7 @@ impl Document {
         schema
     }
 
-    /// A schema, or what it refers to.
+    /// A schema, or the schema that it refers to.
     pub(crate) fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
         match schema["$ref"].as_str() {
             Some(name) => self.schema(name.trim_start_matches("#/components/schemas/")),

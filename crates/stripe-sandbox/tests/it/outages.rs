@@ -1,4 +1,4 @@
-//! What is slow, refused, or comes about only later.
+//! Slow answers, refused connections, and effects that come later.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -123,7 +123,7 @@ async fn an_effect_comes_about_when_it_is_due() {
     let between = create(&sandbox, &[("name", "between")]).send().await.id();
     drop(sandbox);
 
-    // What was put off is not forgotten, and comes after what came before it.
+    // The effect that was put off is not forgotten, and comes after the earlier changes.
     let sandbox = start().await.unwrap();
     assert_eq!(get(&sandbox, "/v1/customers").send().await.ids(), [between.clone(), old.clone()]);
     sandbox.advance(Duration::from_secs(61));

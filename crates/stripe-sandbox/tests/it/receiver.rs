@@ -1,4 +1,4 @@
-//! A webhook endpoint that keeps what it is sent.
+//! A webhook endpoint that keeps the requests that it gets.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// What came in one request.
+/// One request to the endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
     pub(crate) signature: String,
@@ -26,7 +26,7 @@ pub(crate) struct Receiver {
     pub(crate) url: String,
     letters: Arc<Mutex<Vec<Letter>>>,
     news: Arc<Notify>,
-    /// What it answers.
+    /// The status that the endpoint answers with.
     status: Arc<Mutex<u16>>,
     listening: JoinHandle<()>,
 }

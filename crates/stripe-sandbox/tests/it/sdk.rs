@@ -1,7 +1,7 @@
 //! Stripe's own SDKs, unchanged, and the README's lines for them.
 //!
-//! `scripts/stripe-sdks.sh` installs them. Where it has not, these tests fail: a sandbox that nobody
-//! tried with a real SDK is none.
+//! `scripts/stripe-sdks.sh` installs the SDKs. These tests fail if it has not run, because a
+//! sandbox that nobody tried with a real SDK has not been tested.
 
 use std::env;
 use std::ffi::OsStr;
@@ -47,7 +47,7 @@ impl Language {
         .unwrap();
         let mut command = Command::new(interpreter);
         command.arg(&script).arg(argument).env("PYTHONPATH", sdks().join("python"));
-        // What belongs to the shell that the tests are started from must not matter.
+        // The environment of the shell that starts the tests must not matter.
         for setting in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NODE_OPTIONS"] {
             command.env_remove(setting);
         }
@@ -114,7 +114,7 @@ async fn the_readmes_tests_for_a_lost_answer_pass_and_are_ten_lines() {
     }
 }
 
-/// A suite that does not run at all is no suite that passes.
+/// A suite that does not run at all has not passed.
 #[test]
 fn a_suite_that_fails_is_seen_to_fail() {
     for (language, name, text) in [

@@ -21,17 +21,13 @@ async fn each_beginning_is_what_it_says() {
     let dir = tempfile::tempdir().unwrap();
     let limits = RateLimits { account_per_second: Some(9), ..RateLimits::default() };
     let sandbox = Sandbox::start()
-        .listen("127.0.0.1:0".parse().unwrap())
         .state(dir.path().join("state"))
         .seed(7)
         .lose_request(1)
-        .store_error(1, true)
-        .delay(1, 1)
         .arm(Rule::new(Fault::TruncatedBody).nth(9))
         .chaos(Chaos::new(3).with(FaultKind::Reset, 0.25))
         .webhook_chaos(WebhookChaos::new(4).duplicates(0.5))
         .search_lag(5)
-        .events_lag(6)
         .rate_limits(limits)
         .await
         .unwrap();
@@ -40,11 +36,11 @@ async fn each_beginning_is_what_it_says() {
     };
     let faults = look("faults").await;
     let kinds = faults["rules"].as_array().unwrap().iter().map(|rule| &rule["fault"]["kind"]);
-    let expected = ["request_lost", "stored_error", "delay", "truncated_body"];
+    let expected = ["request_lost", "truncated_body"];
     assert_eq!(kinds.collect::<Vec<_>>(), expected);
     assert_eq!(faults["chaos"]["seed"], 3);
     assert_eq!(look("webhooks").await["chaos"]["seed"], 4);
-    let lag = serde_json::json!({"search_seconds": 5, "events_seconds": 6});
+    let lag = serde_json::json!({"search_seconds": 5, "events_seconds": 0});
     assert_eq!(look("lag").await, lag);
     assert_eq!(look("limits").await["account_per_second"], 9);
     assert!(dir.path().join("state").exists());

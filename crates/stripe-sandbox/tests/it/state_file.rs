@@ -1,7 +1,6 @@
-//! The state file: what it brings back, what it survives, and who may have it.
+//! The state file: the state that it brings back, the damage that it survives, and its lock.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -47,7 +46,7 @@ async fn everything_answered_is_there_again() {
     let events = get(&sandbox, "/v1/events").send().await.body;
     drop(sandbox);
 
-    // Twice, since the second reads what the first wrote while opening.
+    // The second opening reads the line that the first one wrote.
     for _ in 0..2 {
         let sandbox = open(&path).await;
         assert_eq!(sandbox.customers(), customers);
@@ -114,7 +113,7 @@ async fn webhooks_that_wait_are_there_again() {
     assert_eq!(look(&sandbox).await[0], deliveries[0], "tried, and to be tried again");
     sandbox.advance(Duration::from_secs(301));
     assert_eq!(receiver.take(1).await[0].event()["data"]["object"]["id"], tried.as_str());
-    // Its secret is still the same, and so is what was answered.
+    // The secret is still the same, and so is the answer.
     let again = post(&sandbox, "/v1/webhook_endpoints", &form).key("hook").send().await;
     assert_eq!((again.header("idempotent-replayed"), &again.body), (Some("true"), &endpoint.body));
     let path = format!("/v1/customers/{waiting}");
@@ -165,7 +164,7 @@ async fn a_file_that_is_none_of_ours_is_left_alone() {
         fs::write(&path, text).unwrap();
         let refused = try_open(&path).await.unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData, "{text:?}");
-        assert!(refused.to_string().contains("this is not a sandbox's: "), "{refused}");
+        assert!(refused.to_string().contains("no sandbox wrote this file: "), "{refused}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 }
@@ -190,7 +189,10 @@ async fn a_line_about_what_is_not_there_is_told() {
         let text = format!("{line}\n");
         fs::write(&path, &text).unwrap();
         let refused = try_open(&path).await.unwrap_err().to_string();
-        assert!(refused.contains("line 1: it does not follow from those before"), "{refused}");
+        assert!(
+            refused.contains("line 1: it does not follow from the lines before it"),
+            "{refused}"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 }
@@ -209,41 +211,6 @@ async fn a_second_opener_waits_for_the_first_to_end() {
     drop(first);
     assert_eq!(news.recv_timeout(Duration::from_secs(20)).unwrap(), id);
     waiting.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_file_full_of_the_past_is_compacted() {
-    let (_dir, path) = file();
-    let sandbox = open(&path).await;
-    let id = create(&sandbox, &[]).key("k").send().await.id();
-    drop(sandbox);
-    let mut text = fs::read_to_string(&path).unwrap();
-    for _ in 0..2000 {
-        text += "{\"did\":\"clock\",\"offset_ms\":60000}\n";
-    }
-    fs::write(&path, &text).unwrap();
-    let sandbox = open(&path).await;
-    let size = fs::metadata(&path).unwrap().len();
-    assert!(size < 1000, "{size}");
-    let replay = create(&sandbox, &[]).key("k").send().await;
-    assert_eq!((replay.id(), replay.header("idempotent-replayed")), (id, Some("true")));
-    let clock = crate::client::request(&sandbox.url(), "GET", "/_sandbox/clock").send().await;
-    assert_eq!(clock.json()["ahead_seconds"], 60);
-    drop(sandbox);
-
-    // One that was interrupted after the new content was whole is finished by the next opening.
-    let name = path.file_name().unwrap().to_str().unwrap();
-    fs::rename(&path, path.with_file_name(format!("{name}.compacted"))).unwrap();
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    assert_eq!(open(&path).await.customers().len(), 1);
-    assert!(fs::metadata(&path).unwrap().len() < 1000);
-    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 }
 
 #[tokio::test]

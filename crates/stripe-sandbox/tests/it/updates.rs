@@ -1,11 +1,11 @@
-//! Updates: what they change, what they leave, and what they tell.
+//! Updates: the fields that they change and leave, and the events that they cause.
 
 use serde_json::{Value, json};
 use stripe_sandbox::{Fault, Rule, Sandbox};
 
 use crate::client::{create, delete, get, post};
 
-/// A form, what it changes as it was before, and as it is then.
+/// A form, and the changed fields before and after it.
 type Case = (&'static [(&'static str, &'static str)], Value, Value);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Webhooks: who gets which event, how often and in what order, and what is signed.
+//! Webhooks: the endpoints that get an event, the number and order of deliveries, and signatures.
 
 use std::time::Duration;
 
@@ -126,7 +126,7 @@ async fn what_is_held_back_comes_when_and_as_often_as_it_is_told() {
     for (order, place) in [
         (WebhookOrder::AsMade, [0, 1, 2, 3]),
         (WebhookOrder::Reversed, [3, 2, 1, 0]),
-        // What chance made of this seed once, it makes of it always.
+        // The same seed always leads to the same order.
         (WebhookOrder::Shuffled(1), [2, 0, 3, 1]),
     ] {
         sandbox.hold_webhooks(true);
@@ -207,7 +207,7 @@ async fn what_fails_is_tried_again_and_given_up_at_last() {
     let event = get(&sandbox, "/v1/events").query(&[("delivery_success", "false")]).send().await;
     assert_eq!(event.json()["data"][0]["pending_webhooks"], 0);
     assert_eq!(sandbox.counters().webhooks_failed, 4);
-    // Nobody listens, and nobody can be reached without TLS.
+    // Nobody listens at the first URL, and the second needs TLS.
     for url in ["http://127.0.0.1:1/", "https://127.0.0.1:1/"] {
         let form = [("url", url), ("enabled_events[]", "customer.deleted")];
         post(&sandbox, "/v1/webhook_endpoints", &form).send().await.id();
@@ -229,7 +229,7 @@ async fn an_event_that_is_no_more_cannot_be_delivered() {
     assert_eq!(sandbox.flush_webhooks(WebhookOrder::AsMade, 1).await, 1);
     assert_eq!(customers(&receiver.take(1).await), [id]);
     let state = request(&sandbox.url(), "GET", "/_sandbox/webhooks").send().await.json();
-    // It has failed, like one that nobody took.
+    // The delivery has failed, like one that nobody accepted.
     assert_eq!(state["deliveries"].as_array().unwrap().len(), 1);
     assert_eq!(state["deliveries"][0]["attempts"], 1);
 }
