@@ -1,9 +1,9 @@
-//! What parsers are tried on: texts that are good, nearly good, made of the grammar's own words in any
-//! order, or mere bytes.
+//! What parsers are tried on: texts that are good, nearly good, made of the grammar's own words in
+//! any order, or mere bytes.
 //!
-//! Mere noise is refused by a parser's first line. So most inputs here are good ones with up to three
-//! edits, and every test fails that had nothing accepted or nothing refused. They are made of a few
-//! random numbers each, since ten million of them are to be had in a minute.
+//! Mere noise is refused by a parser's first line. So most inputs here are good ones with up to
+//! three edits, and every test fails that had nothing accepted or nothing refused. They are made of
+//! a few random numbers each, since ten million of them are to be had in a minute.
 
 use std::{
     cell::Cell,
@@ -92,8 +92,9 @@ const ODD: [&str; 60] = [
      aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
 
-/// Tries a parser on 256 inputs, or on as many as `PROPTEST_CASES` says. `accepted` asserts whatever is
-/// to hold, and says whether the input was accepted. A failing input is made as small as it gets.
+/// Tries a parser on 256 inputs, or on as many as `PROPTEST_CASES` says. `accepted` asserts
+/// whatever is to hold, and says whether the input was accepted. A failing input is made as small
+/// as it gets.
 ///
 /// # Panics
 /// If `accepted` does, or if all inputs are accepted, or none: then they show nothing.

@@ -1,7 +1,8 @@
 //! How fast new tenants are: `cargo bench -p tenant-billing --features sqlite --bench cold`.
 //!
 //! All tenants are new and ask at the same moment. Beside it runs the least that anybody can do who
-//! creates a Customer and remembers it: one commit to SQLite for each, and no call to Stripe at all.
+//! creates a Customer and remembers it: one commit to SQLite for each, and no call to Stripe at
+//! all.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,10 @@
-//! How fast it is on PostgreSQL: `scripts/with-postgres.sh cargo bench -p tenant-billing --bench postgres`.
+//! How fast it is on PostgreSQL: `scripts/with-postgres.sh cargo bench -p tenant-billing --bench
+//! postgres`.
 //!
 //! Warm lookups run in turns with `pgbench -M prepared`, PostgreSQL's own and leanest client, which
-//! sends the same query over as many connections as there are callers; what is printed is the ratio.
-//! New tenants are counted in what they cost: requests to Stripe and transactions that write. The server
-//! waits for its disk here, as in production.
+//! sends the same query over as many connections as there are callers; what is printed is the
+//! ratio. New tenants are counted in what they cost: requests to Stripe and transactions that
+//! write. The server waits for its disk here, as in production.
 
 use std::{
     env,

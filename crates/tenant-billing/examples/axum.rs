@@ -1,8 +1,9 @@
-//! A small SaaS that has its own tables, its own pool and its own sign-up, and embeds tenant-billing:
-//! `cargo run -p tenant-billing --example axum`.
+//! A small SaaS that has its own tables, its own pool and its own sign-up, and embeds
+//! tenant-billing: `cargo run -p tenant-billing --example axum`.
 //!
 //! It needs DATABASE_URL (a PostgreSQL database, which may be empty), STRIPE_SECRET_KEY, and
-//! STRIPE_API_BASE if Stripe is a sandbox. With STRIPE_WEBHOOK_SECRET it takes Stripe's webhooks too. Then:
+//! STRIPE_API_BASE if Stripe is a sandbox. With STRIPE_WEBHOOK_SECRET it takes Stripe's webhooks
+//! too. Then:
 //!
 //!     curl -s localhost:3000/tenants -H 'Content-Type: application/json' -d '{"email": "a@example.com"}'
 //!     curl -s localhost:3000/tenants/ID/customer
@@ -78,7 +79,8 @@ pub(crate) async fn serve(
 ) -> Result<(), Box<dyn Error>> {
     pool.get().await?.batch_execute(TABLES).await?;
     let store = PostgresStore::from_pool(pool.clone());
-    // Our tables beside yours. In production, `tenant-billing migrate` does this as part of a deploy.
+    // Our tables beside yours. In production, `tenant-billing migrate` does this as part of a
+    // deploy.
     store.migrate().await?;
     let billing = Billing::new(store, stripe);
 
@@ -106,8 +108,8 @@ struct Tenant {
     stripe_customer_id: Option<CustomerId>,
 }
 
-/// Registers a tenant and its first user, commits that, and only then asks for the Customer. If Stripe
-/// is unavailable, the sign-up stands all the same, and recovery or the next call goes on.
+/// Registers a tenant and its first user, commits that, and only then asks for the Customer. If
+/// Stripe is unavailable, the sign-up stands all the same, and recovery or the next call goes on.
 async fn sign_up(
     State(app): State<App>,
     Json(SignUp { email }): Json<SignUp>,
@@ -150,7 +152,8 @@ async fn history(
     Ok(Json(app.billing.history(&tenant).await?))
 }
 
-/// Stripe's webhooks. A status of 2xx ends an event's delivery; after any other Stripe delivers it again.
+/// Stripe's webhooks. A status of 2xx ends an event's delivery; after any other Stripe delivers it
+/// again.
 async fn stripe_webhook(
     State(app): State<App>,
     headers: HeaderMap,

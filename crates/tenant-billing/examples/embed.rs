@@ -1,4 +1,5 @@
-//! The README's lines as a program: `cargo run -p tenant-billing --features sqlite --example embed`.
+//! The README's lines as a program: `cargo run -p tenant-billing --features sqlite --example
+//! embed`.
 //!
 //! It needs STRIPE_SECRET_KEY, and STRIPE_API_BASE if Stripe is a sandbox.
 

@@ -1,7 +1,8 @@
 //! What every store must do, as a suite that a new store's own tests run.
 //!
-//! Implement [`Bench`] for your database and call [`run`]; each check is given a fresh database. The
-//! checks know the port and [`Database`] alone, so what passes here is what the protocol relies upon.
+//! Implement [`Bench`] for your database and call [`run`]; each check is given a fresh database.
+//! The checks know the port and [`Database`] alone, so what passes here is what the protocol relies
+//! upon.
 
 mod changes;
 mod deletions;

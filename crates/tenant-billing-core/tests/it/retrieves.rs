@@ -1,5 +1,5 @@
-//! What the loop believes only once a retrieve has confirmed it: old answers, and a Customer that the
-//! column has lost.
+//! What the loop believes only once a retrieve has confirmed it: old answers, and a Customer that
+//! the column has lost.
 
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
-//! No two source files of a crate import each other, directly or by way of others, so that each can be
-//! read, and tested, after those that it needs.
+//! No two source files of a crate import each other, directly or by way of others, so that each can
+//! be read, and tested, after those that it needs.
 //!
 //! A file imports another if it names something of that in a `use` or by a path. It does not by
-//! declaring it (`mod child;`), nor by only showing its names to others (`pub use child::Name;`): what is
-//! shown is imported from where it is defined. Items under `#[cfg(test)]` may import what they like.
+//! declaring it (`mod child;`), nor by only showing its names to others (`pub use child::Name;`):
+//! what is shown is imported from where it is defined. Items under `#[cfg(test)]` may import what
+//! they like.
 //!
 //! This reads text, not types: a method that is called on a value imports nothing.
 
@@ -92,7 +93,8 @@ fn circles_that_are_found() {
             "b.rs imports a.rs: crate::a (line 1), crate::a::a (line 1)",
         ]],
     );
-    // A parent that uses its child, which uses its parent; through a macro, a module in the file, a glob.
+    // A parent that uses its child, which uses its parent; through a macro, a module in the file, a
+    // glob.
     let parents = [
         "mod child; use child::X; fn x() {}",
         "mod child; fn x() { println!(\"{}\", child::X) }",

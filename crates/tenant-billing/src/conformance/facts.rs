@@ -71,7 +71,8 @@ async fn unfit(bench: &dyn Bench) {
 }
 
 /// Every combination, in one view: each Customer has its own facts and none of its neighbour's. (A
-/// column may hold a Customer that is on record as deleted, since the host may write what it likes.)
+/// column may hold a Customer that is on record as deleted, since the host may write what it
+/// likes.)
 async fn combinations(bench: &dyn Bench) {
     let (store, tenant) = ready(bench).await;
     let mut expected = Vec::new();

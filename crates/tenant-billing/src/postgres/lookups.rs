@@ -1,9 +1,9 @@
 //! Callers who look up a tenant's Customer at the same moment share one statement.
 //!
 //! While fewer than [`MAX_STATEMENTS`] are under way, a caller sends a statement for its own key at
-//! once. Any other caller waits in a queue. When a statement has returned, the next one asks for the
-//! keys in the queue, up to [`MAX_KEYS`] of them. So a single caller never waits, and a thousand
-//! callers cost the database little more than one.
+//! once. Any other caller waits in a queue. When a statement has returned, the next one asks for
+//! the keys in the queue, up to [`MAX_KEYS`] of them. So a single caller never waits, and a
+//! thousand callers cost the database little more than one.
 
 use std::{
     future::Future,

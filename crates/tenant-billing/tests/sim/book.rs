@@ -1,4 +1,5 @@
-//! What Stripe holds, and what it shows of that: Customers, keys, and how far its indexes are behind.
+//! What Stripe holds, and what it shows of that: Customers, keys, and how far its indexes are
+//! behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -86,14 +86,14 @@ impl World {
         }
     }
 
-    /// P2: each is bound or on record. Before somebody `called` again, a row that was lost, a backup that
-    /// was restored and a column that the host nulled need not be made good.
+    /// P2: each is bound or on record. Before somebody `called` again, a row that was lost, a
+    /// backup that was restored and a column that the host nulled need not be made good.
     pub(crate) fn none_is_lost(&self, called: bool) {
         for of in (0..TENANTS).map(tenant) {
             let touched = &self.touched[&of];
             let column = self.host.column(&of);
-            // Nobody asks for a tenant that is gone, and what a restored backup forgot of it is for a
-            // reconcile to find; so is what it forgot of one whose host has bound another.
+            // Nobody asks for a tenant that is gone, and what a restored backup forgot of it is for
+            // a reconcile to find; so is what it forgot of one whose host has bound another.
             let asked = self.host.exists(&of) && self.deeds.asked_for(&of);
             let asked = called && asked;
             let hosts = column.as_ref().is_some_and(|it| self.put_by_host(&of, it));
@@ -101,7 +101,8 @@ impl World {
             if forgiven && (!asked || hosts) {
                 continue;
             }
-            // What only an operator can find is under way until one does: nothing is created meanwhile.
+            // What only an operator can find is under way until one does: nothing is created
+            // meanwhile.
             if self.is_stuck(&of) {
                 continue;
             }
@@ -138,8 +139,9 @@ impl World {
         self.touched.values().any(|it| it.given.contains(id))
     }
 
-    /// Whether a Customer of this tenant, or one that its row is provisioned with, is in another tenant's
-    /// column now, where the host has moved it or has left it. Then only an operator can help.
+    /// Whether a Customer of this tenant, or one that its row is provisioned with, is in another
+    /// tenant's column now, where the host has moved it or has left it. Then only an operator can
+    /// help.
     pub(crate) fn has_one_elsewhere(&self, of: &TenantId) -> bool {
         let row = format!("SELECT customer_id FROM customer_provisioning WHERE tenant_id = '{of}'");
         let provisioned = self.host.cell::<String>(&row);
@@ -241,7 +243,8 @@ impl World {
         }
         for of in (0..TENANTS).map(tenant) {
             let mut newest = 0;
-            // A surplus Customer is of the generation that made it, and a tenant without row of none.
+            // A surplus Customer is of the generation that made it, and a tenant without row of
+            // none.
             let counted = |it: &&Entry| it.kind != "surplus" && it.generation > 0;
             for entry in trail.iter().filter(|it| it.tenant == of.as_str()).filter(counted) {
                 if entry.generation < newest {
@@ -252,8 +255,8 @@ impl World {
         }
     }
 
-    /// P6: none foreign adopted. What the host itself bound to this tenant, and nulled since, is the
-    /// tenant's: the row provisioned with it.
+    /// P6: none foreign adopted. What the host itself bound to this tenant, and nulled since, is
+    /// the tenant's: the row provisioned with it.
     fn is_ours_to_bind(&self, tenant: &str, id: &str) {
         let by_host = format!("SELECT 1 FROM sim_column WHERE tenant = '{tenant}' AND by_host = 1");
         if self.host.holds(&format!("{by_host} AND now = '{id}'")) {

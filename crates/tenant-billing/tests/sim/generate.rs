@@ -1,8 +1,9 @@
 //! Plans by chance, within what the promises assume.
 //!
-//! Each seed leaves out about half of all kinds of operations, so that those that are in meet each other
-//! more often. What is never generated, and why, is said where it is left out; three restrictions depend
-//! on the moment and stand in `world.rs` and `others.rs` (`NOT_EDITED`, `DECIDES`, `restore`).
+//! Each seed leaves out about half of all kinds of operations, so that those that are in meet each
+//! other more often. What is never generated, and why, is said where it is left out; three
+//! restrictions depend on the moment and stand in `world.rs` and `others.rs` (`NOT_EDITED`,
+//! `DECIDES`, `restore`).
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use crate::{
     world::PROCESSES,
 };
 
-/// Assumed: from reading a key's age to Stripe's executing the request at most 3 h pass. A body leaves
-/// within 30 s of the reading, and Stripe takes its time too.
+/// Assumed: from reading a key's age to Stripe's executing the request at most 3 h pass. A body
+/// leaves within 30 s of the reading, and Stripe takes its time too.
 const LATEST: u64 = 178;
 /// Assumed: events and search are at most an hour behind.
 const LONGEST_LAG: u64 = 60;
@@ -112,8 +113,8 @@ impl Generator {
         self.settings.search || self.has(9) || self.has(10)
     }
 
-    /// Known limit: a row lost or restored more than 30 days on, in an account without search. So a seed
-    /// without search has either these, and a fortnight or little more, or months.
+    /// Known limit: a row lost or restored more than 30 days on, in an account without search. So a
+    /// seed without search has either these, and a fortnight or little more, or months.
     fn is_short(&self) -> bool {
         !self.settings.search && self.may_lose()
     }

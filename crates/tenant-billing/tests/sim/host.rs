@@ -1,9 +1,9 @@
-//! The database file of a run: made in memory's own file system where there is one, watched by triggers,
-//! and with the hand of a host application in it.
+//! The database file of a run: made in memory's own file system where there is one, watched by
+//! triggers, and with the hand of a host application in it.
 //!
-//! The triggers write down every change of the column and of the row, in order, together with the newest
-//! event of the audit trail at that moment. So at the end it can be told of each change whether its own
-//! transaction left the event that belongs to it.
+//! The triggers write down every change of the column and of the row, in order, together with the
+//! newest event of the audit trail at that moment. So at the end it can be told of each change
+//! whether its own transaction left the event that belongs to it.
 
 use std::{
     collections::BTreeSet,

@@ -4,10 +4,10 @@
 //!     SIM_SEEDS=100000 cargo test -p tenant-billing --test sim every_seed
 //!     SIM_SEED=4711 cargo test -p tenant-billing --test sim every_seed  # one seed again
 //!
-//! Everything under test is what ships: `Billing` with its loop, recovery and webhooks, and `SqliteStore`
-//! on a file. Only what has no seed is replaced: the clock, chance, and Stripe, which answers at the port
-//! as the HTTP client would. What a run consists of is a list of `ops::Op`; it ends in `rest.rs` and is
-//! judged in `check.rs` and `deeds.rs` when its world is dropped.
+//! Everything under test is what ships: `Billing` with its loop, recovery and webhooks, and
+//! `SqliteStore` on a file. Only what has no seed is replaced: the clock, chance, and Stripe, which
+//! answers at the port as the HTTP client would. What a run consists of is a list of `ops::Op`; it
+//! ends in `rest.rs` and is judged in `check.rs` and `deeds.rs` when its world is dropped.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod book;

@@ -1,8 +1,10 @@
-//! Short runs of operations that belong together, with everything that can vary in them left to chance.
+//! Short runs of operations that belong together, with everything that can vary in them left to
+//! chance.
 //!
-//! What breaks a protocol like this is seldom one fault. It is a request that is late just before its key
-//! is too old, or a deletion between an answer and its bind. Chance alone meets with such pairs once in
-//! many thousand seeds; begun on purpose, and mixed with everything else, they come in every hundred.
+//! What breaks a protocol like this is seldom one fault. It is a request that is late just before
+//! its key is too old, or a deletion between an answer and its bind. Chance alone meets with such
+//! pairs once in many thousand seeds; begun on purpose, and mixed with everything else, they come
+//! in every hundred.
 
 use std::time::Duration;
 
@@ -80,7 +82,8 @@ fn bad_inquiry(rng: &mut Rng, process: u8) -> Vec<Op> {
     }
 }
 
-/// A failure that Stripe stored, and inquiries around the moment from which they can prove something.
+/// A failure that Stripe stored, and inquiries around the moment from which they can prove
+/// something.
 fn left_behind(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let minutes = u8::try_from(rng.between(0, 10)).expect("minutes");
     let effect = rng.pick(&[None, Some(minutes), Some(minutes), Some(10)]);
@@ -172,8 +175,8 @@ fn restored(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     ops
 }
 
-/// A key with something behind it that no inquiry shows, a restored backup, and sends of the key around the
-/// moment when Stripe forgets it.
+/// A key with something behind it that no inquiry shows, a restored backup, and sends of the key
+/// around the moment when Stripe forgets it.
 fn marked(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let effect = Fault::Stored500 { effect: None };
     let mut ops = if rng.one_in(2) {

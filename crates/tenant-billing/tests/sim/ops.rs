@@ -1,5 +1,5 @@
-//! What can happen in a run: the input of the simulation is a list of these, so that it can be shrunk,
-//! printed, and written down as a test.
+//! What can happen in a run: the input of the simulation is a list of these, so that it can be
+//! shrunk, printed, and written down as a test.
 
 use std::time::Duration;
 
@@ -35,8 +35,9 @@ impl Settings {
     };
 }
 
-/// One thing that happens. Processes and tenants are counted from 0; a process that is dead is started
-/// again by the first operation that needs it. `nth` counts among what there is, round and round.
+/// One thing that happens. Processes and tenants are counted from 0; a process that is dead is
+/// started again by the first operation that needs it. `nth` counts among what there is, round and
+/// round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
     /// Somebody calls `get_or_create`, and waits `patience` seconds.
@@ -65,8 +66,8 @@ pub(crate) enum Op {
     HostNulls { tenant: u8 },
     /// The host writes a Customer of its own making into its column.
     HostOverwrites { tenant: u8 },
-    /// The host moves a live Customer of the tenant into another existing tenant's column, out of the one
-    /// that holds it, if any. If another tenant's column holds it, it comes back.
+    /// The host moves a live Customer of the tenant into another existing tenant's column, out of
+    /// the one that holds it, if any. If another tenant's column holds it, it comes back.
     HostMoves { tenant: u8, nth: u8 },
     /// The host deletes the tenant.
     Remove { tenant: u8 },

@@ -77,8 +77,8 @@ impl World {
         self.touched.entry(tenant(of)).or_default()
     }
 
-    /// The host moves a live Customer of the tenant into another tenant's column, out of the column that
-    /// holds it now, if one does. What the other column held before is overwritten.
+    /// The host moves a live Customer of the tenant into another tenant's column, out of the column
+    /// that holds it now, if one does. What the other column held before is overwritten.
     pub(super) fn move_customer(&mut self, of: u8, nth: u8) {
         let Some(id) = self.customer(of, nth, false, |it| it.id.clone()) else {
             return;
@@ -142,8 +142,8 @@ impl World {
             // Known limit: a restored backup forgets which Customers were unbound since.
             return;
         }
-        // The database was down for it: every process is started again, now with `inquire_first`. What they
-        // had sent is still on its way.
+        // The database was down for it: every process is started again, now with `inquire_first`.
+        // What they had sent is still on its way.
         (0..PROCESSES).for_each(|place| self.kill(place));
         self.host.restore();
         self.restored_at = Some(self.now());

@@ -1,7 +1,8 @@
-//! Sequences that broke drafts of the design, and those that broke the code since: each stays as a test.
+//! Sequences that broke drafts of the design, and those that broke the code since: each stays as a
+//! test.
 //!
-//! A sequence is played like a seed and judged like one: `play` asserts all promises. What is asserted
-//! beside them is that the thing happened which the sequence is about.
+//! A sequence is played like a seed and judged like one: `play` asserts all promises. What is
+//! asserted beside them is that the thing happened which the sequence is about.
 
 mod dashboards;
 mod inquiries;

@@ -1,7 +1,8 @@
 //! What all parts of a run share: virtual time, chance, faults on order, and the record.
 //!
-//! Time is tokio's paused clock on one thread: it moves only when nobody has anything left to do, and
-//! then straight to the next timer. So a month costs nothing, and the same seed runs the same way.
+//! Time is tokio's paused clock on one thread: it moves only when nobody has anything left to do,
+//! and then straight to the next timer. So a month costs nothing, and the same seed runs the same
+//! way.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,8 +43,8 @@ pub(crate) struct State {
     pub(crate) broken: Vec<String>,
     /// When each process last read each tenant.
     pub(crate) views: BTreeMap<(u64, String), Timestamp>,
-    /// What the columns of all tenants held each time that a process read a tenant: by the process, the
-    /// tenant and the time of the view.
+    /// What the columns of all tenants held each time that a process read a tenant: by the process,
+    /// the tenant and the time of the view.
     pub(crate) held: BTreeMap<(u64, String, Timestamp), BTreeSet<String>>,
     /// Creations that left a process: when, from which, and for whom.
     pub(crate) sends: Vec<(Timestamp, u64, String)>,

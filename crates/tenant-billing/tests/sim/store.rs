@@ -1,7 +1,7 @@
 //! The shipped SQLite store on a real file, with the bad days that a run orders around it.
 //!
-//! The store writes on a blocking thread. The simulation's one thread waits for it on the spot, so that
-//! a write is over before anything else moves, and a run is the same every time.
+//! The store writes on a blocking thread. The simulation's one thread waits for it on the spot, so
+//! that a write is over before anything else moves, and a run is the same every time.
 
 use std::{
     future::Future,
@@ -60,8 +60,9 @@ impl SimStore {
 }
 
 impl SimStore {
-    /// Nothing else moves between a view and this, so it was true of that very moment. Where a process
-    /// reads a tenant twice within a millisecond, what counts is what the columns held both times.
+    /// Nothing else moves between a view and this, so it was true of that very moment. Where a
+    /// process reads a tenant twice within a millisecond, what counts is what the columns held both
+    /// times.
     fn remember_held(&self, tenant: &TenantId, now: Timestamp) {
         let held = self.columns.held();
         let mut state = self.sim.state();
@@ -70,9 +71,10 @@ impl SimStore {
         state.held.insert(at, both.unwrap_or(held));
     }
 
-    /// A Customer that any tenant's column holds when an observation is decided is never put on record as
-    /// surplus by that decision. (What was recorded before the host moved the Customer may stay; and an
-    /// operator who unbinds a Customer takes it out of its column with the same change.)
+    /// A Customer that any tenant's column holds when an observation is decided is never put on
+    /// record as surplus by that decision. (What was recorded before the host moved the Customer
+    /// may stay; and an operator who unbinds a Customer takes it out of its column with the same
+    /// change.)
     fn none_held_is_surplus(&self, change: &Change) {
         let at = (self.gate.number, change.tenant.to_string(), change.only_if.decided_at);
         let held = self.sim.state().held.get(&at).cloned();

@@ -1,7 +1,7 @@
 //! Stripe behind the port: answers as the HTTP client hands them over, and a network in between.
 //!
-//! A creation that has left a process goes on by itself: the network carries it, Stripe executes it, and
-//! only then does it matter whether anybody still waits for the answer.
+//! A creation that has left a process goes on by itself: the network carries it, Stripe executes
+//! it, and only then does it matter whether anybody still waits for the answer.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 

@@ -1,5 +1,6 @@
-//! A whole small world: one database, one Stripe, three processes of the shipped software, and everybody
-//! else (`others.rs`). When it is dropped it brings itself to rest and asserts the promises.
+//! A whole small world: one database, one Stripe, three processes of the shipped software, and
+//! everybody else (`others.rs`). When it is dropped it brings itself to rest and asserts the
+//! promises.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,8 +30,8 @@ use crate::{
 
 pub(crate) const PROCESSES: u8 = 3;
 
-/// Known limit: a stored 500 whose Customer somebody edits while Stripe's events are behind. Ten minutes
-/// until it shows, an hour for the events, and time for an inquiry.
+/// Known limit: a stored 500 whose Customer somebody edits while Stripe's events are behind. Ten
+/// minutes until it shows, an hour for the events, and time for an inquiry.
 const NOT_EDITED: SignedDuration = SignedDuration::from_hours(2);
 /// What broke, with the record of the run.
 #[derive(Debug, Clone)]
@@ -127,8 +128,8 @@ impl World {
         let store = SimStore { sim, gate: at, inner, columns: self.host.columns() };
         let (sim, at) = (Arc::clone(&self.sim), Arc::clone(&gate));
         let stripe = SimStripe { sim, gate: at, clock, key };
-        // After a restored backup every process makes an inquiry first, until a reconcile has run, which
-        // it never does here.
+        // After a restored backup every process makes an inquiry first, until a reconcile has run,
+        // which it never does here.
         let inquire_first = self.sim.settings.inquire_first || self.restored_at.is_some();
         let policy = Policy { inquire_first, restored_at: self.restored_at, ..Policy::default() };
         let billing = Billing::with_policy(store, stripe, policy);
@@ -264,7 +265,8 @@ impl Drop for World {
         if !state.broken.is_empty() {
             let broken = Broken { what: state.broken.clone(), trace: state.trace.clone() };
             drop(state);
-            // Without the noise of the panic hook: who runs it says what broke, once it is shrunken.
+            // Without the noise of the panic hook: who runs it says what broke, once it is
+            // shrunken.
             resume_unwind(Box::new(broken));
         }
     }

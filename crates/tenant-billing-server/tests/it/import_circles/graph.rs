@@ -48,7 +48,8 @@ fn edges(modules: &BTreeMap<Path, Module>) -> Edges {
     let mut edges = Edges::new();
     for (path, module) in modules {
         for mention in &module.mentions {
-            // One word alone is a name that a `use` has brought in, if it is of another file at all.
+            // One word alone is a name that a `use` has brought in, if it is of another file at
+            // all.
             if mention.path.len() == 1 || !is_used(module, mention) {
                 continue;
             }

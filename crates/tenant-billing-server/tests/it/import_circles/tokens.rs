@@ -143,8 +143,8 @@ fn group(tokens: &[Token]) -> usize {
     tokens.len()
 }
 
-/// The length of an item: to its semicolon, or to the end of its body. Of anything else that can have
-/// an attribute (a field, a statement) nothing is taken away.
+/// The length of an item: to its semicolon, or to the end of its body. Of anything else that can
+/// have an attribute (a field, a statement) nothing is taken away.
 fn item(tokens: &[Token]) -> usize {
     const WITH_BODY: [&str; 7] = ["mod", "fn", "impl", "struct", "enum", "trait", "macro_rules"];
     const WITHOUT: [&str; 4] = ["use", "const", "static", "type"];

@@ -1,5 +1,5 @@
-//! Databases that somebody else has made: what `migrate` says of them, and that it and everything after
-//! it leave them as they are.
+//! Databases that somebody else has made: what `migrate` says of them, and that it and everything
+//! after it leave them as they are.
 
 use std::time::Duration;
 
@@ -67,7 +67,8 @@ const RAILS: &str = "
         SELECT n, CASE WHEN n <= 1000 THEN 'cus_old' || n END,
                timestamp '2020-01-01', timestamp '2020-01-01' FROM generate_series(1, 2000) AS n;";
 
-/// As Django makes them: text keys in a schema of their own, times with a zone, no default anywhere.
+/// As Django makes them: text keys in a schema of their own, times with a zone, no default
+/// anywhere.
 const DJANGO: &str = "
     CREATE SCHEMA app;
     CREATE TABLE app.accounts_tenant (slug_is_elsewhere text, id varchar(64) NOT NULL PRIMARY KEY);
@@ -201,8 +202,8 @@ async fn an_existing_database_is_left_as_it_is() {
     }
 }
 
-/// What `migrate` must say, each with a change to a schema that it would take; and that it then leaves
-/// nothing behind.
+/// What `migrate` must say, each with a change to a schema that it would take; and that it then
+/// leaves nothing behind.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_is_said() {
     let good = "CREATE TABLE tenants (id uuid PRIMARY KEY);

@@ -1,5 +1,5 @@
-//! What a host's own database does of itself: policies, triggers, deferred keys, collations, domains,
-//! sequences. None of it may lead to a second Customer, or to one that is lost.
+//! What a host's own database does of itself: policies, triggers, deferred keys, collations,
+//! domains, sequences. None of it may lead to a second Customer, or to one that is lost.
 
 use std::time::Duration;
 
@@ -84,8 +84,8 @@ async fn rows_that_a_policy_hides() {
     }
 }
 
-/// The bind is held up by a trigger, and the Customer's deletion is recorded meanwhile: one waits for the
-/// other, so the tenant does not end up with what is gone.
+/// The bind is held up by a trigger, and the Customer's deletion is recorded meanwhile: one waits
+/// for the other, so the tenant does not end up with what is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_that_is_deleted_while_it_is_bound() {
     let (database, store) = ready().await;
@@ -208,7 +208,8 @@ async fn a_row_that_is_there_is_not_inserted() {
     }
 }
 
-/// The grants are enough where ids come from a sequence, and where nobody may execute new functions.
+/// The grants are enough where ids come from a sequence, and where nobody may execute new
+/// functions.
 #[tokio::test(flavor = "multi_thread")]
 async fn grants_for_sequences_and_functions() {
     for prepare in [

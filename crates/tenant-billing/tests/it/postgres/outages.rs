@@ -1,5 +1,6 @@
-//! The server restarts, fails over, stalls, or the way to it breaks: nothing is lost, nothing is doubled,
-//! every error says "try again later", and the next call works without a restart of the program.
+//! The server restarts, fails over, stalls, or the way to it breaks: nothing is lost, nothing is
+//! doubled, every error says "try again later", and the next call works without a restart of the
+//! program.
 
 use std::{sync::Arc, time::Duration};
 
@@ -141,7 +142,8 @@ async fn a_server_that_crashes_and_comes_back_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_breaks_in_the_middle_of_a_commit() {
-    // The commits of a first call: the account is recorded, the request is opened, the Customer bound.
+    // The commits of a first call: the account is recorded, the request is opened, the Customer
+    // bound.
     for number in 1..=3 {
         for mood in [Mood::CutBeforeCommit(number), Mood::CutAfterCommit(number)] {
             let database = Database::fresh().await;

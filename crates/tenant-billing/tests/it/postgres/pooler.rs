@@ -1,8 +1,9 @@
-//! A pooler in transaction mode: clients share a few sessions of the server, and each transaction may
-//! be done in another one.
+//! A pooler in transaction mode: clients share a few sessions of the server, and each transaction
+//! may be done in another one.
 //!
-//! It does what makes such poolers dangerous to those who rely on a session, and as unkindly as it may:
-//! it never gives a client the same session twice in a row. Clients log in without TLS or password.
+//! It does what makes such poolers dangerous to those who rely on a session, and as unkindly as it
+//! may: it never gives a client the same session twice in a row. Clients log in without TLS or
+//! password.
 
 use std::{collections::VecDeque, path::Path, sync::Arc};
 

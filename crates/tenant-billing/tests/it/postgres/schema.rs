@@ -1,5 +1,5 @@
-//! Our own tables: what they refuse, who may do what with them, and how programs of several versions
-//! share them.
+//! Our own tables: what they refuse, who may do what with them, and how programs of several
+//! versions share them.
 
 use tenant_billing::{
     Billing, Database as _, PostgresStore, SecretKey, StripeClient,
@@ -148,7 +148,8 @@ async fn the_printed_grants_are_enough_and_none_too_many() {
     database.run(&format!("DROP OWNED BY \"{quoted}\"; DROP ROLE \"{quoted}\"")).await;
 }
 
-/// A tenant gets its Customer, it is deleted, and another takes its place; recovery and history work.
+/// A tenant gets its Customer, it is deleted, and another takes its place; recovery and history
+/// work.
 async fn goes_round(store: &PostgresStore) {
     let sandbox = stripe_sandbox::Sandbox::start().await.unwrap();
     let key = SecretKey::parse("sk_test_1").unwrap();

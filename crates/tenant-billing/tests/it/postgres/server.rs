@@ -1,5 +1,5 @@
-//! Real PostgreSQL for tests: databases on the server that `scripts/with-postgres.sh` has started, and
-//! servers of a test's own, to be stopped, restarted and paused.
+//! Real PostgreSQL for tests: databases on the server that `scripts/with-postgres.sh` has started,
+//! and servers of a test's own, to be stopped, restarted and paused.
 
 use std::{
     env,
@@ -174,8 +174,8 @@ impl Server {
         given("TEST_POSTGRES_DIR").into()
     }
 
-    /// A standby that follows this one, which is stopped for the moment in which it is copied. A copy
-    /// needs no `pg_basebackup`, which not every distribution of the server has.
+    /// A standby that follows this one, which is stopped for the moment in which it is copied. A
+    /// copy needs no `pg_basebackup`, which not every distribution of the server has.
     pub(crate) fn standby(&self) -> Self {
         let standby = Self::somewhere();
         self.down("fast");

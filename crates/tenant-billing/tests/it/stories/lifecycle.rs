@@ -128,7 +128,8 @@ async fn a_customer_deleted_while_it_is_put_back_does_not_take_its_successor_alo
         async move { call(&billing, &tenant).await }
     });
     world.wait(Duration::from_millis(150)).await;
-    // Deleted, and another process has begun anew, while the retrieve that showed it alive is on its way.
+    // Deleted, and another process has begun anew, while the retrieve that showed it alive is on
+    // its way.
     world.sandbox.delete_customer(first.as_str());
     billing.customer_deleted(&first).await.unwrap();
     world.fault(Fault::RequestLost, 100);

@@ -1,4 +1,5 @@
-//! What only an operator can put right, and Customers that the host has put into another tenant's column.
+//! What only an operator can put right, and Customers that the host has put into another tenant's
+//! column.
 
 use std::{sync::Arc, time::Duration};
 

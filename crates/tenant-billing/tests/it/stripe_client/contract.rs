@@ -1,5 +1,6 @@
-//! What the port promises, asked of both that serve it: the client with a sandbox behind it, and the
-//! fake. So a host whose tests pass on the fake has tested against something that behaves like Stripe.
+//! What the port promises, asked of both that serve it: the client with a sandbox behind it, and
+//! the fake. So a host whose tests pass on the fake has tested against something that behaves like
+//! Stripe.
 
 use jiff::Timestamp;
 use stripe_sandbox::Sandbox;

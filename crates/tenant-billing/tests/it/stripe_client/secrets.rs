@@ -70,8 +70,8 @@ fn debug_shows_the_mode_of_a_key_and_no_more() {
     );
 }
 
-/// Everything that any dependency tells, at every level: `log` of the whole process, and `tracing` of
-/// one thread.
+/// Everything that any dependency tells, at every level: `log` of the whole process, and `tracing`
+/// of one thread.
 #[derive(Default)]
 struct Ears(Mutex<Vec<String>>);
 

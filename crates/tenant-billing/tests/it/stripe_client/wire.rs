@@ -1,5 +1,5 @@
-//! A server that says what it is told and remembers the bytes it was sent: no HTTP library in between
-//! that could mend what a client does wrong.
+//! A server that says what it is told and remembers the bytes it was sent: no HTTP library in
+//! between that could mend what a client does wrong.
 
 use std::{
     collections::VecDeque,
@@ -55,7 +55,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// The replies are given in this order, on whatever connection; after the last, connections end.
+    /// The replies are given in this order, on whatever connection; after the last, connections
+    /// end.
     pub(crate) async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

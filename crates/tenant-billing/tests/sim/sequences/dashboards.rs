@@ -1,4 +1,5 @@
-//! People in the dashboard and in the host's tables, and webhooks that come late, twice, or in any order.
+//! People in the dashboard and in the host's tables, and webhooks that come late, twice, or in any
+//! order.
 
 use super::{arm, call, hours, minutes, played, recover, seconds};
 use crate::ops::{At, Fault, Key, Op, Side};
@@ -102,8 +103,8 @@ fn a_host_that_bound_another_customer_itself_meanwhile() {
 
 #[test]
 fn a_customer_that_the_host_bound_and_nulled_again_is_still_the_tenants() {
-    // Seed 1361 took this for an adoption. The row is provisioned with what the host had bound, and a
-    // column that is nulled is filled again, whoever had filled it first.
+    // Seed 1361 took this for an adoption. The row is provisioned with what the host had bound, and
+    // a column that is nulled is filled again, whoever had filled it first.
     let run = played(&[
         arm(0, At::Create, 0, Fault::Stored500 { effect: None }),
         call(0),

@@ -43,8 +43,8 @@ fn an_inquiry_that_failed_is_none_that_found_nothing() {
 
 #[test]
 fn inquire_first_that_skips_the_forgotten_generation() {
-    // Generation 1 was sent, and row and trail are forgotten. It executes when the inquiry is over: only the
-    // same key makes the two one.
+    // Generation 1 was sent, and row and trail are forgotten. It executes when the inquiry is over:
+    // only the same key makes the two one.
     for late in [60, 178] {
         let run = played(&[
             arm(0, At::Create, 0, Fault::Late { minutes: late, dies: true }),
@@ -81,8 +81,8 @@ fn the_same_email_is_nobodys_proof_of_ownership() {
 
 #[test]
 fn a_row_that_recovery_left_alone_for_a_month_is_left_to_an_operator() {
-    // Seed 65280 of the first 100,000: no recovery for 31 days, no search, and the e-mail edited. The
-    // Customer cannot be found any more, and none is made in its place.
+    // Seed 65280 of the first 100,000: no recovery for 31 days, no search, and the e-mail edited.
+    // The Customer cannot be found any more, and none is made in its place.
     let settings = Settings { search: false, ..Settings::PLAIN };
     let ops = [
         arm(0, At::Create, 0, Fault::Crash(Side::After)),

@@ -64,8 +64,8 @@ fn a_failure_that_is_written_down_when_another_process_has_long_bound_the_custom
 
 #[test]
 fn an_age_read_without_the_generation() {
-    // It stands still within its retries, while its key is given up, and resumes when the next one is
-    // young. It must not send the old key, which Stripe has forgotten.
+    // It stands still within its retries, while its key is given up, and resumes when the next one
+    // is young. It must not send the old key, which Stripe has forgotten.
     let run = played(&[
         arm(0, At::Create, 0, Fault::LoseRequest),
         arm(0, At::Read, 2, Fault::Suspend(Side::Before, 26 * HOUR)),
@@ -124,8 +124,8 @@ fn a_good_email_that_another_caller_with_a_refused_one_had_joined() {
     assert_eq!(run.returned[..2], ["cus_0001", "cus_0001"]);
 }
 
-/// It counts `conclusive_from` from when it read that the tenant is gone. By the time that it would write
-/// that down, the tenant is back and the same key has been sent again.
+/// It counts `conclusive_from` from when it read that the tenant is gone. By the time that it would
+/// write that down, the tenant is back and the same key has been sent again.
 #[test]
 fn a_decision_that_is_written_down_hours_later() {
     let run = played(&[

@@ -38,7 +38,8 @@ fn a_backup_taken_while_a_request_was_under_way() {
     assert_eq!(run.created, 1);
 }
 
-/// A known limit, which the harness keeps out of, also where the unbind was asked for before the backup.
+/// A known limit, which the harness keeps out of, also where the unbind was asked for before the
+/// backup.
 #[test]
 fn an_unbind_that_is_under_way_while_a_backup_is_taken_is_forgotten_by_it() {
     let run = played(&[
@@ -78,8 +79,9 @@ fn a_restored_row_that_was_pending_and_whose_tenant_has_had_its_customer_since()
     assert_eq!(run.created, 1);
 }
 
-/// What an inquiry cannot see is still behind the key: a Customer that was deleted, or a failure. One send
-/// meets with that, and another one of the same key with nothing, since Stripe has forgotten it.
+/// What an inquiry cannot see is still behind the key: a Customer that was deleted, or a failure.
+/// One send meets with that, and another one of the same key with nothing, since Stripe has
+/// forgotten it.
 #[test]
 fn a_key_from_before_a_restore_that_is_forgotten_between_two_sends() {
     let deleted = [
