@@ -56,7 +56,7 @@ pub enum Failure {
 
 /// Stripe's final refusal of one request, without personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Stripe refused the request: {message}")]
+#[error("Stripe rejected the request: {message}")]
 pub struct Rejection {
     /// Stripe's `code`, such as `email_invalid`.
     pub code: Option<String>,

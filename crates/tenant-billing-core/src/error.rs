@@ -27,7 +27,7 @@ pub enum Error {
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// There is no Customer yet. The caller may make the same call again.
-    #[error("there is no Customer yet, retry in {} s: {why}", .after.as_secs_f64().ceil())]
+    #[error("retry in {} s: {why}", .after.as_secs_f64().ceil())]
     Retry {
         /// How long to wait before the same call.
         after: Duration,

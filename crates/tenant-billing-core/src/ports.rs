@@ -99,7 +99,7 @@ pub enum StoreError {
     #[error("the database does not meet the requirements: {0}")]
     SchemaMismatch(String),
     /// A row holds what no version of this program writes.
-    #[error("the database holds a row that no version of tenant-billing writes: {0}")]
+    #[error("the database holds what no version of tenant-billing writes: {0}")]
     Corrupt(String),
     /// The store does not accept a tenant id of this form.
     #[error(transparent)]

@@ -198,7 +198,9 @@ impl Store for SqliteStore {
         let (account, now) = (account.clone(), self.now());
         let write = move |connection: &Connection| {
             write::record_account(connection, &account, now)?;
-            Ok((Committed::Yes, read::recorded_account(connection)?.unwrap_or(account)))
+            let lost = || StoreError::Corrupt("table stripe_account has lost its row".into());
+            let recorded = read::recorded_account(connection)?.ok_or_else(lost)?;
+            Ok((Committed::Yes, recorded))
         };
         Ok((installation, self.in_transaction(write).await?))
     }

@@ -1,4 +1,4 @@
-//! What becomes of a live Customer of ours: it is bound, or it is surplus, or an operator must act.
+//! Binding a live Customer of ours: it is bound, or it is surplus, or an operator must act.
 
 use super::{
     draft::{Draft, Known},

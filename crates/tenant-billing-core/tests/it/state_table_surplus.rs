@@ -179,7 +179,7 @@ fn a_customer_known_to_be_deleted_changes_no_row_that_did_not_ask_for_it() {
     }
 }
 
-/// Where not every fact was read, nothing is decided, and the caller is to try again.
+/// Where not every fact was read, nothing is decided, and the caller is to retry.
 #[test]
 fn nothing_is_decided_about_a_customer_of_which_nothing_was_read() {
     let table = [

@@ -11,7 +11,7 @@ use tenant_billing_core::{
 };
 use tokio::task::JoinSet;
 
-use super::{
+use super::bench::{
     Bench, Check, account, bind, commit, conflicts, customer, open, ready, rejection, request, to,
     view, written,
 };

@@ -7,7 +7,9 @@ use tenant_billing_core::{
     state::{Row, State},
 };
 
-use super::{Bench, Check, bind, conflicts, customer, open, ready, request, to, view, written};
+use super::bench::{
+    Bench, Check, bind, conflicts, customer, open, ready, request, to, view, written,
+};
 
 pub(super) const CHECKS: &[(&str, Check)] = &[
     ("a deletion nulls the column and vacates the row", |b| Box::pin(bound(b))),

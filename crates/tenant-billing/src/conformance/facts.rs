@@ -7,7 +7,7 @@ use tenant_billing_core::{
     state::{Change, Column, CustomerFacts},
 };
 
-use super::{Bench, Check, bind, commit, conflicts, customer, open, ready, view, written};
+use super::bench::{Bench, Check, bind, commit, conflicts, customer, open, ready, view, written};
 use crate::Database;
 
 pub(super) const CHECKS: &[(&str, Check)] = &[

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tenant_billing_core::{ids::TenantId, ports::Store, state::State};
 
-use super::{Bench, Check, bind, customer, open, ready, request, to, view, written};
+use super::bench::{Bench, Check, bind, customer, open, ready, request, to, view, written};
 use crate::Database;
 
 pub(super) const CHECKS: &[(&str, Check)] = &[

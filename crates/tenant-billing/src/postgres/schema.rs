@@ -7,7 +7,7 @@
 //! a rolling deploy.
 
 use tenant_billing_core::ports::StoreError;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::{
@@ -130,15 +130,18 @@ async fn version(client: &Client) -> Result<i64, StoreError> {
     }
     let sql = "SELECT coalesce(max(version), 0) FROM tenant_billing.migration";
     let rows = Statement::new(sql).rows(client).await?;
-    let version = rows.first().map(|row| row.try_get(0)).transpose().map_err(failed)?;
-    Ok(version.unwrap_or(0))
+    first(&rows)?.try_get(0).map_err(failed)
 }
 
 /// Whether a condition holds.
 async fn is_true(client: &Client, condition: &str) -> Result<bool, StoreError> {
     let rows = Statement::new(format!("SELECT {condition}")).rows(client).await?;
-    let row = rows.first().ok_or_else(|| StoreError::Corrupt("a SELECT has no row".into()))?;
-    row.try_get(0).map_err(failed)
+    first(&rows)?.try_get(0).map_err(failed)
+}
+
+/// The row of a statement that always returns one.
+fn first(rows: &[Row]) -> Result<&Row, StoreError> {
+    rows.first().ok_or_else(|| StoreError::Corrupt("a SELECT returned no row".into()))
 }
 
 /// Checks that nobody has dropped a table of a schema that is up to date.
@@ -165,8 +168,7 @@ async fn create_host_tables(client: &Client, tenants: &Tenants) -> Result<(), St
         return match config {
             Some(_) => Ok(()),
             None => mismatch(
-                "no tenants table is used, and there is no tenant_config either; create tenant_config"
-                    .into(),
+                "no tenants table is used, and there is no tenant_config either; create it".into(),
             ),
         };
     };

@@ -158,7 +158,7 @@ impl Table {
         if column.nondeterministic {
             let table = &self.name;
             return Err(StoreError::SchemaMismatch(format!(
-                "the collation of {table}.{name} takes different spellings to be equal; give it a \
+                "the collation of {table}.{name} considers several spellings equal; give it a \
                  deterministic one"
             )));
         }

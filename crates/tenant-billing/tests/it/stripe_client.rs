@@ -1,4 +1,4 @@
-//! The Stripe client over real HTTP: what it sends, byte for byte, and what it makes of what comes.
+//! The Stripe client over real HTTP: what it sends, byte for byte, and how it reads each answer.
 
 #![expect(clippy::unwrap_used, reason = "in helpers of tests, too, it is the assertion")]
 

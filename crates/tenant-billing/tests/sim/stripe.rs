@@ -109,7 +109,7 @@ impl SimStripe {
     }
 }
 
-/// A creation reaches Stripe and is executed, whatever becomes of its sender.
+/// A creation reaches Stripe and is executed, whatever happens to its sender.
 async fn carry(sim: &Arc<Sim>, request: &FrozenRequest, passage: Passage) -> Answer {
     let (key, body) = (request.key.as_str(), request.body.as_str());
     let tenant = request.key.parts().map(|it| it.tenant.to_string()).unwrap_or_default();

@@ -19,7 +19,7 @@ pub(super) struct Mention {
 #[derive(Default)]
 pub(super) struct Module {
     pub(super) file: String,
-    /// What `use` makes of a name.
+    /// The module that a name in a `use` stands for.
     pub(super) imports: HashMap<String, Path>,
     /// What `use …::*` looks through.
     pub(super) globs: Vec<Path>,

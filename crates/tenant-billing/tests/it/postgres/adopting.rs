@@ -198,7 +198,7 @@ async fn an_existing_database_is_left_as_it_is() {
         assert_eq!(billing.lookup(&unknown).await, Err(Error::UnknownTenant(unknown.clone())));
         let wrong = store.clone().with_tenants_table("none").unwrap().migrate().await;
         let Err(StoreError::SchemaMismatch(why)) = wrong else { panic!("{wrong:?}") };
-        assert!(why.contains("references") && why.contains("set TENANTS_TABLE"), "{why}");
+        assert!(why.contains("references") && why.contains("as the tenants table"), "{why}");
     }
 }
 
@@ -282,5 +282,5 @@ async fn tenants_that_live_nowhere() {
     let row = database.rows("TABLE tenant_config").await;
     assert_eq!(row, [["anybody", made.as_str()]]);
     let added = store.add_tenant(&TenantId::parse("x").unwrap()).await;
-    assert!(matches!(added, Err(StoreError::Invalid(it)) if it.field == "TENANTS_TABLE"));
+    assert!(matches!(added, Err(StoreError::Invalid(it)) if it.field == "tenants_table"));
 }

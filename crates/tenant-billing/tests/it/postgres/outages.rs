@@ -1,5 +1,5 @@
 //! The server restarts, fails over, stalls, or the way to it breaks: nothing is lost, nothing is
-//! doubled, every error says "try again later", and the next call works without a restart of the
+//! doubled, every error says that a retry helps, and the next call works without a restart of the
 //! program.
 
 use std::{sync::Arc, time::Duration};

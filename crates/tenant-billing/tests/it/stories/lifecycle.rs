@@ -1,4 +1,4 @@
-//! What becomes of a Customer after it was made: deletions, edits, hosts and operators.
+//! The life of a Customer after its creation: deletions, edits, hosts and operators.
 
 use std::time::Duration;
 
@@ -236,13 +236,13 @@ const NOBODYS: &str = "of-nobody";
 
 /// The ten lines that were there before this had made it, and died before they saved it.
 #[tokio::test]
-async fn a_customer_that_the_code_before_made_is_adopted_by_look_first() {
+async fn a_customer_that_the_code_before_made_is_adopted_by_an_inquiry_first() {
     let mut world = World::new().await;
     let tenant = world.tenant(1).await;
     let theirs = planted(&world, &tenant, NOBODYS, "test").await;
     let found = call(&world.inquire_first(), &tenant).await.unwrap();
     assert_eq!((&found.customer, found.outcome), (&theirs, Outcome::Adopted));
-    // Without a look nobody knows of it, and there are two: what look-first is for.
+    // Without an inquiry nobody knows of it, and there are two. That is what inquire_first is for.
     let other = world.tenant(2).await;
     let unseen = planted(&world, &other, NOBODYS, "test").await;
     assert_eq!(call(&world.billing(), &other).await.unwrap().outcome, Outcome::Created);

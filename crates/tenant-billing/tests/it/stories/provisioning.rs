@@ -253,7 +253,7 @@ async fn a_call_whose_tenant_is_gone_after_it_has_sent_says_that_something_may_c
 }
 
 #[tokio::test]
-async fn a_row_lost_for_more_than_a_day_is_found_by_look_first() {
+async fn a_row_lost_for_more_than_a_day_is_found_by_an_inquiry_first() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap();

@@ -164,7 +164,7 @@ fn bases() {
         ("http://stripe.internal:12111", "would send a live key unencrypted over the network"),
     ] {
         let error = new().with_base(bad).unwrap_err();
-        assert_eq!(error.field, "STRIPE_API_BASE");
+        assert_eq!(error.field, "base_url");
         assert_eq!(error.reason, reason, "{bad}");
     }
 }

@@ -47,12 +47,12 @@ fn keys() {
         ("sk_1", "does not say test or live, as sk_test_… and sk_live_… do"),
         ("sk_org_live_1", "does not say test or live, as sk_test_… and sk_live_… do"),
         ("sk_test_", "is only the beginning of a key"),
-        ("sk_live_a b", "has a character that is no letter, digit or _"),
-        ("sk_live_a\r\nX: y", "has a character that is no letter, digit or _"),
-        ("sk_live_ä", "has a character that is no letter, digit or _"),
+        ("sk_live_a b", "has a character other than a letter, a digit or _"),
+        ("sk_live_a\r\nX: y", "has a character other than a letter, a digit or _"),
+        ("sk_live_ä", "has a character other than a letter, a digit or _"),
     ] {
         let error = SecretKey::parse(text).unwrap_err();
-        assert_eq!(error.field, "STRIPE_SECRET_KEY");
+        assert_eq!(error.field, "secret_key");
         assert_eq!(error.reason, reason, "{text:?}");
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What becomes of a request.
+/// What happens to a request.
 pub(crate) enum Reply {
     /// It gets these bytes, and the connection stays.
     Say(String),
