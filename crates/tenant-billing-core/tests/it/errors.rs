@@ -63,7 +63,7 @@ fn an_unknown_tenant_is_to_be_registered() {
 #[test]
 fn a_rejected_request_says_what_stripe_says() {
     let expected = nothing_was_begun("rejected_by_stripe", 422);
-    check(rejection(), &expected, &["Stripe refused", "Invalid email address: […]"]);
+    check(rejection(), &expected, &["Stripe rejected", "Invalid email address: […]"]);
 }
 
 #[test]

@@ -241,7 +241,7 @@ async fn what_migrate_sees_behind_a_type() {
     let folding = "CREATE COLLATION folding
                    (provider = icu, locale = 'und-u-ks-level2', deterministic = false);";
     for (before, from, to, words) in [
-        (folding, "id text", "id text COLLATE folding", "different spellings to be equal"),
+        (folding, "id text", "id text COLLATE folding", "several spellings equal"),
         ("CREATE DOMAIN short AS varchar(10);", "varchar(255)", "short", "too short"),
         ("CREATE DOMAIN kind AS text NOT NULL;", "plan text", "plan kind", "plan is NOT NULL"),
     ] {
