@@ -102,7 +102,7 @@ fn response(answer: Answer) -> (u16, String) {
     }
 }
 
-/// Why there was none. No test can get at the words without this having looked for secrets in them.
+/// Why there was no answer. Every test reads the reason through this, which searches it for secrets.
 #[track_caller]
 fn no_answer(answer: Answer) -> String {
     match answer {

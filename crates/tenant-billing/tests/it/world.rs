@@ -152,7 +152,7 @@ impl<H: Host> World<H> {
     }
 
     /// A call by a process that never sees an answer and is gone: what it made.
-    pub(crate) async fn made_unseen(&self, tenant: &TenantId) -> CustomerRecord {
+    pub(crate) async fn created_unseen(&self, tenant: &TenantId) -> CustomerRecord {
         let billing = self.billing();
         self.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
         let error = brief(&billing, tenant).await.unwrap_err();

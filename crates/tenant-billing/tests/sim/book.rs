@@ -13,7 +13,7 @@ use tenant_billing::{
 /// How long Stripe lists events.
 const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Who made a Customer.
+/// Who created a Customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Maker {
     /// The software under test, with this key.

@@ -47,7 +47,7 @@ struct Step {
 }
 
 impl World {
-    /// The live Customers that we made for a tenant, without those that an operator took off.
+    /// The live Customers that we created for a tenant, without those that an operator unbound.
     fn ours(&self, of: &TenantId) -> Vec<String> {
         let live: Vec<String> = {
             let state = self.sim.state();

@@ -119,11 +119,11 @@ fn deleted_meanwhile(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
         Fault::Stored500 { effect: Some(1) },
     ]);
     let mut ops = vec![arm(one, At::Create, 0, fault), call(rng, one), pass(rng, 500, 5_000)];
-    let told = Op::TellDeleted { process: two, tenant: 0, nth: 0 };
+    let told = Op::DeliverDeleted { process: two, tenant: 0, nth: 0 };
     let news = [
         Op::Delete { tenant: 0, nth: 0 },
         told,
-        Op::TellCreated { process: two, tenant: 0, nth: 0 },
+        Op::DeliverCreated { process: two, tenant: 0, nth: 0 },
         told,
         Op::HostNulls { tenant: 0 },
     ];
@@ -182,7 +182,7 @@ fn marked(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let mut ops = if rng.one_in(2) {
         vec![arm(one, At::Create, 0, effect), call(rng, one), pass(rng, 0, HOUR)]
     } else {
-        let told = Op::TellDeleted { process: two, tenant: 0, nth: 0 };
+        let told = Op::DeliverDeleted { process: two, tenant: 0, nth: 0 };
         let deleted = Op::Delete { tenant: 0, nth: 0 };
         vec![call(rng, one), pass(rng, 2_000, HOUR), deleted, told]
     };
@@ -229,7 +229,7 @@ fn moved(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let lost = Op::LoseRow { tenant: 0 };
     let overwritten = Op::HostOverwrites { tenant: 0 };
     ops.push(rng.pick(&[lost, lost, overwritten, Op::Recover { process: two }]));
-    let created = Op::TellCreated { process: two, tenant: 0, nth: 0 };
+    let created = Op::DeliverCreated { process: two, tenant: 0, nth: 0 };
     let again = call(rng, two);
     ops.push(rng.pick(&[created, created, again, Op::Recover { process: one }]));
     ops.extend([pass(rng, 0, 6 * HOUR), call(rng, two), pass(rng, 0, MINUTE)]);

@@ -57,9 +57,9 @@ pub(crate) enum Op {
     /// Somebody changes the e-mail of a Customer of the tenant in the dashboard.
     Edit { tenant: u8, nth: u8 },
     /// Stripe delivers `customer.created` of a Customer of the tenant, perhaps again.
-    TellCreated { process: u8, tenant: u8, nth: u8 },
+    DeliverCreated { process: u8, tenant: u8, nth: u8 },
     /// Stripe delivers `customer.deleted` of a deleted Customer of the tenant, perhaps again.
-    TellDeleted { process: u8, tenant: u8, nth: u8 },
+    DeliverDeleted { process: u8, tenant: u8, nth: u8 },
     /// Events and search are so many minutes behind for what is made from now on.
     Lag { minutes: u8 },
     /// The host nulls its column.

@@ -19,7 +19,7 @@ use crate::{
 const DECIDES: SignedDuration = SignedDuration::from_secs(61);
 
 impl World {
-    pub(super) fn tell_created(&mut self, process: u8, of: u8, nth: u8) {
+    pub(super) fn deliver_created(&mut self, process: u8, of: u8, nth: u8) {
         let told = {
             let state = self.sim.state();
             let of = tenant(of);
@@ -36,7 +36,7 @@ impl World {
         {
             let billing = self.process(process).billing.clone();
             let id = CustomerId::parse(&id).expect("an id");
-            self.do_it(
+            self.run(
                 process,
                 What::Webhook,
                 async move { billing.customer_created(&key, &id).await },
@@ -44,11 +44,11 @@ impl World {
         }
     }
 
-    pub(crate) fn tell_deleted(&mut self, process: u8, id: &str) {
+    pub(crate) fn deliver_deleted(&mut self, process: u8, id: &str) {
         let billing = self.process(process).billing.clone();
         let id = CustomerId::parse(id).expect("an id");
         let work = async move { billing.customer_deleted(&id).await };
-        self.do_it(process, What::Webhook, work);
+        self.run(process, What::Webhook, work);
     }
 
     /// Does something with one of the tenant's Customers, a deleted or a live one.
@@ -134,7 +134,7 @@ impl World {
         self.touched.entry(of.clone()).or_default().unbound = true;
         let billing = self.process(process).billing.clone();
         let bound = CustomerId::parse(&bound).expect("an id");
-        self.do_it(process, What::Unbind, async move { billing.unbind(&of, &bound).await });
+        self.run(process, What::Unbind, async move { billing.unbind(&of, &bound).await });
     }
 
     pub(super) fn restore(&mut self) {

@@ -32,7 +32,7 @@ impl World {
             self.start(0, Key::Own);
         }
         self.wait_for_all();
-        self.tell_all_deletions();
+        self.deliver_all_deletions();
         self.recover_all();
         self.none_is_lost(false);
         for number in 0..TENANTS {
@@ -42,7 +42,7 @@ impl World {
             }
         }
         self.pass(DRAINED);
-        self.tell_all_deletions();
+        self.deliver_all_deletions();
         self.recover_all();
         self.at_most_one();
         self.none_is_lost(true);
@@ -68,14 +68,14 @@ impl World {
     }
 
     /// Stripe delivers again what it has not delivered.
-    fn tell_all_deletions(&mut self) {
+    fn deliver_all_deletions(&mut self) {
         let deleted = |it: &&crate::book::Customer| it.deleted_at.is_some();
         let deleted: Vec<_> = {
             let state = self.sim.state();
             state.book.customers.iter().filter(deleted).map(|it| it.id.clone()).collect()
         };
         for id in deleted {
-            self.tell_deleted(0, &id);
+            self.deliver_deleted(0, &id);
         }
         self.wait_for_all();
     }
@@ -84,7 +84,7 @@ impl World {
         for round in 0..ROUNDS {
             let billing = self.process(0).billing.clone();
             let work = async move { billing.recover_once().await.map(drop) };
-            self.do_it(0, What::Recover, work);
+            self.run(0, What::Recover, work);
             self.wait_for_all();
             let due = "FROM customer_provisioning WHERE state IN ('pending', 'in_doubt')";
             let Some(next) = self.host.cell::<i64>(&format!("SELECT min(next_attempt_at) {due}"))

@@ -175,8 +175,8 @@ const SOMETIMES: &[&str] = &[
     "== HostNulls",
     "== HostMoves",
     "returns Err(Operator(BoundElsewhere",
-    "== TellCreated",
-    "== TellDeleted",
+    "== DeliverCreated",
+    "== DeliverDeleted",
 ];
 
 #[test]

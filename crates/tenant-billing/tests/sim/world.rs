@@ -155,7 +155,7 @@ impl World {
             Op::Recover { process } => {
                 let billing = self.process(process).billing.clone();
                 let work = async move { billing.recover_once().await.map(drop) };
-                self.do_it(process, What::Recover, work);
+                self.run(process, What::Recover, work);
             }
             Op::Pass(time) => self.pass(time),
             Op::Arm { process, at, skip, fault } => {
@@ -180,10 +180,12 @@ impl World {
                     }
                 });
             }
-            Op::TellCreated { process, tenant: of, nth } => self.tell_created(process, of, nth),
-            Op::TellDeleted { process, tenant: of, nth } => {
+            Op::DeliverCreated { process, tenant: of, nth } => {
+                self.deliver_created(process, of, nth);
+            }
+            Op::DeliverDeleted { process, tenant: of, nth } => {
                 if let Some(id) = self.customer(of, nth, true, |it| it.id.clone()) {
-                    self.tell_deleted(process, &id);
+                    self.deliver_deleted(process, &id);
                 }
             }
             Op::Lag { minutes } => {
@@ -239,7 +241,7 @@ impl World {
     }
 
     /// Work of a process that is not a call, on a task of its own.
-    pub(crate) fn do_it<W>(&mut self, process: u8, what: What, work: W)
+    pub(crate) fn run<W>(&mut self, process: u8, what: What, work: W)
     where
         W: Future<Output = Result<(), tenant_billing::Error>> + Send + 'static,
     {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use stripe_sandbox::{Fault, Rule, Sandbox};
 use tenant_billing::{
-    SecretKey, StripeClient,
+    SecretKey, StripeClient, SystemClock,
     deadpool_postgres::{Config, Runtime},
     tokio_postgres::NoTls,
     webhook::WebhookSecret,
@@ -60,8 +62,34 @@ async fn a_small_saas_embeds_it() {
     let live = sandbox.customers();
     assert_eq!(live.len(), 2);
     assert!(live.iter().any(|it| found["stripe_customer_id"] == *it.id));
+    // A signed webhook is taken in, and one without its signature is not.
+    let deleted = found["stripe_customer_id"].as_str().unwrap();
+    assert!(sandbox.delete_customer(deleted));
+    let event = json!({"id": "evt_1", "object": "event", "type": "customer.deleted",
+                       "data": {"object": {"id": deleted, "object": "customer"}}});
+    let event = event.to_string();
+    for (signature, status) in [("t=1,v1=00".to_owned(), 400), (sign(&event), 200)] {
+        let request = http.post(format!("{base}/stripe/webhook")).body(event.clone());
+        let answer = request.header("Stripe-Signature", signature).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+    }
+    assert_ne!(customer(&second).await, found, "another one, since that is deleted");
+    let url = format!("{base}/tenants/{}/billing-history", second["tenant_id"].as_str().unwrap());
+    let answer = http.get(url).send().await.unwrap();
+    let history: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let events = history["events"].as_array().unwrap();
+    assert!(events.iter().any(|it| it["event"]["kind"] == "cleared"), "{history}");
     let nobody = format!("{base}/tenants/00000000-0000-4000-8000-000000000000/customer");
     assert_eq!(http.get(nobody).send().await.unwrap().status(), 404);
+}
+
+/// The signature that Stripe would make now.
+fn sign(body: &str) -> String {
+    let time = SystemClock::shared().now().as_second();
+    let mac = Hmac::<Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()).unwrap();
+    let mac = mac.chain_update(format!("{time}.{body}")).finalize().into_bytes();
+    let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={time},v1={hex}")
 }
 
 fn reqwest_client() -> reqwest::Client {

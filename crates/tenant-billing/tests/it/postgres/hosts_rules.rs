@@ -305,7 +305,7 @@ async fn a_type_that_changes() {
     assert_eq!(named.bound(&tenant(1)).await, bound);
 }
 
-/// A clone with another table of tenants looks there, and the first still where it did.
+/// A clone with another table of tenants reads that one, and the original still reads its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clone_with_another_table_of_tenants() {
     let (database, store) = ready().await;

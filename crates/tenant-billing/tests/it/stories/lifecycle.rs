@@ -32,7 +32,7 @@ async fn a_deleted_customer_is_followed_by_another_once_it_is_known() {
 }
 
 #[tokio::test]
-async fn a_deletion_told_before_the_answer_prevents_the_bind() {
+async fn a_deletion_delivered_before_the_answer_prevents_the_bind() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let pending = world.under_way(&billing, &tenant).await;
@@ -48,7 +48,7 @@ async fn a_deletion_told_before_the_answer_prevents_the_bind() {
 async fn a_customer_deleted_before_its_answer_is_replayed_is_not_bound() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
-    let dead = world.made_unseen(&tenant).await.id;
+    let dead = world.created_unseen(&tenant).await.id;
     world.sandbox.delete_customer(&dead);
     let answer = call(&world.billing(), &tenant).await.unwrap();
     assert_ne!(answer.customer.as_str(), dead);
@@ -57,10 +57,10 @@ async fn a_customer_deleted_before_its_answer_is_replayed_is_not_bound() {
 }
 
 #[tokio::test]
-async fn a_created_webhook_binds_what_no_answer_told() {
+async fn a_created_webhook_binds_a_customer_whose_answer_was_lost() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
-    let made = world.made_unseen(&tenant).await;
+    let made = world.created_unseen(&tenant).await;
     let key = made.idempotency_key.clone().unwrap();
     world.sandbox.arm(Rule::new(Fault::AnswerLost).method("POST").always());
     for key in ["", "a-strangers-key", "tenant-billing/other-installation/test/x/1"] {
@@ -75,7 +75,7 @@ async fn a_created_webhook_binds_what_no_answer_told() {
 }
 
 #[tokio::test]
-async fn a_created_webhook_makes_good_a_lost_row() {
+async fn a_created_webhook_recovers_a_lost_row() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let made = call(&billing, &tenant).await.unwrap().customer;
@@ -90,7 +90,7 @@ async fn a_created_webhook_makes_good_a_lost_row() {
 async fn a_created_webhook_for_a_customer_deleted_since_binds_nothing() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
-    let made = world.made_unseen(&tenant).await;
+    let made = world.created_unseen(&tenant).await;
     world.sandbox.delete_customer(&made.id);
     let billing = world.billing();
     let key = made.idempotency_key.unwrap();
@@ -190,7 +190,7 @@ async fn a_tenant_deleted_and_registered_again_gets_its_customer_back() {
 async fn a_tenant_deleted_while_we_create_leaves_its_customer_on_record() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
-    world.made_unseen(&tenant).await;
+    world.created_unseen(&tenant).await;
     world.sql("DELETE FROM tenants").await;
     world.pass(Duration::from_secs(20)).await;
     let billing = world.billing();
@@ -204,17 +204,17 @@ async fn a_tenant_deleted_while_we_create_leaves_its_customer_on_record() {
 }
 
 #[tokio::test]
-async fn an_email_edited_in_the_dashboard_hides_nothing_from_a_look() {
+async fn an_email_edited_in_the_dashboard_hides_nothing_from_an_inquiry() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
-    let made = world.made_unseen(&tenant).await.id;
+    let made = world.created_unseen(&tenant).await.id;
     assert!(world.sandbox.edit_email(&made, "edited@example.com"));
     world.pass(Duration::from_secs(25 * 3600)).await;
     assert_eq!(call(&world.billing(), &tenant).await.unwrap().customer, id(&made));
 }
 
 #[tokio::test]
-async fn what_could_not_be_looked_at_is_never_taken_for_none() {
+async fn what_could_not_be_read_is_never_taken_for_none() {
     for path in ["/v1/events", "/v1/customers/search", "/v1/customers"] {
         let world = World::new().await;
         let tenant = world.tenant(1).await;
@@ -223,7 +223,7 @@ async fn what_could_not_be_looked_at_is_never_taken_for_none() {
         let billing = world.inquire_first();
         let error = brief(&billing, &tenant).await.unwrap_err();
         assert!(matches!(error, Error::Retry { .. }), "{path}: {error:?}");
-        assert!(billing.shutdown(Duration::from_secs(5)).await, "{path}: the look is over");
+        assert!(billing.shutdown(Duration::from_secs(5)).await, "{path}: the inquiry is over");
         assert_eq!(world.creations(), 0, "{path}");
         world.sandbox.disarm();
         world.pass(Duration::from_secs(61)).await;
@@ -236,7 +236,7 @@ const NOBODYS: &str = "of-nobody";
 
 /// The ten lines that were there before this had made it, and died before they saved it.
 #[tokio::test]
-async fn a_customer_that_the_code_before_made_is_adopted_by_an_inquiry_first() {
+async fn a_customer_that_earlier_code_created_is_adopted_with_inquire_first() {
     let mut world = World::new().await;
     let tenant = world.tenant(1).await;
     let theirs = planted(&world, &tenant, NOBODYS, "test").await;
@@ -306,7 +306,7 @@ async fn a_customer_of_another_installation_is_passed_over_in_test_mode() {
 }
 
 #[tokio::test]
-async fn a_customer_of_another_installation_stops_a_live_look() {
+async fn a_customer_of_another_installation_stops_an_inquiry_in_live_mode() {
     let mut world = World::new().await;
     let tenant = world.tenant(1).await;
     let foreign = planted(&world, &tenant, "another-installation", "live").await;
@@ -363,7 +363,7 @@ async fn what_search_shows_late_is_waited_for() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
     world.sandbox.set_lag(Lag { search_seconds: 3600, events_seconds: 3600 });
-    let made = world.made_unseen(&tenant).await.id;
+    let made = world.created_unseen(&tenant).await.id;
     assert!(world.sandbox.edit_email(&made, "edited@example.com"));
     // The row is lost, and another e-mail asked for: only events and search can tell, in an hour.
     world.sql("DELETE FROM customer_provisioning").await;

@@ -158,10 +158,10 @@ async fn a_stored_failure_without_effect_is_waited_out_before_the_next_generatio
 }
 
 #[tokio::test]
-async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
+async fn when_no_answer_ever_comes_recovery_binds_the_customer() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
-    world.made_unseen(&tenant).await;
+    world.created_unseen(&tenant).await;
     let recovery = world.billing();
     world.pass(Duration::from_secs(20)).await;
     let report = recovery.recover_once().await.unwrap();
@@ -174,10 +174,10 @@ async fn when_no_answer_ever_comes_recovery_binds_what_was_made() {
 }
 
 #[tokio::test]
-async fn a_day_after_a_lost_answer_the_customer_is_found_and_not_made_again() {
+async fn a_day_after_a_lost_answer_the_customer_is_found_and_not_created_again() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
-    world.made_unseen(&tenant).await;
+    world.created_unseen(&tenant).await;
     let sent = world.creations();
     for hours in [21, 23, 25] {
         world
@@ -196,7 +196,7 @@ async fn a_day_after_a_lost_answer_the_customer_is_found_and_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_lost_row_is_made_good_at_once_whatever_the_email() {
+async fn a_lost_row_is_recovered_at_once_whatever_the_email() {
     for (email, outcome) in
         [("owner@example.com", Outcome::Created), ("another@example.com", Outcome::Adopted)]
     {
@@ -220,7 +220,7 @@ async fn a_lost_row_is_made_good_at_once_whatever_the_email() {
 }
 
 #[tokio::test]
-async fn a_lost_row_is_made_good_also_after_generations_that_made_nothing() {
+async fn a_lost_row_is_recovered_also_after_generations_that_created_nothing() {
     for hours in [0, 25] {
         let world = World::new().await;
         let (billing, tenant) = (world.billing(), world.tenant(1).await);
@@ -236,7 +236,7 @@ async fn a_lost_row_is_made_good_also_after_generations_that_made_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_whose_tenant_is_gone_after_it_has_sent_says_that_something_may_come_of_it() {
+async fn a_call_whose_tenant_is_gone_after_it_has_sent_says_that_it_may_have_created() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     world.sandbox.arm(Rule::new(Fault::RequestLost).method("POST").always());
@@ -289,7 +289,7 @@ async fn after_a_restore_nothing_counts_as_none_for_five_hours() {
 }
 
 #[tokio::test]
-async fn an_email_that_stripe_refuses_is_final_for_that_email_alone() {
+async fn an_email_that_stripe_rejects_is_final_for_that_email_alone() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     for _ in 0..2 {
@@ -340,7 +340,7 @@ async fn a_caller_that_hangs_up_cancels_nothing() {
 }
 
 #[tokio::test]
-async fn a_customer_at_hand_waits_for_its_database() {
+async fn a_created_customer_waits_for_the_database() {
     let world = World::new().await;
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let pending = world.under_way(&billing, &tenant).await;
@@ -355,7 +355,7 @@ async fn a_customer_at_hand_waits_for_its_database() {
 }
 
 #[tokio::test]
-async fn stripe_down_is_try_again_later_and_leaves_nothing_that_is_not_mended() {
+async fn stripe_down_is_retry_later_and_the_next_call_succeeds() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
     let stripe = world.stripe("sk_test_1").with_base("http://127.0.0.1:9").unwrap();
@@ -367,7 +367,7 @@ async fn stripe_down_is_try_again_later_and_leaves_nothing_that_is_not_mended() 
 }
 
 #[tokio::test]
-async fn a_key_that_stripe_refuses_is_an_operators_matter() {
+async fn a_secret_key_that_stripe_does_not_accept_is_an_operators_matter() {
     let world = World::new().await;
     let tenant = world.tenant(1).await;
     let billing = world.billing_with("sk_test_invalid1", Default::default());

@@ -1,4 +1,4 @@
-//! What is made of what comes: a whole response is handed on as it is, all else is no answer.
+//! How answers are read: a whole response is handed on as it is, and everything else is no answer.
 
 use tenant_billing::{answer::Answer, ports::Stripe};
 

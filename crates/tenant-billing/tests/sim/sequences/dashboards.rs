@@ -5,8 +5,8 @@ use super::{arm, call, hours, minutes, played, recover, seconds};
 use crate::ops::{At, Fault, Key, Op, Side};
 
 const DELETE: Op = Op::Delete { tenant: 0, nth: 0 };
-const TELL_DELETED: Op = Op::TellDeleted { process: 1, tenant: 0, nth: 0 };
-const TELL_CREATED: Op = Op::TellCreated { process: 2, tenant: 0, nth: 0 };
+const DELIVER_DELETED: Op = Op::DeliverDeleted { process: 1, tenant: 0, nth: 0 };
+const DELIVER_CREATED: Op = Op::DeliverCreated { process: 2, tenant: 0, nth: 0 };
 
 #[test]
 fn a_tenant_deleted_and_registered_again_with_its_old_id() {
@@ -49,17 +49,17 @@ fn a_deletion_delivered_before_the_creation_and_again_after_a_rebind() {
         call(0),
         minutes(1),
         DELETE,
-        TELL_DELETED,
+        DELIVER_DELETED,
         seconds(10),
-        TELL_CREATED,
+        DELIVER_CREATED,
         seconds(30),
         call(1),
         minutes(1),
         Op::HostNulls { tenant: 0 },
         call(2),
         minutes(1),
-        TELL_DELETED,
-        TELL_CREATED,
+        DELIVER_DELETED,
+        DELIVER_CREATED,
         minutes(1),
         call(0),
         minutes(1),
@@ -69,13 +69,13 @@ fn a_deletion_delivered_before_the_creation_and_again_after_a_rebind() {
 }
 
 #[test]
-fn a_creation_that_only_a_webhook_tells_of() {
+fn a_creation_that_only_a_webhook_reports() {
     let run = played(&[
         arm(0, At::Create, 0, Fault::Crash(Side::After)),
         call(0),
         minutes(1),
-        TELL_CREATED,
-        TELL_CREATED,
+        DELIVER_CREATED,
+        DELIVER_CREATED,
         minutes(1),
         recover(1),
         minutes(1),
@@ -87,7 +87,8 @@ fn a_creation_that_only_a_webhook_tells_of() {
 #[test]
 fn a_customer_that_an_operator_unbound_is_not_adopted_again() {
     let unbind = Op::Unbind { process: 1, tenant: 0 };
-    let run = played(&[call(0), minutes(1), unbind, minutes(1), TELL_CREATED, call(2), hours(26)]);
+    let run =
+        played(&[call(0), minutes(1), unbind, minutes(1), DELIVER_CREATED, call(2), hours(26)]);
     assert_eq!(run.created, 2);
     assert_eq!(run.returned[1], "cus_0002");
 }

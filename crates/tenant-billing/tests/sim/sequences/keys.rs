@@ -63,7 +63,7 @@ fn a_lost_row_whose_request_is_still_on_its_way() {
 }
 
 #[test]
-fn a_stored_500_that_left_a_customer_behind_is_made_good_by_recovery_alone() {
+fn a_stored_500_that_left_a_customer_behind_is_recovered_without_another_call() {
     for minutes_later in [5, 10] {
         let run = played(&[
             arm(0, At::Create, 0, Fault::Stored500 { effect: Some(minutes_later) }),

@@ -6,7 +6,7 @@ use crate::ops::{At, Fault, Mail, Op, Side};
 const HOUR: u32 = 3600;
 
 #[test]
-fn a_caller_that_read_unbound_and_then_opens_behind_a_provisioned_row() {
+fn a_caller_that_read_no_customer_and_then_opens_behind_a_provisioned_row() {
     for standstill in [2, 20, 50, 90, 2 * HOUR] {
         let run = played(&[
             // Its second read is the view that it opens from.
@@ -39,8 +39,8 @@ fn a_customer_deleted_between_a_callers_answer_and_its_bind() {
             seconds(5),
             Op::Delete { tenant: 0, nth: 0 },
         ];
-        ops.extend(told.then_some(Op::TellDeleted { process: 1, tenant: 0, nth: 0 }));
-        ops.extend([minutes(2), Op::TellDeleted { process: 1, tenant: 0, nth: 0 }, minutes(1)]);
+        ops.extend(told.then_some(Op::DeliverDeleted { process: 1, tenant: 0, nth: 0 }));
+        ops.extend([minutes(2), Op::DeliverDeleted { process: 1, tenant: 0, nth: 0 }, minutes(1)]);
         let run = played(&ops);
         assert_eq!(run.created, 2);
         assert_eq!(run.says("Bind(CustomerId(\"cus_0001\")): Ok(Yes)"), usize::from(!told));
@@ -101,7 +101,7 @@ fn a_process_suspended_between_age_and_send() {
 }
 
 #[test]
-fn a_refused_email_that_another_caller_with_a_good_one_had_joined() {
+fn a_rejected_email_that_another_caller_with_a_good_one_had_joined() {
     for process in [0, 1] {
         let warm = |process| Op::Call { process, tenant: 1, email: Mail::Good, patience: 10 };
         let run = played(&[
@@ -118,7 +118,7 @@ fn a_refused_email_that_another_caller_with_a_good_one_had_joined() {
 }
 
 #[test]
-fn a_good_email_that_another_caller_with_a_refused_one_had_joined() {
+fn a_good_email_that_another_caller_with_a_rejected_one_had_joined() {
     let (good, refused) = (call_with(0, Mail::Good), call_with(0, Mail::Rejected));
     let run = played(&[good, ms(20), refused, seconds(30)]);
     assert_eq!(run.returned[..2], ["cus_0001", "cus_0001"]);

@@ -88,7 +88,7 @@ fn a_key_from_before_a_restore_that_is_forgotten_between_two_sends() {
         call(0),
         seconds(5),
         Op::Delete { tenant: 0, nth: 0 },
-        Op::TellDeleted { process: 1, tenant: 0, nth: 0 },
+        Op::DeliverDeleted { process: 1, tenant: 0, nth: 0 },
     ];
     let failed = [arm(0, At::Create, 0, Fault::Stored500 { effect: None }), call(0)];
     for (before, created) in [(&deleted[..], 2), (&failed[..], 1)] {
