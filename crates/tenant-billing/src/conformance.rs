@@ -1,8 +1,8 @@
 //! What every store must do, as a suite that a new store's own tests run.
 //!
 //! Implement [`Bench`] for your database and call [`run`]; each check is given a fresh database.
-//! The checks know the port and [`Database`] alone, so what passes here is what the protocol relies
-//! upon.
+//! The checks know the port and [`Database`](crate::Database) alone, so what passes here is what
+//! the protocol relies upon.
 
 mod bench;
 mod changes;
