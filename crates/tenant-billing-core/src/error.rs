@@ -165,6 +165,7 @@ impl From<StoreError> for Error {
             | StoreError::SchemaTooOld
             | StoreError::SchemaTooNew
             | StoreError::SchemaMismatch(_)
+            | StoreError::Refused(_)
             | StoreError::Corrupt(_) => Self::Operator(OperatorError::Store(error)),
         }
     }

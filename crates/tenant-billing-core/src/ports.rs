@@ -98,6 +98,10 @@ pub enum StoreError {
     /// The database, or the host's tables in it, do not meet our requirements.
     #[error("the database does not meet the requirements: {0}")]
     SchemaMismatch(String),
+    /// The host's own tables, or a trigger or rule on them, refuse a write or swallow it. The text
+    /// names the table, and the column or constraint where the database says it.
+    #[error("the host's own table refuses what must be written: {0}")]
+    Refused(String),
     /// A row holds what no version of this program writes.
     #[error("the database holds what no version of tenant-billing writes: {0}")]
     Corrupt(String),

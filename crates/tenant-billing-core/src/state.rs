@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     answer::Rejection,
     audit::{NewEvent, SurplusReason},
-    ids::{CustomerId, TenantId},
+    ids::{CustomerId, InstallationId, TenantId},
     request::{Account, FrozenRequest},
 };
 
@@ -100,6 +100,8 @@ pub struct View {
     /// If there is no row: the newest generation in the audit trail, or 0 if it has none. Rows are
     /// never deleted, so any other number than 0 means that a row was lost.
     pub lost_generation: u64,
+    /// The database's own id, which changes if our tables are dropped and made anew.
+    pub installation: InstallationId,
     /// The account that this database belongs to, once it is recorded.
     pub account: Option<Account>,
     /// What is on record of each Customer that the reader asked about.

@@ -209,6 +209,10 @@ fn operators_hint(error: &OperatorError) -> &'static str {
             StoreError::SchemaMismatch(_) => {
                 "check that DATABASE_URL names the right database, and that its user may write to it"
             }
+            StoreError::Refused(_) => {
+                "change that table, or its trigger or rule, so that a Customer's id can be written, \
+                 then run the same command again"
+            }
             StoreError::Corrupt(_) => {
                 "check that DATABASE_URL names the right database; if it does, correct what is \
                  named, or restore a backup and set --restored-at"

@@ -190,6 +190,7 @@ impl PostgresStore {
                 | StoreError::SchemaTooOld
                 | StoreError::SchemaTooNew
                 | StoreError::SchemaMismatch(_)
+                | StoreError::Refused(_)
                 | StoreError::Corrupt(_),
             ) => {}
         }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tenant_billing_core::{
     answer::Rejection,
     audit::{AuditEvent, EventKind, NewEvent, Surplus, SurplusReason},
-    ids::{AccountId, CustomerId, IdempotencyKey, Invalid, Mode, TenantId},
+    ids::{AccountId, CustomerId, IdempotencyKey, InstallationId, Invalid, Mode, TenantId},
     ports::StoreError,
     request::{Account, FrozenRequest},
     state::{CustomerFacts, Row, State, View},
@@ -225,7 +225,7 @@ pub(crate) trait Cells {
         stored.row().map(Some)
     }
 
-    /// A tenant's view. The cells are `exists, stripe_customer_id, account_id, mode`; then three
+    /// A tenant's view. The cells are `exists, stripe_customer_id, account_id, mode, installation`; then three
     /// lists, of the `customers` that are deleted, that are bound elsewhere and that an operator
     /// has unbound; then the lost generation, and the columns of [`StoredRow`].
     fn view(
@@ -237,6 +237,9 @@ pub(crate) trait Cells {
         let exists = self.required_flag()?;
         let bound = self.parsed(CustomerId::parse)?;
         let account = self.account()?;
+        let installation = self.parsed(InstallationId::parse)?;
+        let installation = installation
+            .ok_or_else(|| StoreError::Corrupt("table installation has lost its row".into()))?;
         let (deleted, elsewhere, unbound) = (self.texts()?, self.texts()?, self.texts()?);
         let facts = |id: &CustomerId| {
             let is_in = |ids: &[String]| ids.iter().any(|it| it == id.as_str());
@@ -250,7 +253,7 @@ pub(crate) trait Cells {
         let lost_generation = self.integer()?.map_or(Ok(0), to_unsigned)?;
         let row = self.provisioning_row()?;
         let tenant = tenant.clone();
-        Ok(View { tenant, now, exists, bound, row, lost_generation, account, facts })
+        Ok(View { tenant, now, exists, bound, row, lost_generation, installation, account, facts })
     }
 
     /// An event of the audit trail. The cells are `at, kind, generation, customer_id, request_id,

@@ -166,6 +166,7 @@ pub(crate) fn unbound(row: Option<Row>) -> View {
         bound: None,
         row,
         lost_generation: 0,
+        installation: context().identity.installation,
         account: Some(ours()),
         facts: facts(),
     }

@@ -165,6 +165,7 @@ impl Bridge {
             bound: seen.bound.map(cus),
             row: seen.row.map(|it| self.row(it, VERSION)),
             lost_generation: if seen.row.is_none() { self.generation(seen.trail) } else { 0 },
+            installation: IDENTITY.installation.clone(),
             account: Some(IDENTITY.account.clone()),
             facts: ids(seen.asked).map(|id| (cus(id), facts(has(seen.deleted, id)))).collect(),
         }

@@ -113,7 +113,7 @@ pub(super) async fn view(
     // After the first two, the cells are in the order that `Cells::view` reads.
     statement.add(&format!(
         "SELECT {READ_ONLY}, asked.now, {exists}, c.stripe_customer_id::text,
-                a.account_id, a.mode,
+                a.account_id, a.mode, i.id,
                 {deleted}, {elsewhere}, {unbound},
                 CASE WHEN p.version IS NULL THEN
                     (SELECT max(generation) FROM tenant_billing.billing_event
@@ -127,7 +127,8 @@ pub(super) async fn view(
          {tenants}
          LEFT JOIN {config} AS c ON c.tenant_id = asked.id
          LEFT JOIN tenant_billing.customer_provisioning AS p ON p.tenant_id = asked.name
-         LEFT JOIN tenant_billing.stripe_account AS a ON a.only_row"
+         LEFT JOIN tenant_billing.stripe_account AS a ON a.only_row
+         LEFT JOIN tenant_billing.installation AS i ON i.only_row"
     ));
     let rows = statement.rows(client).await?;
     primary::check(rows.first())?;

@@ -40,7 +40,7 @@ pub(super) fn view(
 ) -> Result<View, StoreError> {
     // The cells are in the order that `Cells::view` reads.
     let sql = "
-        SELECT t.id IS NOT NULL, c.stripe_customer_id, a.account_id, a.mode,
+        SELECT t.id IS NOT NULL, c.stripe_customer_id, a.account_id, a.mode, i.id,
                (SELECT json_group_array(customer_id) FROM deleted_customer
                 WHERE customer_id IN (SELECT value FROM json_each(?2))),
                (SELECT json_group_array(stripe_customer_id) FROM tenant_config
@@ -58,7 +58,8 @@ pub(super) fn view(
         LEFT JOIN tenants AS t ON t.id = asked.id
         LEFT JOIN tenant_config AS c ON c.tenant_id = asked.id
         LEFT JOIN customer_provisioning AS p ON p.tenant_id = asked.id
-        LEFT JOIN stripe_account AS a ON a.only_row = 1";
+        LEFT JOIN stripe_account AS a ON a.only_row = 1
+        LEFT JOIN installation AS i ON i.only_row = 1";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
     let asked: Vec<_> = customers.iter().map(CustomerId::as_str).collect();
     let mut rows = statement

@@ -203,10 +203,10 @@ fn cells() -> impl Strategy<Value = Vec<Cell>> {
     );
     let ids = || vec(select(CUSTOMERS).prop_map(str::to_owned), 0..4);
     let ids = move || prop_oneof![9 => ids().prop_map(Cell::Texts), 1 => select(vec![Cell::Null])];
-    let view = (flag(), text(), text(), [ids(), ids(), ids()], number()).prop_map(
-        |(exists, bound, account, [a, b, c], lost)| {
+    let view = (flag(), text(), text(), text(), [ids(), ids(), ids()], number()).prop_map(
+        |(exists, bound, account, installation, [a, b, c], lost)| {
             let mode = Cell::Text("test".to_owned());
-            vec![exists, bound, account, mode, a, b, c, lost]
+            vec![exists, bound, account, mode, installation, a, b, c, lost]
         },
     );
     prop_oneof![event, surplus, view]
@@ -230,7 +230,7 @@ fn rows_of_other_tables() {
                     _ => false,
                 };
                 let CustomerFacts { deleted, bound_elsewhere, unbound_by_operator } = *facts;
-                assert_eq!([deleted, bound_elsewhere, unbound_by_operator], [4, 5, 6].map(is_in));
+                assert_eq!([deleted, bound_elsewhere, unbound_by_operator], [5, 6, 7].map(is_in));
             }
         }
         event.is_some() || surplus.is_some() || view.is_some()
