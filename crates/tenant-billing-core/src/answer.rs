@@ -2,7 +2,8 @@
 //!
 //! Whether a Customer was created, and whether to send again, is decided by [`judge`] and nowhere
 //! else, from status, headers and raw body. Parsing is lenient: a missing or new field never hides
-//! the one thing that matters, the id of a Customer that exists.
+//! the one thing that matters, the id of a Customer that exists. But what does not say that it is a
+//! live Customer is never taken for one.
 
 mod http;
 mod objects;
@@ -15,7 +16,7 @@ pub use self::{
 };
 use self::{
     http::{StripeError, is_stripes_word, retry_after, stripe_error},
-    objects::id_of,
+    objects::created,
 };
 use crate::{
     ids::CustomerId,
@@ -74,7 +75,7 @@ pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
     };
     let replayed = headers.get("Idempotent-Replayed") == Some("true")
         || headers.get("Original-Request").is_some_and(|id| headers.get("Request-Id") != Some(id));
-    let customer = id_of(body).and_then(|id| CustomerId::parse(&id).ok());
+    let customer = created(body);
     let error = stripe_error(body);
     let is = |kind| error.r#type.as_deref() == Some(kind);
     let param = error.param.as_deref();

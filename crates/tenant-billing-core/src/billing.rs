@@ -13,15 +13,18 @@ use crate::{
     audit::History,
     driver::{self, Creation},
     engine::{Engine, Policy},
-    error::{Error, retry_soon},
+    error::{Error, Problem, retry_soon},
     ids::{CustomerId, Email, IdempotencyKey, TenantId},
     ports::{Store, Stripe},
     provisioning::Asker,
     request::CustomerDetails,
     singleflight::SingleFlight,
     tenant_customer::TenantCustomer,
-    timing::{DEFAULT_DEADLINE, MAX_TAKEOVER_DELAY},
+    timing::{DEFAULT_DEADLINE, MAX_TAKEOVER_DELAY, TAKEOVER_DELAY},
 };
+
+/// What a caller is told that did not end in time.
+const READ: &str = "reading the database";
 
 /// Exactly one Stripe Customer per tenant. Cheap to clone; needs a tokio runtime around its calls.
 #[derive(Clone)]
@@ -52,7 +55,7 @@ impl Billing {
     /// Call it after the transaction that registers the tenant has committed.
     ///
     /// # Errors
-    /// Every variant of [`Error`], which say what the caller must do.
+    /// Every variant of [`Problem`], which say what the caller must do.
     pub async fn get_or_create_stripe_customer(
         &self,
         tenant_id: &str,
@@ -68,7 +71,7 @@ impl Billing {
     /// there.
     ///
     /// # Errors
-    /// As [`Billing::get_or_create_stripe_customer`]; after `deadline` it is [`Error::Retry`], and
+    /// As [`Billing::get_or_create_stripe_customer`]; after `deadline` it is [`Problem::Retry`], and
     /// what was begun goes on.
     pub async fn get_or_create(
         &self,
@@ -78,16 +81,18 @@ impl Billing {
     ) -> Result<TenantCustomer, Error> {
         let engine = &self.engine;
         let until = engine.deadline(deadline);
-        if let Some(customer) = engine.before(until, engine.store.bound(tenant)).await? {
+        if let Some(customer) = engine.before(until, READ, engine.store.bound(tenant)).await? {
             return Ok(TenantCustomer::existing(tenant.clone(), customer));
         }
         loop {
-            let snapshot = engine.before(until, engine.snapshot(tenant, &[])).await?;
+            let snapshot = engine.before(until, READ, engine.snapshot(tenant, &[])).await?;
+            let nothing_begun = snapshot.view.nothing_begun();
             if let Some(customer) = snapshot.view.bound {
                 return Ok(TenantCustomer::existing(snapshot.view.tenant, customer));
             }
             if !snapshot.view.exists {
-                return Err(Error::UnknownTenant(snapshot.view.tenant));
+                let problem = Problem::UnknownTenant(snapshot.view.tenant);
+                return Err(Error::new(problem, nothing_begun));
             }
             let (tenant, asked) = (snapshot.view.tenant.clone(), details.clone());
             let waits = SignedDuration::try_from(deadline.min(MAX_TAKEOVER_DELAY));
@@ -95,19 +100,27 @@ impl Billing {
             let shared = Arc::clone(engine);
             let ticket = self.in_flight.join(&tenant, details, until, || async move {
                 let asker = Asker::Caller(&asked, waits);
-                let bound = driver::drive(&shared, snapshot, asker, until).await?;
-                bound.ok_or_else(|| retry_soon("internal error: no result", true))
-            })?;
+                let (tenant, driven) =
+                    (snapshot.view.tenant.clone(), driver::drive(&shared, snapshot, asker, until));
+                let result = driven.await.and_then(|bound| {
+                    bound.ok_or_else(|| retry_soon("internal error: no result").into())
+                });
+                // The callers may be gone by now, so this is where a failure is logged.
+                result.inspect_err(|error| error.log(&tenant))
+            });
+            let ticket = ticket.map_err(|problem| Error::new(problem, nothing_begun))?;
             let result = pin!(ticket.clone().result());
             let Either::Left((result, _)) = select(result, pin!(engine.until(until))).await else {
-                let why = "the deadline has passed; what was begun goes on in the background";
-                return Err(retry_soon(why, true));
+                let why =
+                    "the deadline has passed; what was begun goes on in the background".into();
+                let after = TAKEOVER_DELAY.unsigned_abs();
+                return Err(Problem::Retry { after, why }.into());
             };
             if ticket.answers(details, until, &result) {
                 return result;
             }
             if !engine.pause(0, None, until).await {
-                return Err(retry_soon("another call for this tenant has failed", true));
+                return Err(retry_soon("another call for this tenant has failed").into());
             }
         }
     }
@@ -115,14 +128,18 @@ impl Billing {
     /// The tenant's Customer, if it is bound. Never creates one, never calls Stripe.
     ///
     /// # Errors
-    /// [`Error::UnknownTenant`], or what the database says.
+    /// [`Problem::UnknownTenant`], or what the database says.
     pub async fn lookup(&self, tenant: &TenantId) -> Result<Option<CustomerId>, Error> {
-        if let Some(customer) = self.engine.store.bound(tenant).await? {
+        let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
+        if let Some(customer) = engine.before(until, READ, engine.store.bound(tenant)).await? {
             return Ok(Some(customer));
         }
-        let view = self.engine.store.view(tenant, &[]).await?;
+        let view = engine.before(until, READ, engine.store.view(tenant, &[])).await?;
         match view.bound {
-            None if !view.exists => Err(Error::UnknownTenant(view.tenant)),
+            None if !view.exists => {
+                let nothing_begun = view.nothing_begun();
+                Err(Error::new(Problem::UnknownTenant(view.tenant), nothing_begun))
+            }
             bound => Ok(bound),
         }
     }
@@ -130,11 +147,13 @@ impl Billing {
     /// All that is on record of a tenant, also of one that is gone.
     ///
     /// # Errors
-    /// [`Error::UnknownTenant`] if nothing is, or what the database says.
+    /// [`Problem::UnknownTenant`] if nothing is, or what the database says.
     pub async fn history(&self, tenant: &TenantId) -> Result<History, Error> {
-        let history = self.engine.store.history(tenant).await?;
+        let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
+        let history = engine.before(until, READ, engine.store.history(tenant)).await?;
         if !history.exists && history.events.is_empty() && history.state.is_none() {
-            return Err(Error::UnknownTenant(history.tenant));
+            let nothing_begun = history.nothing_begun();
+            return Err(Error::new(Problem::UnknownTenant(history.tenant), nothing_begun));
         }
         Ok(history)
     }
@@ -144,7 +163,7 @@ impl Billing {
     /// number of times; answer the webhook with a 2xx only on `Ok`.
     ///
     /// # Errors
-    /// [`Error::Retry`] or [`Error::Operator`]; Stripe will deliver again.
+    /// [`Problem::Retry`] or [`Problem::Operator`]; Stripe will deliver again.
     pub async fn customer_created(
         &self,
         idempotency_key: &str,
@@ -155,21 +174,18 @@ impl Billing {
             return Ok(());
         };
         let (engine, customer) = (Arc::clone(&self.engine), customer.clone());
-        self.in_flight
-            .detach(async move {
-                let deadline = engine.deadline(DEFAULT_DEADLINE);
-                let identity = engine.context(deadline).await?.identity;
-                if parts.installation != identity.installation
-                    || parts.mode != identity.account.mode
-                {
-                    return Ok(());
-                }
-                let snapshot = engine.snapshot(&parts.tenant, &[]).await?;
-                let (generation, request, request_id) = (parts.generation, None, None);
-                let creation = Creation { customer, generation, request, request_id };
-                driver::confirm(&engine, snapshot, creation, deadline).await
-            })
-            .await
+        let deadline = engine.deadline(DEFAULT_DEADLINE);
+        let work = self.in_flight.detach(async move {
+            let identity = engine.context(deadline).await?.identity;
+            if parts.installation != identity.installation || parts.mode != identity.account.mode {
+                return Ok(());
+            }
+            let snapshot = engine.snapshot(&parts.tenant, &[]).await?;
+            let (generation, request, request_id) = (parts.generation, None, None);
+            let creation = Creation { customer, generation, request, request_id };
+            driver::confirm(&engine, snapshot, creation, deadline).await
+        });
+        Ok(self.engine.before(deadline, "taking the Customer in", work).await?)
     }
 
     /// For Stripe's webhook `customer.deleted`, once its signature is verified: the Customer is on
@@ -179,19 +195,21 @@ impl Billing {
     /// # Errors
     /// What the database says.
     pub async fn customer_deleted(&self, customer: &CustomerId) -> Result<(), Error> {
-        Ok(self.engine.store.record_deletion(customer).await?)
+        let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
+        let recorded = engine.store.record_deletion(customer);
+        Ok(engine.before(until, "recording the deletion", recorded).await?)
     }
 
     /// Takes a Customer off its tenant, for an operator: it stays in Stripe, on record as surplus,
     /// and is never adopted again.
     ///
     /// # Errors
-    /// [`Error::Retry`] while a creation is under way.
+    /// [`Problem::Retry`] while a creation is under way.
     pub async fn unbind(&self, tenant: &TenantId, customer: &CustomerId) -> Result<(), Error> {
-        let engine = &self.engine;
-        let (snapshot, deadline) =
-            (engine.snapshot(tenant, &[]).await?, engine.deadline(DEFAULT_DEADLINE));
-        driver::unbind(engine, snapshot, customer.clone(), deadline).await
+        let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
+        let snapshot = engine.before(until, READ, engine.snapshot(tenant, &[])).await?;
+        let unbound = driver::unbind(engine, snapshot, customer.clone(), until);
+        Ok(engine.before(until, "unbinding the Customer", unbound).await?)
     }
 
     /// Takes no further calls and waits for the work in flight; `false` if that takes longer than

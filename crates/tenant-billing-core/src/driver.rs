@@ -9,18 +9,20 @@ mod observe;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::{
     answer::{self, Failure, Reading, Verdict},
     deadline::Deadline,
     decide::next,
     engine::{Engine, Snapshot},
-    error::{Error, OperatorError, retry_soon},
+    error::{Error, NothingBegun, OperatorError, Problem, retry_soon},
     ids::CustomerId,
     inquiry::inquire,
-    ports::Committed,
+    ports::{Committed, StoreError},
     provisioning::{Asker, Context, Inquiry, Observation, Step},
     request::FrozenRequest,
-    state::{Change, CustomerFacts, State},
+    state::{Change, CustomerFacts, State, View},
     tenant_customer::{Outcome, TenantCustomer},
     timing::{CLAIM_FOR, MAX_SNAPSHOT_AGE, SEND_WINDOW},
 };
@@ -28,6 +30,9 @@ use crate::{
 /// A conflict means that another process made progress. So many in a row mean that something is
 /// wrong.
 const MAX_CONFLICTS: u32 = 100;
+/// A conflict after which the tenant looks as it did before shows no progress of anybody's. So many
+/// in a row mean that the database does not keep what is written.
+const MAX_CONFLICTS_OVER_NOTHING: u32 = 10;
 
 /// A Customer that is at hand, and the request that created it.
 pub(crate) struct Creation {
@@ -45,15 +50,11 @@ pub(crate) async fn drive(
     asker: Asker<'_>,
     deadline: Deadline,
 ) -> Result<Option<TenantCustomer>, Error> {
-    let mut tenant = Drive::new(engine, snapshot, asker, deadline).await?;
-    tenant.run().await.map_err(|error| match error {
-        // Once a row is written, or may be, what it began goes on without this caller.
-        Error::Retry { after, why, may_have_created } => {
-            let may_have_created = may_have_created || tenant.may_have_effects;
-            Error::Retry { after, why, may_have_created }
-        }
-        error => error,
-    })
+    let nothing_begun = snapshot.view.nothing_begun();
+    let mut tenant = Drive::new(engine, snapshot, asker, deadline)
+        .await
+        .map_err(|problem| Error::new(problem, nothing_begun))?;
+    tenant.run().await.map_err(|problem| Error::new(problem, tenant.nothing_begun))
 }
 
 /// Takes in a Customer that a webhook says one of our keys has created, once a retrieve confirms
@@ -63,11 +64,11 @@ pub(crate) async fn confirm(
     snapshot: Snapshot,
     creation: Creation,
     deadline: Deadline,
-) -> Result<(), Error> {
+) -> Result<(), Problem> {
     let mut tenant = Drive::new(engine, snapshot, Asker::Worker, deadline).await?;
     match tenant.confirm(creation).await? {
         true => Ok(()),
-        false => Err(retry_soon("the Customer could not be retrieved", true)),
+        false => Err(retry_soon("the Customer could not be retrieved")),
     }
 }
 
@@ -77,7 +78,7 @@ pub(crate) async fn unbind(
     snapshot: Snapshot,
     customer: CustomerId,
     deadline: Deadline,
-) -> Result<(), Error> {
+) -> Result<(), Problem> {
     let mut tenant = Drive::new(engine, snapshot, Asker::Worker, deadline).await?;
     tenant.observe(&Observation::UnbindRequested(customer), None).await
 }
@@ -92,9 +93,9 @@ struct Drive<'a> {
     /// How the Customer came to be bound, as far as this loop bound it.
     outcome: Outcome,
     tries: u32,
-    conflicts: u32,
-    /// Whether something was begun that goes on without this loop.
-    may_have_effects: bool,
+    conflicts: Conflicts,
+    /// Proof, as long as there is one, that nothing was begun which may have created a Customer.
+    nothing_begun: Option<NothingBegun>,
 }
 
 impl<'a> Drive<'a> {
@@ -103,27 +104,25 @@ impl<'a> Drive<'a> {
         snapshot: Snapshot,
         asker: Asker<'a>,
         deadline: Deadline,
-    ) -> Result<Self, Error> {
-        let context = engine.context(deadline).await?;
-        let (outcome, tries, conflicts) = (Outcome::Existing, 0, 0);
-        let may_have_effects = matches!(
-            snapshot.view.row.as_ref().map(|row| &row.state),
-            Some(State::Pending(_) | State::InDoubt { .. })
-        );
+    ) -> Result<Self, Problem> {
+        let mut context = engine.context(deadline).await?;
+        if snapshot.view.installation != context.identity.installation {
+            context = engine.renewed(&context, deadline).await?;
+        }
         Ok(Self {
             engine,
             context,
             asker,
             deadline,
+            nothing_begun: snapshot.view.nothing_begun(),
             snapshot,
-            outcome,
-            tries,
-            conflicts,
-            may_have_effects,
+            outcome: Outcome::Existing,
+            tries: 0,
+            conflicts: Conflicts::default(),
         })
     }
 
-    async fn run(&mut self) -> Result<Option<TenantCustomer>, Error> {
+    async fn run(&mut self) -> Result<Option<TenantCustomer>, Problem> {
         loop {
             match next(&self.snapshot.view, self.asker, &self.context) {
                 Step::Done(customer) => return Ok(Some(self.has(customer))),
@@ -141,33 +140,28 @@ impl<'a> Drive<'a> {
                     let bound = bound.filter(|_| self.outcome != Outcome::Existing);
                     return Ok(bound.map(|customer| self.has(customer)));
                 }
-                Step::Fail(Error::UnknownTenant(_)) if self.may_have_effects => {
-                    return Err(retry_soon("the tenant no longer exists", true));
-                }
-                Step::Fail(error) => return Err(error),
+                Step::Fail(problem) => return Err(problem),
             }
         }
     }
 
-    async fn commit(&mut self, change: Change) -> Result<(), Error> {
-        self.may_have_effects = true;
+    async fn commit(&mut self, change: Change) -> Result<(), Problem> {
+        // If this fails, it may be written all the same, and another process acts on it.
+        self.nothing_begun = None;
         match self.engine.store.commit(&change).await? {
             Committed::Yes => {
                 self.apply(change);
                 Ok(())
             }
             Committed::Conflict => {
-                self.conflicts += 1;
-                if self.conflicts > MAX_CONFLICTS {
-                    return Err(contended());
-                }
-                self.read_again(&[]).await
+                let decided_from = self.snapshot.view.clone();
+                self.read_again(&[]).await?;
+                self.conflicts.add(&decided_from)
             }
         }
     }
 
-    async fn send(&mut self, mut request: FrozenRequest) -> Result<(), Error> {
-        self.may_have_effects = true;
+    async fn send(&mut self, mut request: FrozenRequest) -> Result<(), Problem> {
         let slot = self.engine.sends.acquire().await;
         if self.engine.clock.uptime() > self.snapshot.read_at + MAX_SNAPSHOT_AGE {
             // The wait for a slot made the reading old. Asking again here keeps the slot.
@@ -223,7 +217,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    async fn inquire(&mut self, inquiry: Inquiry) -> Result<(), Error> {
+    async fn inquire(&mut self, inquiry: Inquiry) -> Result<(), Problem> {
         let (engine, tenant) = (self.engine, self.snapshot.view.tenant.clone());
         if let Asker::Caller(..) = self.asker
             && engine.store.claim(Some(&tenant), CLAIM_FOR, 1).await?.is_empty()
@@ -244,7 +238,7 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    async fn retrieve(&mut self, customer: CustomerId) -> Result<(), Error> {
+    async fn retrieve(&mut self, customer: CustomerId) -> Result<(), Problem> {
         match self.engine.retrieve(&customer, self.deadline).await {
             Reading::Found(it) if it.deleted => {
                 self.engine.store.record_deletion(&customer).await?;
@@ -256,12 +250,12 @@ impl<'a> Drive<'a> {
             }
             Reading::Missing => Err(OperatorError::UnknownCustomer(customer).into()),
             Reading::Forbidden | Reading::Unauthorized => Err(may_not_retrieve(&customer)),
-            Reading::Retry(_) => Err(retry_soon("Stripe is unavailable", false)),
+            Reading::Retry(_) => Err(retry_soon("Stripe is unavailable")),
         }
     }
 
     /// Waits a little and reads again, or says that the deadline comes first.
-    async fn wait(&mut self, retry_after: Option<Duration>) -> Result<(), Error> {
+    async fn wait(&mut self, retry_after: Option<Duration>) -> Result<(), Problem> {
         if !self.engine.pause(self.tries, retry_after, self.deadline).await {
             return Err(self.not_yet(retry_after));
         }
@@ -269,25 +263,44 @@ impl<'a> Drive<'a> {
         self.read_again(&[]).await
     }
 
-    async fn read_again(&mut self, customers: &[CustomerId]) -> Result<(), Error> {
-        self.snapshot = self.engine.snapshot(&self.snapshot.view.tenant, customers).await?;
+    async fn read_again(&mut self, customers: &[CustomerId]) -> Result<(), Problem> {
+        let tenant = &self.snapshot.view.tenant;
+        self.snapshot = self.engine.snapshot(tenant, customers).await?;
+        self.nothing_begun = self.snapshot.view.nothing_begun();
+        self.recognize_database().await
+    }
+
+    /// Finds out anew who we are if our tables were lost and made again. (The account was on record
+    /// once we knew it.)
+    async fn recognize_database(&mut self) -> Result<(), Problem> {
+        let view = &self.snapshot.view;
+        if view.installation != self.context.identity.installation || view.account.is_none() {
+            tracing::warn!(tenant = %view.tenant, "our tables were lost and made anew");
+            self.context = self.engine.renewed(&self.context, self.deadline).await?;
+        }
         Ok(())
     }
 
     fn apply(&mut self, change: Change) {
         self.snapshot.view = self.snapshot.view.clone().changed(change);
+        self.nothing_begun = self.snapshot.view.nothing_begun();
     }
 
     fn version(&self) -> Option<u64> {
         self.snapshot.view.row.as_ref().map(|row| row.version)
     }
 
-    fn not_yet(&self, retry_after: Option<Duration>) -> Error {
+    /// To be tried again, when Stripe permits it and recovery comes back to the row.
+    fn not_yet(&self, retry_after: Option<Duration>) -> Problem {
         let row = self.snapshot.view.row.as_ref();
         let why = row.and_then(|row| row.last_error.as_deref());
         let why = why.unwrap_or("another process is working on this tenant").to_owned();
-        let after = retry_after.unwrap_or_default().max(Duration::from_secs(1));
-        Error::Retry { after, why, may_have_created: row.is_some() }
+        let recovered = row.map_or(self.snapshot.view.now, |row| row.next_attempt_at);
+        let recovered = recovered.duration_since(self.snapshot.view.now);
+        let since = self.engine.clock.uptime().saturating_sub(self.snapshot.read_at);
+        let recovered = Duration::try_from(recovered).unwrap_or_default().saturating_sub(since);
+        let after = retry_after.unwrap_or_default().max(recovered).max(Duration::from_secs(1));
+        Problem::Retry { after, why }
     }
 
     fn has(&self, customer: CustomerId) -> TenantCustomer {
@@ -296,10 +309,42 @@ impl<'a> Drive<'a> {
     }
 }
 
-fn may_not_retrieve(customer: &CustomerId) -> Error {
+fn may_not_retrieve(customer: &CustomerId) -> Problem {
     OperatorError::NotPermitted(format!("Customer {customer}")).into()
 }
 
-fn contended() -> Error {
-    retry_soon("other processes keep changing this tenant", true)
+/// The conflicts of one piece of work.
+#[derive(Default)]
+struct Conflicts {
+    count: u32,
+    /// How many in a row came over a tenant that looked the same each time.
+    over_nothing: u32,
+    /// What the tenant looked like at the last one.
+    last: Option<View>,
+}
+
+impl Conflicts {
+    /// Counts a conflict of a change that was decided from this view.
+    ///
+    /// # Errors
+    /// If there were too many.
+    fn add(&mut self, view: &View) -> Result<(), Problem> {
+        let seen = View { now: Timestamp::UNIX_EPOCH, ..view.clone() };
+        self.count += 1;
+        self.over_nothing =
+            if self.last.as_ref() == Some(&seen) { self.over_nothing + 1 } else { 0 };
+        self.last = Some(seen);
+        if self.over_nothing >= MAX_CONFLICTS_OVER_NOTHING {
+            let why = format!(
+                "nobody else changes tenant {}, and yet nothing that is written for it is kept; look \
+                 for a trigger or a rule on the table with the Customer's id, or on ours",
+                view.tenant
+            );
+            return Err(StoreError::Refused(why).into());
+        }
+        if self.count > MAX_CONFLICTS {
+            return Err(retry_soon("other processes keep changing this tenant"));
+        }
+        Ok(())
+    }
 }

@@ -3,12 +3,12 @@
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     answer::{self, Answer, Customer, Reading},
     deadline::Deadline,
-    error::{Error, OperatorError, retry_soon},
+    error::{OperatorError, Problem, retry_soon},
     ids::{AccountId, CustomerId, TenantId},
     ports::{Clock, Store, StoreError, Stripe},
     provisioning::Context,
@@ -43,7 +43,7 @@ pub(crate) struct Engine {
     /// Limits how many creations are on their way at once.
     pub(crate) sends: Semaphore,
     policy: Policy,
-    context: OnceCell<Context>,
+    context: Mutex<Option<Context>>,
 }
 
 /// A view, and the uptime just before it was read.
@@ -55,17 +55,33 @@ pub(crate) struct Snapshot {
 impl Engine {
     pub(crate) fn new(store: Arc<dyn Store>, stripe: Arc<dyn Stripe>, policy: Policy) -> Self {
         let (clock, sends) = (stripe.clock(), Semaphore::new(policy.concurrent_sends.max(1)));
-        Self { store, stripe, clock, sends, policy, context: OnceCell::new() }
+        Self { store, stripe, clock, sends, policy, context: Mutex::default() }
     }
 
     /// Who we are. It is found out once, before this process's first call that writes to Stripe:
     /// the first process of all records account and mode in the database, and a key of another one
     /// is refused from then on.
-    pub(crate) async fn context(&self, deadline: Deadline) -> Result<Context, Error> {
-        self.context.get_or_try_init(|| self.identify(deadline)).await.cloned()
+    pub(crate) async fn context(&self, deadline: Deadline) -> Result<Context, Problem> {
+        let mut known = self.context.lock().await;
+        let context = match known.take() {
+            Some(context) => context,
+            None => self.identify(deadline).await?,
+        };
+        Ok(known.insert(context).clone())
     }
 
-    async fn identify(&self, deadline: Deadline) -> Result<Context, Error> {
+    /// Who we are, found out anew unless another task has done so: the database has changed under
+    /// us, and is not what this context says.
+    pub(crate) async fn renewed(
+        &self,
+        stale: &Context,
+        deadline: Deadline,
+    ) -> Result<Context, Problem> {
+        self.context.lock().await.take_if(|known| known == stale);
+        self.context(deadline).await
+    }
+
+    async fn identify(&self, deadline: Deadline) -> Result<Context, Problem> {
         let declared = self.stripe.stripe_account();
         let (reading, last) =
             self.patiently(deadline, || self.stripe.account(), answer::account_id).await;
@@ -91,7 +107,7 @@ impl Engine {
             (Reading::Retry(after), _) => {
                 let why = format!("Stripe does not say which account this is: {summary}");
                 let after = after.unwrap_or(Duration::from_secs(1));
-                return Err(Error::Retry { after, why, may_have_created: false });
+                return Err(Problem::Retry { after, why });
             }
         };
         let ours = Account { id, mode: self.stripe.mode() };
@@ -112,15 +128,16 @@ impl Engine {
         self.clock.sleep(deadline.0.saturating_sub(self.clock.uptime())).await;
     }
 
-    /// A read of the database that a caller waits for until the deadline.
-    pub(crate) async fn before<T>(
+    /// What a caller waits for until the deadline, and then is told to retry.
+    pub(crate) async fn before<T, E: Into<Problem>>(
         &self,
         deadline: Deadline,
-        read: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, Error> {
-        match select(pin!(read), pin!(self.until(deadline))).await {
-            Either::Left((read, _)) => Ok(read?),
-            Either::Right(_) => Err(retry_soon("the database did not answer in time", false)),
+        what: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Problem> {
+        match select(pin!(work), pin!(self.until(deadline))).await {
+            Either::Left((done, _)) => done.map_err(Into::into),
+            Either::Right(_) => Err(retry_soon(&format!("{what} did not end in time"))),
         }
     }
 

@@ -8,18 +8,28 @@ use std::time::Duration;
 
 use crate::{
     answer::Rejection,
+    audit::History,
     ids::{CustomerId, Invalid, TenantId},
     ports::StoreError,
     request::Account,
+    state::{State, View},
 };
 
-/// Why there is no Customer. The variants differ in what the caller must do.
+/// Why there is no Customer to return, and whether one may exist all the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The input is invalid. Nothing was written or sent; the caller must correct the input.
+#[error("{problem}")]
+pub struct Error {
+    problem: Problem,
+    may_have_created: bool,
+}
+
+/// Why there is no Customer to return. The variants differ in what the caller must do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The input is invalid. The caller must correct it.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// There is no such tenant. Nothing was written or sent; the caller must register the tenant.
+    /// There is no such tenant. The caller must register it.
     #[error("there is no tenant {0}; register it, and commit that, before this call")]
     UnknownTenant(TenantId),
     /// Stripe refuses this request for good. The same request always gets this error; one with
@@ -33,12 +43,34 @@ pub enum Error {
         after: Duration,
         /// What stood in the way, without personal data.
         why: String,
-        /// Whether a creation is under way, which goes on without the caller.
-        may_have_created: bool,
     },
     /// An operator must act. Until then, the same call gets this error.
     #[error("an operator must act: {0}")]
     Operator(#[from] OperatorError),
+}
+
+/// Proof that nothing was begun for a tenant that may have created a Customer. Only what was read
+/// of the tenant gives it, and it holds until something is written. Without it, an [`Error`] cannot
+/// say that there is no Customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NothingBegun(());
+
+impl View {
+    pub(crate) fn nothing_begun(&self) -> Option<NothingBegun> {
+        let nothing = match self.row.as_ref().map(|row| &row.state) {
+            None => self.lost_generation == 0,
+            Some(State::Vacant | State::Rejected(..)) => true,
+            Some(State::Pending(_) | State::InDoubt { .. } | State::Provisioned(_)) => false,
+        };
+        (nothing && self.bound.is_none()).then_some(NothingBegun(()))
+    }
+}
+
+impl History {
+    pub(crate) fn nothing_begun(&self) -> Option<NothingBegun> {
+        let nothing = self.events.is_empty() && self.state.is_none() && self.bound.is_none();
+        nothing.then_some(NothingBegun(()))
+    }
 }
 
 /// What an operator must put right.
@@ -100,66 +132,127 @@ pub enum OperatorError {
 }
 
 impl Error {
-    /// Whether a Customer may exist, or come to exist, from what was begun. It is then bound
-    /// without another call.
+    /// This problem. A Customer may exist, unless there is proof that nothing was begun.
+    pub(crate) fn new(problem: Problem, proof: Option<NothingBegun>) -> Self {
+        Self { problem, may_have_created: proof.is_none() }
+    }
+
+    /// What stands in the way.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// What stands in the way.
+    pub fn into_problem(self) -> Problem {
+        self.problem
+    }
+
+    /// Whether a Customer may exist, or come to exist, from what this call or an earlier one has
+    /// begun. It is then bound without another call, once nothing stands in the way.
+    ///
+    /// It is `false` only where the tenant's row was read and shows that nothing was begun, or
+    /// where the input was refused before anything was read.
     pub fn may_have_created(&self) -> bool {
-        match self {
-            Self::Invalid(_) | Self::UnknownTenant(_) | Self::Rejected(_) => false,
-            Self::Retry { may_have_created, .. } => *may_have_created,
-            Self::Operator(error) => match error {
-                OperatorError::UnexpectedAnswer(_)
-                | OperatorError::NotPermitted(_)
-                | OperatorError::BoundElsewhere(_)
-                | OperatorError::ForeignCustomer(_)
-                | OperatorError::UnknownCustomer(_)
-                | OperatorError::OutOfReach => true,
-                OperatorError::BadKey(_)
-                | OperatorError::AccountUnreadable(_)
-                | OperatorError::NotDeclared(_)
-                | OperatorError::WrongAccount { .. }
-                | OperatorError::Store(_) => false,
-            },
-        }
+        self.may_have_created
     }
 
     /// How long to wait before the same call, if trying again is what helps.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Retry { after, .. } => Some(*after),
-            Self::Invalid(_) | Self::UnknownTenant(_) | Self::Rejected(_) | Self::Operator(_) => {
-                None
-            }
+        match &self.problem {
+            Problem::Retry { after, .. } => Some(*after),
+            Problem::Invalid(_)
+            | Problem::UnknownTenant(_)
+            | Problem::Rejected(_)
+            | Problem::Operator(_) => None,
         }
     }
 
-    /// A name for programs: `invalid_input`, `unknown_tenant`, `rejected_by_stripe`, `retry_later`
-    /// or `operator_must_act`.
+    /// A name for programs, of what the caller must do: `invalid_input`, `unknown_tenant`,
+    /// `rejected_by_stripe`, `retry_later` or `operator_must_act`.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "invalid_input",
-            Self::UnknownTenant(_) => "unknown_tenant",
-            Self::Rejected(_) => "rejected_by_stripe",
-            Self::Retry { .. } => "retry_later",
-            Self::Operator(_) => "operator_must_act",
+        match &self.problem {
+            Problem::Invalid(_) => "invalid_input",
+            Problem::UnknownTenant(_) => "unknown_tenant",
+            Problem::Rejected(_) => "rejected_by_stripe",
+            Problem::Retry { .. } => "retry_later",
+            Problem::Operator(_) => "operator_must_act",
+        }
+    }
+
+    /// A name for programs, of what stands in the way: the [`code`](Self::code), or where an
+    /// operator must act, the name of what he must put right.
+    pub fn cause(&self) -> &'static str {
+        match &self.problem {
+            Problem::Operator(error) => error.name(),
+            _ => self.code(),
         }
     }
 
     /// The HTTP status with which a service would pass this error on: 400, 404, 422, 503 or 500.
     pub fn http_status(&self) -> u16 {
-        match self {
-            Self::Invalid(_) => 400,
-            Self::UnknownTenant(_) => 404,
-            Self::Rejected(_) => 422,
-            Self::Retry { .. } => 503,
-            Self::Operator(_) => 500,
+        match &self.problem {
+            Problem::Invalid(_) => 400,
+            Problem::UnknownTenant(_) => 404,
+            Problem::Rejected(_) => 422,
+            Problem::Retry { .. } => 503,
+            Problem::Operator(_) => 500,
+        }
+    }
+
+    /// Logs that a creation has failed. Whoever handles the error calls this, once.
+    pub(crate) fn log(&self, tenant: &TenantId) {
+        match &self.problem {
+            // These two are the caller's own mistakes, and no creation was begun.
+            Problem::Invalid(_) | Problem::UnknownTenant(_) => {}
+            Problem::Rejected(_) | Problem::Retry { .. } | Problem::Operator(_) => {
+                let may_have_created = self.may_have_created;
+                tracing::warn!(%tenant, error = %self, may_have_created, "no Customer");
+            }
         }
     }
 }
 
-impl From<StoreError> for Error {
+impl OperatorError {
+    /// Its name, for programs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BadKey(_) => "bad_key",
+            Self::AccountUnreadable(_) => "account_unreadable",
+            Self::NotDeclared(_) => "not_declared",
+            Self::WrongAccount { .. } => "wrong_account",
+            Self::UnexpectedAnswer(_) => "unexpected_answer",
+            Self::NotPermitted(_) => "not_permitted",
+            Self::BoundElsewhere(_) => "bound_elsewhere",
+            Self::ForeignCustomer(_) => "foreign_customer",
+            Self::OutOfReach => "out_of_reach",
+            Self::UnknownCustomer(_) => "unknown_customer",
+            Self::Store(error) => match error {
+                StoreError::SchemaMissing => "schema_missing",
+                StoreError::SchemaTooOld => "schema_too_old",
+                StoreError::SchemaTooNew => "schema_too_new",
+                StoreError::SchemaMismatch(_) => "schema_mismatch",
+                StoreError::Refused(_) => "write_refused",
+                StoreError::Corrupt(_) => "corrupt",
+                StoreError::Unavailable(_) => "unavailable",
+                StoreError::Invalid(_) => "invalid",
+            },
+        }
+    }
+}
+
+/// A problem that nobody has looked into: unless it is the input's, a Customer may exist.
+impl<P: Into<Problem>> From<P> for Error {
+    fn from(problem: P) -> Self {
+        let problem = problem.into();
+        let may_have_created = !matches!(problem, Problem::Invalid(_));
+        Self { problem, may_have_created }
+    }
+}
+
+impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => retry_soon(&error.to_string(), false),
+            StoreError::Unavailable(_) => retry_soon(&error.to_string()),
             StoreError::Invalid(invalid) => Self::Invalid(invalid),
             StoreError::SchemaMissing
             | StoreError::SchemaTooOld
@@ -171,7 +264,7 @@ impl From<StoreError> for Error {
     }
 }
 
-/// Retry in a second; `may_have_created` if a creation is under way.
-pub(crate) fn retry_soon(why: &str, may_have_created: bool) -> Error {
-    Error::Retry { after: Duration::from_secs(1), why: why.to_owned(), may_have_created }
+/// Retry in a second.
+pub(crate) fn retry_soon(why: &str) -> Problem {
+    Problem::Retry { after: Duration::from_secs(1), why: why.to_owned() }
 }

@@ -12,7 +12,7 @@ use crate::{
     answer::{self, Answer, CreatedEvent, Customer, Page, Reading},
     deadline::Deadline,
     engine::Engine,
-    error::Error,
+    error::Problem,
     ids::{CustomerId, IdempotencyKey, Mode, TenantId},
     provisioning::{Context, Findings, Inconclusive, Inquiry},
     request::{Identity, TENANT_KEY},
@@ -43,7 +43,7 @@ pub(crate) async fn inquire(
     tenant: &TenantId,
     inquiry: &Inquiry,
     deadline: Deadline,
-) -> Result<Findings, Error> {
+) -> Result<Findings, Problem> {
     let mut search = Search {
         engine,
         tenant,
@@ -157,7 +157,7 @@ impl Search<'_> {
     }
 
     /// Retrieves every Customer that was named, and says what the inquiry has found.
-    async fn confirm(mut self) -> Result<Findings, Error> {
+    async fn confirm(mut self) -> Result<Findings, Problem> {
         let (mut ours, mut foreign) = (Vec::new(), None);
         for (id, by_our_key) in std::mem::take(&mut self.named) {
             match self.engine.retrieve(&id, self.deadline).await {

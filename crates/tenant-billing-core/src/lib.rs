@@ -26,7 +26,7 @@ pub mod timing;
 
 pub use billing::Billing;
 pub use engine::Policy;
-pub use error::{Error, OperatorError};
+pub use error::{Error, OperatorError, Problem};
 pub use recovery::Recovery;
 pub use tenant_customer::{Outcome, TenantCustomer};
 pub use timing::DEFAULT_DEADLINE;

@@ -90,7 +90,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     answer::{Customer, Failure},
-    error::Error,
+    error::Problem,
     ids::CustomerId,
     request::{CustomerDetails, FrozenRequest, Identity},
     state::Change,
@@ -143,7 +143,7 @@ pub enum Step {
     /// Nothing is under way, and nothing will be until a caller asks.
     Idle,
     /// Tell the caller, or the operator, why there is no Customer.
-    Fail(Error),
+    Fail(Problem),
 }
 
 /// What to ask Stripe about a tenant in doubt: is there a Customer of ours?
@@ -274,5 +274,5 @@ pub struct Decision {
     /// The change to write.
     pub change: Change,
     /// Why the tenant has no Customer yet. Set only where an immediate retry is useless.
-    pub problem: Option<Error>,
+    pub problem: Option<Problem>,
 }

@@ -68,8 +68,11 @@ impl Billing {
         let mut shutdown = pin!(shutdown);
         loop {
             let round = async {
-                if let Err(error) = self.recover_once().await {
-                    tracing::warn!(%error, "recovery could not read the database");
+                match self.recover_once().await {
+                    Ok(recovery) => {
+                        recovery.postponed.iter().for_each(|(tenant, error)| error.log(tenant));
+                    }
+                    Err(error) => tracing::warn!(%error, "recovery could not read the database"),
                 }
                 self.engine.clock.sleep(POLL_INTERVAL).await;
             };

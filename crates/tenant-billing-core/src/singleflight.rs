@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     deadline::Deadline,
-    error::{Error, retry_soon},
+    error::{Error, Problem, retry_soon},
     ids::TenantId,
     request::CustomerDetails,
     tenant_customer::TenantCustomer,
@@ -52,7 +52,7 @@ impl SingleFlight {
         details: &CustomerDetails,
         deadline: Deadline,
         work: impl FnOnce() -> F,
-    ) -> Result<Ticket, Error>
+    ) -> Result<Ticket, Problem>
     where
         F: Future<Output = Shared> + Send + 'static,
     {
@@ -80,16 +80,16 @@ impl SingleFlight {
     }
 
     /// Does `work` to its end even if the caller is dropped.
-    pub(crate) async fn detach<T: Send + 'static>(
+    pub(crate) async fn detach<T: Send + 'static, E: From<Problem> + Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
         let guard = self.guard()?;
         let task = tokio::spawn(async move {
             let _guard = guard;
             work.await
         });
-        task.await.unwrap_or_else(|_| Err(interrupted()))
+        task.await.unwrap_or_else(|_| Err(interrupted().into()))
     }
 
     /// Begins no further work.
@@ -103,11 +103,11 @@ impl SingleFlight {
         let _ = self.tasks.subscribe().wait_for(|tasks| *tasks == 0).await;
     }
 
-    fn guard(&self) -> Result<TaskGuard, Error> {
+    fn guard(&self) -> Result<TaskGuard, Problem> {
         self.tasks.send_modify(|tasks| *tasks += 1);
         let guard = TaskGuard(Arc::clone(&self.tasks));
         if self.closing.load(Ordering::SeqCst) {
-            return Err(retry_soon("this process is shutting down", false));
+            return Err(retry_soon("this process is shutting down"));
         }
         Ok(guard)
     }
@@ -117,7 +117,7 @@ impl Ticket {
     /// Waits for the work's result.
     pub(crate) async fn result(mut self) -> Shared {
         let result = self.result.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
-        result.unwrap_or_else(|| Err(interrupted()))
+        result.unwrap_or_else(|| Err(interrupted().into()))
     }
 
     /// Whether this result answers a caller with these details and this deadline. The work had
@@ -129,12 +129,14 @@ impl Ticket {
         deadline: Deadline,
         result: &Shared,
     ) -> bool {
-        match result {
-            Err(Error::Retry { .. }) => {
+        match result.as_ref().map_err(Error::problem) {
+            Err(Problem::Retry { .. }) => {
                 deadline.0 <= self.deadline.0.saturating_add(LATER_DEADLINE)
             }
-            Err(Error::Rejected(_)) => self.details == *details,
-            Ok(_) | Err(Error::Invalid(_) | Error::UnknownTenant(_) | Error::Operator(_)) => true,
+            Err(Problem::Rejected(_)) => self.details == *details,
+            Ok(_) | Err(Problem::Invalid(_) | Problem::UnknownTenant(_) | Problem::Operator(_)) => {
+                true
+            }
         }
     }
 }
@@ -164,6 +166,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn interrupted() -> Error {
-    retry_soon("the work was interrupted; recovery will finish it", true)
+fn interrupted() -> Problem {
+    retry_soon("the work was interrupted; recovery will finish it")
 }

@@ -117,6 +117,8 @@ pub(crate) const CLAIM_FOR: Duration = Duration::from_secs(20);
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// The shortest pause before recovery comes back to a row.
 pub(crate) const MIN_RETRY_DELAY: SignedDuration = SignedDuration::from_secs(5);
+/// The longest wait that Stripe may ask for. Recovery comes back to a row as soon as this.
+pub(crate) const MAX_RETRY_AFTER: Duration = MAX_RETRY_DELAY.unsigned_abs();
 /// The longest one.
 pub(crate) const MAX_RETRY_DELAY: SignedDuration = SignedDuration::from_mins(10);
 

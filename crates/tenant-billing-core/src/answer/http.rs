@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::timing::MAX_RETRY_AFTER;
+
 /// The answer to one HTTP request to Stripe.
 #[derive(Clone)]
 pub enum Answer {
@@ -93,8 +95,13 @@ pub(super) fn stripe_error(body: &[u8]) -> StripeError {
     serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error
 }
 
+/// What Stripe asks to wait, at most [`MAX_RETRY_AFTER`].
 pub(super) fn retry_after(headers: &Headers) -> Option<Duration> {
-    headers.get("Retry-After")?.trim().parse().ok().map(Duration::from_secs)
+    let seconds = headers.get("Retry-After")?.trim();
+    let is_number = !seconds.is_empty() && seconds.bytes().all(|b| b.is_ascii_digit());
+    // A number that is too large for its type is longer than any wait.
+    let asked = seconds.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs);
+    is_number.then(|| asked.min(MAX_RETRY_AFTER))
 }
 
 /// Whether this is a word of Stripe's own vocabulary, such as `email_invalid`, which holds no

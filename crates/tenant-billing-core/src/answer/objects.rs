@@ -71,7 +71,7 @@ impl fmt::Debug for Customer {
 }
 
 impl Customer {
-    /// Reads one Customer from the body of a retrieve.
+    /// Reads one Customer from the body of a retrieve. It may be deleted.
     pub fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Object>(body).ok()?.customer()
     }
@@ -134,12 +134,20 @@ pub fn created_events(body: &[u8]) -> Option<Page<CreatedEvent>> {
 
 /// Reads the id of the account that a key acts on.
 pub fn account_id(body: &[u8]) -> Option<String> {
-    id_of(body)
+    #[derive(Deserialize)]
+    struct OnlyId {
+        id: String,
+    }
+    serde_json::from_slice::<OnlyId>(body).ok().map(|account| account.id)
 }
+
+/// What Stripe calls a Customer in the field `object`.
+const CUSTOMER: &str = "customer";
 
 #[derive(Deserialize)]
 struct Object {
     id: String,
+    object: String,
     #[serde(default)]
     deleted: Option<bool>,
     #[serde(default)]
@@ -154,6 +162,9 @@ struct Object {
 
 impl Object {
     fn customer(self) -> Option<Customer> {
+        if self.object != CUSTOMER {
+            return None;
+        }
         Some(Customer {
             id: CustomerId::parse(&self.id).ok()?,
             created: self.created.unwrap_or_default(),
@@ -166,13 +177,19 @@ impl Object {
     }
 }
 
-/// The `id` alone: of a 2xx to a creation nothing else matters, whatever shape the rest has.
-pub(super) fn id_of(body: &[u8]) -> Option<String> {
+/// The Customer that the 2xx to a creation brings: its id, if the object says that it is a live
+/// Customer, whatever shape the rest has.
+pub(super) fn created(body: &[u8]) -> Option<CustomerId> {
     #[derive(Deserialize)]
-    struct OnlyId {
+    struct Created {
         id: String,
+        object: String,
+        #[serde(default)]
+        deleted: Value,
     }
-    serde_json::from_slice::<OnlyId>(body).ok().map(|object| object.id)
+    let it: Created = serde_json::from_slice(body).ok()?;
+    let alive = it.object == CUSTOMER && matches!(it.deleted, Value::Null | Value::Bool(false));
+    CustomerId::parse(&it.id).ok().filter(|_| alive)
 }
 
 fn page<R: serde::de::DeserializeOwned, T>(

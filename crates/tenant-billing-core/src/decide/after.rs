@@ -6,7 +6,7 @@ use super::draft::{Draft, Known};
 use crate::{
     answer::Failure,
     audit::{EventKind, SurplusReason},
-    error::{Error, OperatorError},
+    error::{OperatorError, Problem},
     ids::CustomerId,
     provisioning::{Context, Decision, Observation},
     state::{Change, State, View},
@@ -117,12 +117,8 @@ impl Draft<'_> {
         let (view, change) = (self.view, &mut self.change);
         let provisioned = match view.row.as_ref().map(|row| (row, &row.state)) {
             Some((_, State::Pending(_) | State::InDoubt { .. })) => {
-                self.problem = Some(Error::Retry {
-                    after: Duration::from_secs(10),
-                    why: "a creation is under way".into(),
-                    may_have_created: true,
-                });
-                return;
+                let why = "a creation is under way".into();
+                return self.problem = Some(Problem::Retry { after: Duration::from_secs(10), why });
             }
             Some((row, State::Provisioned(it))) if it == customer => Some(row),
             Some((_, State::Vacant | State::Rejected(..) | State::Provisioned(_))) | None => None,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     audit::SurplusReason,
-    error::{Error, retry_soon},
+    error::{Problem, retry_soon},
     ids::CustomerId,
     provisioning::{Context, Decision},
     state::{Change, CustomerFacts, Row, View},
@@ -16,7 +16,7 @@ pub(super) struct Draft<'a> {
     pub(super) view: &'a View,
     pub(super) context: &'a Context,
     pub(super) change: Change,
-    pub(super) problem: Option<Error>,
+    pub(super) problem: Option<Problem>,
 }
 
 /// A Customer, with what the database knows of it.
@@ -44,7 +44,7 @@ impl<'a> Draft<'a> {
         let known = customers.into_iter().map(|id| Some(Known { id, facts: *facts.get(id)? }));
         let known: Option<Vec<_>> = known.collect();
         if known.is_none() {
-            self.problem = Some(retry_soon("the records of a Customer were not read", true));
+            self.problem = Some(retry_soon("the records of a Customer were not read"));
         }
         known
     }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     audit::{EventKind, NewEvent, SurplusReason},
-    error::{Error, OperatorError},
+    error::{OperatorError, Problem},
     ids::CustomerId,
     provisioning::Context,
     request::FrozenRequest,
@@ -121,7 +121,7 @@ impl Change {
 }
 
 /// The error that the database belongs to another account than ours, if it does.
-pub(super) fn wrong_account(view: &View, context: &Context) -> Option<Error> {
+pub(super) fn wrong_account(view: &View, context: &Context) -> Option<Problem> {
     let (recorded, ours) = (view.account.clone()?, context.identity.account.clone());
     (recorded != ours).then(|| OperatorError::WrongAccount { recorded, ours }.into())
 }

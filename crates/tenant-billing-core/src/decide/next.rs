@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::moves::{lost_row, wrong_account};
 use crate::{
     audit::EventKind,
-    error::{Error, OperatorError},
+    error::{OperatorError, Problem},
     provisioning::{Asker, Context, Inquiry, Step},
     request::{CustomerDetails, FrozenRequest},
     state::{Change, Row, State, View},
@@ -33,7 +33,7 @@ fn for_caller(
         return Step::Done(customer.clone());
     }
     if !view.exists {
-        return Step::Fail(Error::UnknownTenant(view.tenant.clone()));
+        return Step::Fail(Problem::UnknownTenant(view.tenant.clone()));
     }
     if let Some(error) = wrong_account(view, context) {
         return Step::Fail(error);

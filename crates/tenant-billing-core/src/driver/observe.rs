@@ -1,10 +1,10 @@
 //! Writing what was observed about a tenant. What is old is believed only once Stripe confirms it.
 
-use super::{Creation, Drive, MAX_CONFLICTS, contended, may_not_retrieve};
+use super::{Conflicts, Creation, Drive, may_not_retrieve};
 use crate::{
     answer::Reading,
     decide::after,
-    error::{Error, OperatorError},
+    error::{OperatorError, Problem},
     ids::CustomerId,
     ports::{Committed, StoreError},
     provisioning::Observation,
@@ -16,14 +16,14 @@ use crate::{
 /// One attempt at writing an observation.
 enum Attempt {
     /// What was decided is written, with the problem that remains.
-    Written(Option<Error>),
+    Written(Option<Problem>),
     /// A condition of the change did not hold.
     Conflict,
 }
 
 impl Drive<'_> {
     /// Believes an old answer once a retrieve confirms it; `false` if Stripe is unavailable.
-    pub(super) async fn confirm(&mut self, creation: Creation) -> Result<bool, Error> {
+    pub(super) async fn confirm(&mut self, creation: Creation) -> Result<bool, Problem> {
         let Creation { customer, generation, request, request_id } = creation;
         match self.engine.retrieve(&customer, self.deadline).await {
             Reading::Found(it) if it.deleted => {
@@ -50,7 +50,7 @@ impl Drive<'_> {
 
     /// Binds a live Customer or puts it on record as surplus. It is never dropped: while the
     /// database is unavailable, this waits for it.
-    pub(super) async fn created_alive(&mut self, creation: Creation) -> Result<(), Error> {
+    pub(super) async fn created_alive(&mut self, creation: Creation) -> Result<(), Problem> {
         let Creation { customer, generation, request, request_id } = creation;
         let observation = Observation::CreatedAlive { generation, customer, request };
         self.observe(&observation, request_id.as_deref()).await?;
@@ -73,30 +73,39 @@ impl Drive<'_> {
         &mut self,
         observation: &Observation,
         request_id: Option<&str>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Problem> {
         let customers = observation.customers();
         let facts = &self.snapshot.view.facts;
         let mut fresh = !customers.is_empty() && customers.iter().all(|it| facts.contains_key(it));
         // A Customer that was just created would otherwise be known to nobody.
-        let must_persist = matches!(observation, Observation::CreatedAlive { .. });
-        let (mut conflicts, mut tries) = (0, 0);
-        while conflicts < MAX_CONFLICTS {
+        let created = match observation {
+            Observation::CreatedAlive { customer, .. } => Some(customer),
+            _ => None,
+        };
+        let (mut conflicts, mut tries) = (Conflicts::default(), 0);
+        loop {
             let attempt =
                 self.attempt(observation, (!fresh).then_some(&*customers), request_id).await;
-            match attempt {
-                Ok(Attempt::Written(problem)) => return problem.map_or(Ok(()), Err),
-                Ok(Attempt::Conflict) => conflicts += 1,
-                Err(StoreError::Unavailable(why)) if must_persist => {
+            match (attempt, created) {
+                (Ok(Attempt::Written(problem)), _) => return problem.map_or(Ok(()), Err),
+                (Ok(Attempt::Conflict), _) => {
+                    conflicts.add(&self.snapshot.view)?;
+                    self.recognize_database().await?;
+                }
+                (Err(StoreError::Unavailable(why)), Some(customer)) => {
                     let tenant = &self.snapshot.view.tenant;
-                    tracing::warn!(%tenant, %why, "a Customer waits for the database to be bound");
+                    tracing::warn!(%tenant, %customer, %why, "a Customer waits for the database");
                     self.engine.clock.sleep(self.engine.backoff(tries)).await;
                     tries += 1;
                 }
-                Err(error) => return Err(error.into()),
+                (Err(StoreError::Refused(why)), Some(customer)) => {
+                    let why = format!("{why}; Customer {customer} waits to be bound");
+                    return Err(StoreError::Refused(why).into());
+                }
+                (Err(error), _) => return Err(error.into()),
             }
             fresh = false;
         }
-        Err(contended())
     }
 
     /// One attempt, from a view that is read anew if `read` names the Customers to ask about.
@@ -108,6 +117,7 @@ impl Drive<'_> {
     ) -> Result<Attempt, StoreError> {
         if let Some(customers) = read {
             self.snapshot = self.engine.snapshot(&self.snapshot.view.tenant, customers).await?;
+            self.nothing_begun = self.snapshot.view.nothing_begun();
         }
         let decision = after(&self.snapshot.view, observation, &self.context);
         let mut change = decision.change;
@@ -115,6 +125,7 @@ impl Drive<'_> {
             for event in &mut change.events {
                 event.request_id = request_id.map(str::to_owned);
             }
+            self.nothing_begun = None;
             if self.engine.store.commit(&change).await? == Committed::Conflict {
                 return Ok(Attempt::Conflict);
             }

@@ -87,17 +87,22 @@ fn success_with_an_id_is_a_customer() {
 #[test]
 fn nothing_beside_the_id_hides_a_customer() {
     judged(&[
-        (200, &[], r#"{"id":"cus_1"}"#, "created cus_1"),
-        (200, &[], r#"{"id":"old-customer.7","object":"new_thing"}"#, "created old-customer.7"),
+        (200, &[], r#"{"id":"cus_1","object":"customer"}"#, "created cus_1"),
+        (200, &[], r#"{"id":"old.7","object":"customer","deleted":false}"#, "created old.7"),
         (
             200,
             &[],
-            r#"{"object":7,"created":"soon","metadata":[],"email":{},"id":"cus_1"}"#,
+            r#"{"object":"customer","created":"soon","metadata":[],"email":{},"id":"cus_1"}"#,
             "created cus_1",
         ),
-        (200, &[], r#"{"id":"cus_1","error":{"type":"idempotency_error"}}"#, "created cus_1"),
-        (200, &[], r#"{"id":"cus_1","deleted":"no","livemode":null}"#, "created cus_1"),
-        (200, &[], "  {\n \"id\" : \"cus_1\" }\n", "created cus_1"),
+        (
+            200,
+            &[],
+            r#"{"id":"cus_1","object":"customer","error":{"type":"idempotency_error"}}"#,
+            "created cus_1",
+        ),
+        (200, &[], r#"{"id":"cus_1","object":"customer","livemode":null}"#, "created cus_1"),
+        (200, &[], "  {\n \"id\" : \"cus_1\", \"object\":\"customer\" }\n", "created cus_1"),
     ]);
 }
 
@@ -114,6 +119,18 @@ fn success_that_cannot_be_read_is_unknown() {
         (200, &[], r#"[{"id":"cus_1"}]"#, "retry"),
         (204, &[], "", "retry"),
         (200, REPLAYED, HTML, "retry"),
+    ]);
+}
+
+#[test]
+fn success_that_brings_no_live_customer_is_unknown() {
+    judged(&[
+        (200, &[], r#"{"id":"cus_1"}"#, "retry"),
+        (200, &[], r#"{"id":"cus_1","object":7}"#, "retry"),
+        (200, &[], r#"{"id":"acct_1","object":"account"}"#, "retry"),
+        (200, &[], r#"{"id":"cus_1","object":"customer","deleted":true}"#, "retry"),
+        (200, &[], r#"{"id":"cus_1","object":"customer","deleted":"no"}"#, "retry"),
+        (200, REPLAYED, r#"{"id":"cus_1","object":"customer","deleted":true}"#, "retry"),
     ]);
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use tenant_billing_core::{Billing, Error, Outcome, Policy, ports::Clock, state::View};
+use tenant_billing_core::{Billing, Error, Outcome, Policy, Problem, ports::Clock, state::View};
 use tokio::time::Instant;
 
 pub(crate) use self::{
@@ -64,6 +64,21 @@ pub(crate) fn created(id: &str) -> Called {
     Ok((id.to_owned(), Outcome::Created))
 }
 
+/// Whether a caller is told to retry, and whether a Customer may exist.
+pub(crate) fn retries<T>(told: &Result<T, Error>, may_have_created: bool) -> bool {
+    told.as_ref().is_err_and(|error| {
+        matches!(error.problem(), Problem::Retry { .. })
+            && error.may_have_created() == may_have_created
+    })
+}
+
+/// Whether a caller is told that Stripe has rejected the request, and no Customer exists.
+pub(crate) fn rejected<T>(told: &Result<T, Error>) -> bool {
+    told.as_ref().is_err_and(|error| {
+        matches!(error.problem(), Problem::Rejected(_)) && !error.may_have_created()
+    })
+}
+
 impl World {
     pub(crate) async fn call(&self) -> Called {
         self.call_within(DEADLINE).await
@@ -73,6 +88,11 @@ impl World {
         let tenant = tenant();
         let call = self.billing.get_or_create(&tenant, &DETAILS, deadline);
         call.await.map(|it| (it.customer.to_string(), it.outcome))
+    }
+
+    /// The tenant as the database shows it, if anything was ever written of it.
+    pub(crate) fn tenant_or_none(&self) -> Option<View> {
+        self.store.data().tenants.get(&tenant()).cloned()
     }
 
     /// The tenant as the database shows it.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
-    Error, OperatorError,
+    OperatorError, Problem,
     provisioning::{Decision, Step},
     state::{Column, Row, State, View},
 };
@@ -143,13 +143,13 @@ fn span(span: SignedDuration) -> String {
     }
 }
 
-fn problem_in_words(problem: &Error) -> String {
+fn problem_in_words(problem: &Problem) -> String {
     match problem {
-        Error::Retry { after, .. } => format!("error: retry in {} s", after.as_secs()),
-        Error::UnknownTenant(_) => "error: unknown tenant".into(),
-        Error::Rejected(_) => "error: rejected by Stripe".into(),
-        Error::Invalid(_) => "error: invalid input".into(),
-        Error::Operator(error) => format!("operator: {}", operators(error)),
+        Problem::Retry { after, .. } => format!("error: retry in {} s", after.as_secs()),
+        Problem::UnknownTenant(_) => "error: unknown tenant".into(),
+        Problem::Rejected(_) => "error: rejected by Stripe".into(),
+        Problem::Invalid(_) => "error: invalid input".into(),
+        Problem::Operator(error) => format!("operator: {}", operators(error)),
     }
 }
 

@@ -5,7 +5,7 @@ mod sources;
 
 use jiff::SignedDuration;
 use tenant_billing_core::{
-    Error, OperatorError, Outcome, Policy,
+    OperatorError, Outcome, Policy,
     answer::Answer,
     audit::{Surplus, SurplusReason},
     ids::{IdempotencyKey, Mode, TenantId},
@@ -14,7 +14,7 @@ use tenant_billing_core::{
 
 use crate::{
     answers::{API, INVALID, MISSING, response},
-    fakes::{Called, FakeStripe, World, created, event, world, world_with},
+    fakes::{Called, FakeStripe, World, created, event, retries, world, world_with},
     ids::parts,
     scene::{
         At, But, EMAIL, G, INSTALLATION, TENANT, X, account, cus, hours, in_doubt, now, request,
@@ -52,7 +52,7 @@ fn naming(id: &str, created: i64, tenant: &str, installation: Option<&str>) -> S
         .map(|it| format!(r#","tenantBillingInstallation":"{it}""#))
         .unwrap_or_default();
     format!(
-        r#"{{"id":"{id}","created":{created},"metadata":{{"tenantId":"{tenant}"{installation}}}}}"#
+        r#"{{"object":"customer","id":"{id}","created":{created},"metadata":{{"tenantId":"{tenant}"{installation}}}}}"#
     )
 }
 
@@ -173,14 +173,16 @@ async fn a_customer_of_another_installation_is_for_an_operator_in_live_mode_only
 async fn what_was_named_is_retrieved_before_it_is_believed() {
     let gone = tenant_in_doubt();
     gone.stripe.event(request(G).key.as_str(), X);
-    gone.stripe.shows("customer cus_x", r#"{"id":"cus_x","deleted":true}"#);
+    gone.stripe.shows("customer cus_x", r#"{"object":"customer","id":"cus_x","deleted":true}"#);
     assert_eq!(gone.call().await, created("cus_new1"));
     assert_eq!(gone.store.data().deleted, [cus(X)]);
 
-    for answer in [response(200, &[], r#"{"id":"cus_other"}"#), response(503, &[], API)] {
+    for answer in
+        [response(200, &[], r#"{"object":"customer","id":"cus_other"}"#), response(503, &[], API)]
+    {
         let world = named_and_answered(answer);
         let told = world.call().await;
-        assert!(matches!(told, Err(Error::Retry { may_have_created: true, .. })), "{told:?}");
+        assert!(retries(&told, true), "{told:?}");
         stays_in_doubt(&world, "could not read Customer cus_x");
     }
 }
@@ -294,7 +296,7 @@ async fn a_frozen_request_that_cannot_be_read_back_proves_nothing() {
     let state = State::InDoubt { request, conclusive_from, sent };
     world.store.put(unbound(Some(row_in(state))));
     let told = world.call().await;
-    assert!(matches!(told, Err(Error::Retry { may_have_created: true, .. })), "{told:?}");
+    assert!(retries(&told, true), "{told:?}");
     assert!(world.stripe.sent().is_empty());
 }
 

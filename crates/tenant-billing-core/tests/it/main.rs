@@ -7,6 +7,7 @@ mod answers;
 mod calls;
 mod errors;
 mod fakes;
+mod honest_errors;
 mod honest_loop;
 mod ids;
 mod in_words;

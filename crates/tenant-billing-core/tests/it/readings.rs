@@ -59,10 +59,13 @@ fn a_customer_is_read_leniently() {
     let table = [
         (r#"{"id":"cus_1","object":"customer","deleted":true}"#, cus_1(0, true)),
         (
-            r#"{"id":"cus_1","created":5,"email":null,"name":null,"metadata":null,"deleted":null}"#,
+            r#"{"object":"customer","id":"cus_1","created":5,"email":null,"name":null,"metadata":null,"deleted":null}"#,
             cus_1(5, false),
         ),
-        (r#"{"id":"cus_1","created":5,"metadata":{"tenantId":"t"},"new":[{}]}"#, cus_1(5, false)),
+        (
+            r#"{"object":"customer","id":"cus_1","created":5,"metadata":{"tenantId":"t"},"new":[{}]}"#,
+            cus_1(5, false),
+        ),
         (r#"{"object":"customer"}"#, None),
         (r#"{"id":"…"}"#, None),
         (HTML, None),
@@ -90,7 +93,7 @@ fn a_customer_names_its_tenant_and_its_installation() {
         ("{}".to_owned(), false, None),
     ];
     for (metadata, names, foreign) in table {
-        let body = format!(r#"{{"id":"cus_1","metadata":{metadata}}}"#);
+        let body = format!(r#"{{"object":"customer","id":"cus_1","metadata":{metadata}}}"#);
         let it = Customer::parse(body.as_bytes()).expect("a Customer");
         assert_eq!(
             (it.names(&tenant), it.foreign_to(&installation)),
@@ -112,17 +115,23 @@ fn a_page_is_read_whole_or_not_at_all() {
     let table = [
         (r#"{"object":"list","data":[],"has_more":false}"#, page("", false, None)),
         (
-            r#"{"data":[{"id":"cus_1"},{"id":"cus_2"}],"has_more":true}"#,
+            r#"{"data":[{"object":"customer","id":"cus_1"},{"object":"customer","id":"cus_2"}],"has_more":true}"#,
             page("cus_1 cus_2", true, None),
         ),
         (
-            r#"{"data":[{"id":"cus_1"}],"has_more":true,"next_page":"abc"}"#,
+            r#"{"data":[{"object":"customer","id":"cus_1"}],"has_more":true,"next_page":"abc"}"#,
             page("cus_1", true, Some("abc")),
         ),
         (r#"{"data":[],"has_more":false,"next_page":null,"new":1}"#, page("", false, None)),
-        (r#"{"data":[{"id":"cus_1"},{"object":"customer"}],"has_more":false}"#, None),
-        (r#"{"data":[{"id":"cus_1"},null],"has_more":false}"#, None),
-        (r#"{"data":[{"id":"cus_1","metadata":{"tenantId":7}}],"has_more":false}"#, None),
+        (
+            r#"{"data":[{"object":"customer","id":"cus_1"},{"object":"customer"}],"has_more":false}"#,
+            None,
+        ),
+        (r#"{"data":[{"object":"customer","id":"cus_1"},null],"has_more":false}"#, None),
+        (
+            r#"{"data":[{"object":"customer","id":"cus_1","metadata":{"tenantId":7}}],"has_more":false}"#,
+            None,
+        ),
         (r#"{"has_more":false}"#, None),
         (r#"{"data":null,"has_more":false}"#, None),
         (r#"{"data":[],"has_more":null}"#, None),
@@ -146,7 +155,7 @@ fn a_page_that_does_not_say_whether_it_is_the_last_is_not() {
 fn a_page_of_created_events() {
     let event = |request: &str| {
         format!(
-            r#"{{"has_more":false,"data":[{{"id":"evt_1","data":{{"object":{{"id":"cus_1","email":7}}}}{request}}}]}}"#
+            r#"{{"has_more":false,"data":[{{"id":"evt_1","data":{{"object":{{"object":"customer","id":"cus_1","email":7}}}}{request}}}]}}"#
         )
     };
     let table = [

@@ -58,7 +58,8 @@ async fn recovery_creates_a_customer_once_an_inquiry_has_proved_that_there_is_no
 #[tokio::test(start_paused = true)]
 async fn recovery_makes_one_inquiry_and_says_what_stood_in_the_way() {
     let table = [
-        (503, "retry_later", Some(Duration::from_secs(1))),
+        // The row has failed three times by then, so recovery comes back after 20 s.
+        (503, "retry_later", Some(Duration::from_secs(20))),
         (403, "operator_must_act", None),
         (401, "operator_must_act", None),
     ];
@@ -83,7 +84,7 @@ async fn recovery_reports_a_customer_that_stripe_does_not_know_and_leaves_the_ro
     world.stripe.event(request(G).key.as_str(), X);
     world.stripe.says("customer cus_x", [response(404, &[], MISSING)]);
     let recovery = world.billing.recover_once().await.expect("the database is there");
-    let unknown = Error::Operator(OperatorError::UnknownCustomer(cus(X)));
+    let unknown = Error::from(OperatorError::UnknownCustomer(cus(X)));
     assert_eq!((recovery.provisioned, recovery.postponed), (vec![], vec![(tenant(), unknown)]));
     let row = world.tenant().row.expect("a row");
     assert!(matches!(row.state, State::InDoubt { .. }), "{row:?}");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tenant_billing_core::{
-    Error, OperatorError, Outcome, Policy,
+    Error, OperatorError, Outcome, Policy, Problem,
     audit::EventKind,
     ports::Clock,
     state::{State, View},
@@ -19,8 +19,8 @@ use crate::{
 /// Too short for any pause.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-const DELETED: &str = r#"{"id":"cus_x","deleted":true}"#;
-const REPLAY: &str = r#"{"id":"cus_x"}"#;
+const DELETED: &str = r#"{"object":"customer","id":"cus_x","deleted":true}"#;
+const REPLAY: &str = r#"{"object":"customer","id":"cus_x"}"#;
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -96,7 +96,10 @@ async fn a_customer_deleted_just_before_it_is_bound_is_replaced_by_the_next() {
         world.stripe.event(request(G).key.as_str(), X);
         world.stripe.says(
             "customer cus_x",
-            [response(200, &[], r#"{"id":"cus_x","created":1}"#), response(200, &[], DELETED)],
+            [
+                response(200, &[], r#"{"object":"customer","id":"cus_x","created":1}"#),
+                response(200, &[], DELETED),
+            ],
         );
         if at == At::InDoubt {
             // What an inquiry found was not necessarily created by this generation, so another one
@@ -116,8 +119,10 @@ async fn a_column_that_lost_its_customer_gets_it_back_if_that_is_alive() {
     let nulled = || unbound(Some(row_in(State::Provisioned(cus(X)))));
     let live = world(Policy::default());
     live.store.put(nulled());
-    live.stripe
-        .says("customer cus_x", [response(200, &[("Request-Id", "req_7")], r#"{"id":"cus_x"}"#)]);
+    live.stripe.says(
+        "customer cus_x",
+        [response(200, &[("Request-Id", "req_7")], r#"{"object":"customer","id":"cus_x"}"#)],
+    );
     assert_eq!(live.call().await, Ok((X.into(), Outcome::Existing)));
     assert_eq!(live.tenant().bound, Some(cus(X)));
     let event = live.store.data().written[0].events[0].clone();
@@ -137,7 +142,7 @@ async fn a_column_that_lost_its_customer_gets_it_back_if_that_is_alive() {
         world.stripe.says("customer cus_x", [response(status, &[], body)]);
         let error = world.call().await.expect_err("it is unknown whether it is alive");
         assert_eq!(error.retry_after(), retry_after, "{status}");
-        let unknown = Error::Operator(OperatorError::UnknownCustomer(cus(X)));
+        let unknown = Error::from(OperatorError::UnknownCustomer(cus(X)));
         assert_eq!(error == unknown, status == 404);
         assert_eq!((world.stripe.sent(), world.tenant().bound), (vec![], None), "{status}");
     }
@@ -152,11 +157,11 @@ async fn a_tenant_that_is_deleted_while_its_customer_is_retrieved_is_unknown() {
     world.stripe.says("customer cus_cid", [response(503, &[], API), response(200, &[], "{}")]);
     let go = async {
         world.clock.sleep(Duration::from_millis(100)).await;
-        world.stripe.shows("customer cus_cid", r#"{"id":"cus_cid"}"#);
+        world.stripe.shows("customer cus_cid", r#"{"object":"customer","id":"cus_cid"}"#);
         world.store.put(provisioned);
     };
     let (called, ()) = tokio::join!(world.call(), go);
-    assert_eq!(called, Err(Error::UnknownTenant(tenant())));
+    assert_eq!(called.map_err(Error::into_problem), Err(Problem::UnknownTenant(tenant())));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenant_billing_core::{
-    Error, OperatorError, Outcome, Policy,
+    OperatorError, Outcome, Policy, Problem,
     audit::{EventKind, SurplusReason},
     ids::Mode,
     ports::Clock,
@@ -12,7 +12,7 @@ use tenant_billing_core::{
 
 use crate::{
     answers::{API, IN_USE, response},
-    fakes::{Commit, DEADLINE, created, world},
+    fakes::{Commit, DEADLINE, created, retries, world},
     scene::{
         At, But, DETAILS, G, account, cus, in_doubt, minutes, now, ours, request, row_in, unbound,
         view,
@@ -27,13 +27,6 @@ fn seconds(seconds: u64) -> Duration {
 async fn a_hundred_conflicts_in_a_row_are_the_progress_of_others_and_more_are_an_error() {
     for (conflicts, contended) in [(1, false), (100, false), (101, true)] {
         let world = world(Policy::default());
-        world.store.plan_commits(std::iter::repeat_n(Commit::Conflicts, conflicts));
-        let called = world.call().await;
-        assert_eq!(called.is_err(), contended, "opening, {conflicts}: {called:?}");
-        assert_eq!(world.stripe.sent().len(), usize::from(!contended));
-    }
-    for (conflicts, contended) in [(1, false), (99, false), (100, true)] {
-        let world = world(Policy::default());
         world.store.plan_commits([Commit::Succeeds]);
         world.store.plan_commits(std::iter::repeat_n(Commit::Conflicts, conflicts));
         match world.call().await {
@@ -42,6 +35,29 @@ async fn a_hundred_conflicts_in_a_row_are_the_progress_of_others_and_more_are_an
                 assert!(contended && error.may_have_created(), "{error} after {conflicts}");
                 assert!(error.to_string().contains("keep changing"), "{error}");
             }
+        }
+    }
+}
+
+/// A trigger of the host's, say, that swallows what is written.
+#[tokio::test(start_paused = true)]
+async fn conflicts_over_a_tenant_that_nobody_changes_are_an_operators_matter() {
+    for binding in [false, true] {
+        for (conflicts, told) in [(10, false), (11, true)] {
+            let world = world(Policy::default());
+            world.store.plan_commits(binding.then_some(Commit::Succeeds));
+            let swallowed = std::iter::repeat_n(Commit::KeepsNothing, conflicts);
+            world.store.plan_commits(swallowed);
+            match world.call().await {
+                Ok(called) => assert!(!told, "{called:?} after {conflicts}"),
+                Err(error) => {
+                    assert!(told, "{error} after {conflicts}");
+                    assert_eq!(error.cause(), "write_refused");
+                    assert!(error.to_string().contains("trigger"), "{error}");
+                    assert_eq!(error.may_have_created(), binding, "{error}");
+                }
+            }
+            assert_eq!(world.stripe.sent().len(), usize::from(binding || !told));
         }
     }
 }
@@ -134,9 +150,9 @@ async fn an_answer_of_an_older_generation_is_on_record_once() {
         world.store.put(unbound(Some(next)));
     };
     // An inquiry cannot read it yet.
-    world.stripe.shows("customer cus_new1", r#"{"id":"cus_other"}"#);
+    world.stripe.shows("customer cus_new1", r#"{"object":"customer","id":"cus_other"}"#);
     let (called, ()) = tokio::join!(world.call(), go_on);
-    assert!(matches!(called, Err(Error::Retry { may_have_created: true, .. })), "{called:?}");
+    assert!(retries(&called, true), "{called:?}");
     let data = world.store.data();
     let [surplus] = &*data.surplus else { panic!("{:?}", data.surplus) };
     assert_eq!((&surplus.customer, surplus.reason), (&cus("cus_new1"), SurplusReason::Late));
@@ -156,7 +172,9 @@ async fn a_tenant_that_is_deleted_while_its_request_is_on_its_way_may_have_a_cus
         world.store.put(view);
     };
     let (called, ()) = tokio::join!(world.call(), go);
-    assert!(matches!(called, Err(Error::Retry { may_have_created: true, .. })), "{called:?}");
+    let told = called.expect_err("the tenant is gone");
+    assert_eq!(told.problem(), &Problem::UnknownTenant(crate::scene::tenant()));
+    assert!(told.may_have_created(), "{told}");
 }
 
 #[tokio::test(start_paused = true)]

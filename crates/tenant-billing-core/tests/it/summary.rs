@@ -9,7 +9,7 @@
 //! is null, what is surplus, the `[kinds]` of audit events, and the problem that remains.
 
 use tenant_billing_core::{
-    Error, OperatorError,
+    OperatorError, Problem,
     audit::EventKind,
     decide::{after, next},
     ids::CustomerId,
@@ -124,10 +124,10 @@ pub(crate) fn summary(view: &View, Decision { change, problem }: &Decision) -> S
     words.join(" ")
 }
 
-fn problem_in_short(problem: &Error) -> String {
+fn problem_in_short(problem: &Problem) -> String {
     match problem {
-        Error::Retry { .. } => "retry".into(),
-        Error::Operator(error) => match error {
+        Problem::Retry { .. } => "retry".into(),
+        Problem::Operator(error) => match error {
             OperatorError::UnexpectedAnswer(_) => "operator: unexpected answer".into(),
             OperatorError::NotPermitted(_) => "operator: not permitted".into(),
             OperatorError::BoundElsewhere(id) => format!("operator: {id} is another tenant's"),
@@ -140,12 +140,12 @@ fn problem_in_short(problem: &Error) -> String {
             | OperatorError::NotDeclared(_)
             | OperatorError::Store(_) => panic!("no decision says so: {error}"),
         },
-        Error::UnknownTenant(tenant) => {
+        Problem::UnknownTenant(tenant) => {
             assert_eq!(tenant.as_str(), crate::scene::TENANT);
             "unknown tenant".into()
         }
-        Error::Rejected(_) => "rejected".into(),
-        Error::Invalid(_) => panic!("no decision says so: {problem}"),
+        Problem::Rejected(_) => "rejected".into(),
+        Problem::Invalid(_) => panic!("no decision says so: {problem}"),
     }
 }
 

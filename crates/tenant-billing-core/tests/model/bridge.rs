@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
-    Error,
+    Problem,
     answer::{Customer, Failure, Rejection},
     audit::SurplusReason,
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
@@ -256,7 +256,7 @@ impl Bridge {
             Step::Retrieve(customer) => Todo::Retrieve(id(&customer)),
             Step::RetryAt(when) => Todo::RetryAt(minutes(when)),
             Step::Idle => Todo::Idle,
-            Step::Fail(Error::Rejected(why)) => {
+            Step::Fail(Problem::Rejected(why)) => {
                 assert_eq!(why, rejection(), "another rejection");
                 Todo::Rejected
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tenant_billing::{Error, OperatorError, ids::TenantId};
+use tenant_billing::{Error, OperatorError, Problem, ids::TenantId};
 
 use crate::{
     book::{Customer, Maker},
@@ -116,7 +116,9 @@ impl World {
             }
             let alone =
                 || !deeds.iter().enumerate().any(|(at, it)| at != index && it.overlaps(deed));
-            if let Err(error @ (Error::Retry { .. } | Error::UnknownTenant(_))) = result
+            // What Stripe has refused for good was sent, and created nothing.
+            if let Err(error) = result
+                && !matches!(error.problem(), Problem::Rejected(_))
                 && !error.may_have_created()
                 && self.sent(deed, *ended, &call.tenant)
                 && alone()
@@ -163,17 +165,17 @@ impl World {
         touched: &Touched,
     ) -> Option<String> {
         let live = self.sim.settings.live;
-        let fair = match error {
-            Error::Retry { .. } => true,
-            Error::Rejected(_) => call.email == Mail::Rejected,
-            Error::UnknownTenant(_) => touched.gone.iter().any(|(from, until)| {
+        let fair = match error.problem() {
+            Problem::Retry { .. } => true,
+            Problem::Rejected(_) => call.email == Mail::Rejected,
+            Problem::UnknownTenant(_) => touched.gone.iter().any(|(from, until)| {
                 *from <= during.1 && until.is_none_or(|until| until >= during.0)
             }),
-            Error::Operator(OperatorError::WrongAccount { .. }) => call.key != Key::Own,
-            Error::Operator(OperatorError::ForeignCustomer(_)) => live && touched.foreign,
-            Error::Operator(OperatorError::BoundElsewhere(id)) => self.was_moved(id.as_str()),
-            Error::Operator(OperatorError::OutOfReach) => !self.sim.settings.search,
-            Error::Operator(_) | Error::Invalid(_) => false,
+            Problem::Operator(OperatorError::WrongAccount { .. }) => call.key != Key::Own,
+            Problem::Operator(OperatorError::ForeignCustomer(_)) => live && touched.foreign,
+            Problem::Operator(OperatorError::BoundElsewhere(id)) => self.was_moved(id.as_str()),
+            Problem::Operator(OperatorError::OutOfReach) => !self.sim.settings.search,
+            Problem::Operator(_) | Problem::Invalid(_) => false,
         };
         (!fair).then(|| format!("was told for no reason: {error}"))
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tenant_billing::{Error, OperatorError, ids::TenantId};
+use tenant_billing::{Error, OperatorError, Problem, ids::TenantId};
 
 use crate::{
     deeds::What,
@@ -141,8 +141,11 @@ impl World {
                 Ok(customer) => return self.is_bound_and_alive(number, &customer),
                 // A row that waits for an operator tells callers when the next inquiry is due.
                 Err(_) if self.is_stuck(&tenant(number)) => return,
-                Err(Error::Operator(OperatorError::BoundElsewhere(_)))
-                    if self.has_one_elsewhere(&tenant(number)) =>
+                Err(error)
+                    if matches!(
+                        error.problem(),
+                        Problem::Operator(OperatorError::BoundElsewhere(_))
+                    ) && self.has_one_elsewhere(&tenant(number)) =>
                 {
                     return;
                 }

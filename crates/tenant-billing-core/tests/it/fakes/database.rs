@@ -31,8 +31,10 @@ pub(crate) enum Commit {
     Fails,
     /// It is written, but the answer is that the database is unavailable.
     OutcomeUnknown,
-    /// The answer is that another process was faster.
+    /// Another process was faster.
     Conflicts,
+    /// Nothing is written, and nobody was faster.
+    KeepsNothing,
     /// The Customer that is about to be bound is recorded as deleted first.
     CustomerDeletedMeanwhile,
 }
@@ -44,6 +46,8 @@ pub(crate) struct Data {
     pub(crate) planned: VecDeque<Commit>,
     /// Another process always holds the row.
     pub(crate) held_by_another: bool,
+    /// Its own id, once our tables were made anew.
+    pub(crate) installation: Option<InstallationId>,
     /// The account that it belongs to; `None`: the first one that asks.
     pub(crate) account: Option<Account>,
     /// What is on record of every tenant, if the test says so.
@@ -56,6 +60,9 @@ pub(crate) struct Data {
     pub(crate) no_claims: bool,
     /// How many rows each claim asked for.
     pub(crate) limits: Vec<u32>,
+    /// The call, counted from 0, that fails with this error; and how many there were.
+    pub(crate) fails: Option<(usize, StoreError)>,
+    pub(crate) calls: usize,
     /// The Customers that are on record as deleted.
     pub(crate) deleted: Vec<CustomerId>,
 }
@@ -84,12 +91,29 @@ impl FakeStore {
         self.data().tenants.insert(view.tenant.clone(), view);
     }
 
+    fn installation(&self) -> InstallationId {
+        let anew = self.data().installation.clone();
+        anew.unwrap_or_else(|| InstallationId::parse(INSTALLATION).expect("an installation id"))
+    }
+
     fn read(&self, tenant: &TenantId) -> View {
         let stored = self.data().tenants.get(tenant).cloned();
         View {
             tenant: tenant.clone(),
             now: self.clock.now(),
+            installation: self.installation(),
             ..stored.unwrap_or_else(|| unbound(None))
+        }
+    }
+
+    /// Fails if this call is the one that was planned to.
+    fn planned_failure(&self) -> Result<(), StoreError> {
+        let mut data = self.data();
+        let call = data.calls;
+        data.calls += 1;
+        match &data.fails {
+            Some((planned, error)) if *planned == call => Err(error.clone()),
+            _ => Ok(()),
         }
     }
 
@@ -107,8 +131,12 @@ impl FakeStore {
         let version = view.row.as_ref().map(|row| row.version);
         let mut data = self.data();
         let dead = matches!(&change.column, Column::Bind(it) if data.deleted.contains(it));
-        let needs_null = conditions.needs_customer_in.is_some();
-        if dead || (needs_null && !null) || version != conditions.version {
+        let wrong = conditions.needs_customer_in.is_some() && !null
+            || conditions
+                .needs_customer_in
+                .as_ref()
+                .is_some_and(|it| view.account.as_ref() != Some(it));
+        if dead || wrong || version != conditions.version {
             return Committed::Conflict;
         }
         if let Column::Bind(customer) = &change.column {
@@ -134,6 +162,7 @@ impl FakeStore {
 impl Store for FakeStore {
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
         self.slowly().await;
+        self.planned_failure()?;
         Ok(self.read(tenant).bound)
     }
 
@@ -142,6 +171,7 @@ impl Store for FakeStore {
         assert!(readings < SPIN, "the loop spins");
         tokio::task::yield_now().await;
         self.slowly().await;
+        self.planned_failure()?;
         let mut view = self.read(tenant);
         let data = self.data();
         let facts = |id: &CustomerId| CustomerFacts {
@@ -160,6 +190,7 @@ impl Store for FakeStore {
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        self.planned_failure()?;
         let planned = self.data().planned.pop_front().unwrap_or(Commit::Succeeds);
         let unavailable = StoreError::Unavailable("connection reset".into());
         match planned {
@@ -169,7 +200,16 @@ impl Store for FakeStore {
                 self.write(change);
                 Err(unavailable)
             }
-            Commit::Conflicts => Ok(Committed::Conflict),
+            Commit::Conflicts => {
+                let mut view = self.read(&change.tenant);
+                match &mut view.row {
+                    Some(row) => row.attempts += 1,
+                    None => panic!("the other process has opened a row"),
+                }
+                self.put(view);
+                Ok(Committed::Conflict)
+            }
+            Commit::KeepsNothing => Ok(Committed::Conflict),
             Commit::CustomerDeletedMeanwhile => {
                 if let Column::Bind(customer) = &change.column {
                     self.data().deleted.push(customer.clone());
@@ -180,6 +220,7 @@ impl Store for FakeStore {
     }
 
     async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
+        self.planned_failure()?;
         self.data().deleted.push(customer.clone());
         let tenants: Vec<_> = self.data().tenants.keys().cloned().collect();
         for tenant in tenants {
@@ -189,8 +230,12 @@ impl Store for FakeStore {
     }
 
     async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
+        self.planned_failure()?;
         let recorded = self.data().account.clone();
-        Ok((InstallationId::parse(INSTALLATION)?, recorded.unwrap_or_else(|| account.clone())))
+        for view in self.data().tenants.values_mut() {
+            view.account.get_or_insert_with(|| account.clone());
+        }
+        Ok((self.installation(), recorded.unwrap_or_else(|| account.clone())))
     }
 
     async fn claim(
@@ -199,6 +244,7 @@ impl Store for FakeStore {
         hold: Duration,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
+        self.planned_failure()?;
         let now = self.clock.now();
         let mut data = self.data();
         if data.no_claims {
@@ -237,6 +283,7 @@ impl Store for FakeStore {
     }
 
     async fn surplus(&self, _tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
+        self.planned_failure()?;
         Ok(self.data().surplus.clone())
     }
 }

@@ -154,13 +154,13 @@ impl Stripe for FakeStripe {
         if let Some(clock) = self.clock.as_ref().filter(|_| !takes.is_zero()) {
             clock.sleep(takes).await;
         }
-        let fresh = response(200, &[], &format!(r#"{{"id":"cus_new{sent}"}}"#));
+        let fresh = response(200, &[], &format!(r#"{{"object":"customer","id":"cus_new{sent}"}}"#));
         lock(&self.answers).pop_front().unwrap_or(fresh)
     }
 
     async fn retrieve_customer(&self, customer: &CustomerId) -> Answer {
         let live = format!(
-            r#"{{"id":"{customer}","created":1,"email":"a@b.c","metadata":{{"tenantId":"{TENANT}"}}}}"#
+            r#"{{"object":"customer","id":"{customer}","created":1,"email":"a@b.c","metadata":{{"tenantId":"{TENANT}"}}}}"#
         );
         self.get(format!("customer {customer}"), &live)
     }

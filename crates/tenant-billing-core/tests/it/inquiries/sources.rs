@@ -1,7 +1,7 @@
 //! Reading every source to its end, and what it means where that fails.
 
 use tenant_billing_core::{
-    Error, OperatorError, Policy,
+    Error, OperatorError, Policy, Problem,
     ids::TenantId,
     state::{State, View},
 };
@@ -92,10 +92,10 @@ async fn only_an_old_row_needs_the_search() {
             world.store.put(row);
         }
         world.stripe.says(&search(), [response(status, &[], body)]);
-        let came = match world.call().await {
+        let came = match world.call().await.map_err(Error::into_problem) {
             Ok((_, outcome)) => outcome.as_str(),
-            Err(Error::Operator(OperatorError::OutOfReach)) => "out of reach",
-            Err(error) => error.code(),
+            Err(Problem::Operator(OperatorError::OutOfReach)) => "out of reach",
+            Err(problem) => Error::from(problem).code(),
         };
         assert_eq!(came, expected, "{old} {status}");
     }
@@ -135,8 +135,8 @@ async fn a_list_that_changed_between_two_pages_is_read_again() {
             world.stripe.shows(&source, &page(&[other], more));
             let second = format!("{source} after {cursor}");
             world.stripe.says(&second, [response(status, &[], MISSING)]);
-            let told = world.call().await;
-            assert!(matches!(told, Err(Error::Retry { .. })), "{source} {status}: {told:?}");
+            let told = world.call().await.map_err(Error::into_problem);
+            assert!(matches!(told, Err(Problem::Retry { .. })), "{source} {status}: {told:?}");
             let why = world.tenant().row.and_then(|row| row.last_error).expect("why");
             assert!(why.starts_with("could not read"), "{source} {status}: {why}");
             assert!(world.stripe.sent().is_empty());
@@ -146,8 +146,8 @@ async fn a_list_that_changed_between_two_pages_is_read_again() {
             }
             let first = tenant_in_doubt();
             first.stripe.says(&source, [response(status, &[], MISSING)]);
-            let told = first.call().await;
-            let operator = matches!(told, Err(Error::Operator(OperatorError::NotPermitted(_))));
+            let told = first.call().await.map_err(Error::into_problem);
+            let operator = matches!(told, Err(Problem::Operator(OperatorError::NotPermitted(_))));
             assert!(operator, "{source} {status}: {told:?}");
         }
     }
@@ -168,15 +168,15 @@ async fn of_several_reasons_the_one_that_needs_a_person_is_said() {
         world.stripe.says(&search(), [forbidden()]);
         world
     };
-    let reason = async |world: World| match world.call().await {
-        Err(Error::Operator(error)) => match error {
+    let reason = async |world: World| match world.call().await.map_err(Error::into_problem) {
+        Err(Problem::Operator(error)) => match error {
             OperatorError::OutOfReach => "out of reach",
             OperatorError::UnknownCustomer(_) => "unknown",
             OperatorError::NotPermitted(_) => "not permitted",
             OperatorError::ForeignCustomer(_) => "foreign",
             _ => "another error",
         },
-        Err(Error::Retry { .. }) => "unavailable",
+        Err(Problem::Retry { .. }) => "unavailable",
         _ => "no error",
     };
     let named = |world: &World| {

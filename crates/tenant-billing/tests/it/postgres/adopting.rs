@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
-    Billing, Database as _, Error, Outcome, PostgresStore, SecretKey, StripeClient,
+    Billing, Database as _, Error, Outcome, PostgresStore, Problem, SecretKey, StripeClient,
     ids::{Email, TenantId},
     ports::StoreError,
     request::CustomerDetails,
@@ -195,7 +195,10 @@ async fn an_existing_database_is_left_as_it_is() {
         assert_eq!(changed.len(), 1, "only the row with a null is another one now");
         assert_eq!(after.len(), before.len() + 1);
 
-        assert_eq!(billing.lookup(&unknown).await, Err(Error::UnknownTenant(unknown.clone())));
+        assert_eq!(
+            billing.lookup(&unknown).await.map_err(Error::into_problem),
+            Err(Problem::UnknownTenant(unknown.clone()))
+        );
         let wrong = store.clone().with_tenants_table("none").unwrap().migrate().await;
         let Err(StoreError::SchemaMismatch(why)) = wrong else { panic!("{wrong:?}") };
         assert!(why.contains("references") && why.contains("as the tenants table"), "{why}");

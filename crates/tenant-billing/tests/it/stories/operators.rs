@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tenant_billing::{
-    Billing, Error, OperatorError, Outcome, Policy,
+    Billing, OperatorError, Outcome, Policy, Problem,
     audit::{EventKind as K, SurplusReason},
     ids::{CustomerId, IdempotencyKey, InstallationId, Mode, TenantId},
     ports::{Committed, Stripe},
@@ -117,7 +117,7 @@ async fn a_customer_that_cannot_be_retrieved_is_an_operators_matter() {
             let policy = Policy { inquire_first: true, ..Policy::default() };
             let billing = Billing::shared(world.store(), Arc::new(stripe), policy);
             let error = call(&billing, &tenant).await.unwrap_err();
-            assert_eq!(error, Error::Operator(expected.clone()), "{source:?}");
+            assert_eq!(error.problem(), &Problem::Operator(expected.clone()), "{source:?}");
             assert_eq!((error.code(), error.http_status()), ("operator_must_act", 500));
             assert_eq!(world.state(&tenant).await, "in_doubt", "{status} {source:?}");
             assert_eq!(world.kinds(&tenant).await.last(), Some(&K::InquiryFailed));
