@@ -91,8 +91,7 @@ impl Billing {
                 return Ok(TenantCustomer::existing(snapshot.view.tenant, customer));
             }
             if !snapshot.view.exists {
-                let problem = Problem::UnknownTenant(snapshot.view.tenant);
-                return Err(Error::new(problem, nothing_begun));
+                return Err(snapshot.view.unknown_tenant());
             }
             let (tenant, asked) = (snapshot.view.tenant.clone(), details.clone());
             let waits = SignedDuration::try_from(deadline.min(MAX_TAKEOVER_DELAY));
@@ -136,10 +135,7 @@ impl Billing {
         }
         let view = engine.before(until, READ, engine.store.view(tenant, &[])).await?;
         match view.bound {
-            None if !view.exists => {
-                let nothing_begun = view.nothing_begun();
-                Err(Error::new(Problem::UnknownTenant(view.tenant), nothing_begun))
-            }
+            None if !view.exists => Err(view.unknown_tenant()),
             bound => Ok(bound),
         }
     }
@@ -150,12 +146,7 @@ impl Billing {
     /// [`Problem::UnknownTenant`] if nothing is, or what the database says.
     pub async fn history(&self, tenant: &TenantId) -> Result<History, Error> {
         let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
-        let history = engine.before(until, READ, engine.store.history(tenant)).await?;
-        if !history.exists && history.events.is_empty() && history.state.is_none() {
-            let nothing_begun = history.nothing_begun();
-            return Err(Error::new(Problem::UnknownTenant(history.tenant), nothing_begun));
-        }
-        Ok(history)
+        engine.before(until, READ, engine.store.history(tenant)).await?.known()
     }
 
     /// For Stripe's webhook `customer.created`, once its signature is verified: binds the Customer

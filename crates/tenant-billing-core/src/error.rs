@@ -66,10 +66,27 @@ impl View {
     }
 }
 
+impl View {
+    /// The error that there is no such tenant, from what was read of it.
+    pub fn unknown_tenant(self) -> Error {
+        let proof = self.nothing_begun();
+        Error::new(Problem::UnknownTenant(self.tenant), proof)
+    }
+}
+
 impl History {
-    pub(crate) fn nothing_begun(&self) -> Option<NothingBegun> {
-        let nothing = self.events.is_empty() && self.state.is_none() && self.bound.is_none();
-        nothing.then_some(NothingBegun(()))
+    /// The error that there is no such tenant, unless something is on record of it.
+    ///
+    /// # Errors
+    /// [`Problem::UnknownTenant`].
+    pub fn known(self) -> Result<Self, Error> {
+        match self.exists || !self.events.is_empty() || self.state.is_some() {
+            true => Ok(self),
+            false => {
+                let nothing_begun = NothingBegun(());
+                Err(Error::new(Problem::UnknownTenant(self.tenant), Some(nothing_begun)))
+            }
+        }
     }
 }
 

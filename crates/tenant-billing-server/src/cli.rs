@@ -20,7 +20,7 @@ Exit codes:
   2  the input is invalid: correct what the message names
   3  the tenant is unknown: register it first
   4  Stripe rejected the request for good: use other details
-  5  retry later: running the same command again is always safe
+  5  retry later: running the same command again is always safe; also after Ctrl-C or SIGTERM
   6  an operator must act: the message says what is wrong, and the hint what to do
 
 Environment variables without a flag:

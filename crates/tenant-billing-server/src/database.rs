@@ -9,7 +9,7 @@ use std::{
 
 use tenant_billing::{Database, PostgresStore, SqliteStore, ids::Invalid};
 
-use crate::{cli::Options, exit::Failure};
+use crate::{causes, cli::Options, exit::Failure};
 
 /// The name of the setting in messages.
 pub(crate) const FIELD: &str = "DATABASE_URL";
@@ -100,19 +100,16 @@ fn file(url: &str) -> Result<PathBuf, Failure> {
     let path = PathBuf::from(path);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if parent.is_some_and(|parent| !parent.is_dir()) {
-        return Err(unusable(
-            "the directory of the database file does not exist",
-            "create the directory, or name another file in DATABASE_URL",
-        ));
+        return Err(unusable("the directory of the database file does not exist"));
     }
     if path.is_dir() {
-        return Err(unusable("the database file is a directory", "name a file in DATABASE_URL"));
+        return Err(unusable("the database file is a directory"));
     }
     Ok(path)
 }
 
-fn unusable(message: &str, hint: &str) -> Failure {
-    Failure::operator(message, hint).about(FIELD)
+fn unusable(message: &str) -> Failure {
+    Failure::new(causes::DATABASE_FILE, message).about(FIELD)
 }
 
 #[cfg(test)]
@@ -148,7 +145,7 @@ mod tests {
             ("sqlite:/tmp", Exit::Operator),
         ] {
             let failure = file(url).unwrap_err();
-            assert_eq!(failure.exit, exit, "{url}");
+            assert_eq!(failure.cause.exit, exit, "{url}");
             assert_eq!(failure.field.as_deref(), Some(FIELD), "{url}");
             assert!(!failure.message.contains("secret"), "{url}");
         }

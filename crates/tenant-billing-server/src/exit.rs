@@ -1,11 +1,10 @@
 //! How a command ends: its exit code, and the message and the hint of a failure.
-//!
-//! The exit codes are a contract with scripts. They come out of one exhaustive match on the
-//! library's error, so a new kind of error does not compile until it has a code.
 
 use std::{process::ExitCode, time::Duration};
 
-use tenant_billing::{Error, OperatorError, ids::Invalid, ports::StoreError};
+use tenant_billing::{Error, Problem, ids::Invalid, ports::StoreError};
+
+use crate::causes::Cause;
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +32,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
-impl From<&Error> for Exit {
-    fn from(error: &Error) -> Self {
-        match error {
-            Error::Invalid(_) => Self::InvalidInput,
-            Error::UnknownTenant(_) => Self::UnknownTenant,
-            Error::Rejected(_) => Self::Rejected,
-            Error::Retry { .. } => Self::Retry,
-            Error::Operator(_) => Self::Operator,
+impl Exit {
+    /// The name of a failure with this exit code, for programs; see [`Error::code`].
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::NoCustomer => "no_customer",
+            Self::InvalidInput => "invalid_input",
+            Self::UnknownTenant => "unknown_tenant",
+            Self::Rejected => "rejected_by_stripe",
+            Self::Retry => "retry_later",
+            Self::Operator => "operator_must_act",
         }
     }
 }
@@ -48,10 +50,8 @@ impl From<&Error> for Exit {
 /// Why a command did not do what it was asked to do, and what the user should do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// The exit code.
-    pub(crate) exit: Exit,
-    /// The name of the failure for programs; see [`Error::code`].
-    pub(crate) code: &'static str,
+    /// The kind of failure.
+    pub(crate) cause: &'static Cause,
     /// The field that is invalid, if the failure is about one.
     pub(crate) field: Option<String>,
     /// What happened, without personal data.
@@ -65,16 +65,15 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure of this machine or its settings, which only an operator can put right.
-    pub(crate) fn operator(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// A failure of this program or its surroundings. It knows nothing of any Customer.
+    pub(crate) fn new(cause: &'static Cause, message: impl Into<String>) -> Self {
         Self {
-            exit: Exit::Operator,
-            code: "operator_must_act",
+            cause,
             field: None,
             message: message.into(),
-            hint: hint.into(),
+            hint: cause.hint(true),
             retry_after: None,
-            customer_may_exist: false,
+            customer_may_exist: true,
         }
     }
 
@@ -86,20 +85,20 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let error = with_settings(error);
-        Self {
-            exit: Exit::from(&error),
-            code: error.code(),
-            field: match &error {
-                Error::Invalid(invalid) => Some(invalid.field.clone()),
-                Error::Rejected(rejection) => rejection.param.clone(),
-                Error::UnknownTenant(_) | Error::Retry { .. } | Error::Operator(_) => None,
-            },
-            hint: hint(&error),
-            retry_after: error.retry_after(),
-            customer_may_exist: error.may_have_created(),
-            message: error.to_string(),
-        }
+        let (retry_after, customer_may_exist) = (error.retry_after(), error.may_have_created());
+        let problem = with_settings(error.into_problem());
+        let cause = Cause::of(&problem);
+        let (field, tenant) = match &problem {
+            Problem::Invalid(invalid) => (Some(invalid.field.clone()), None),
+            Problem::Rejected(rejection) => (rejection.param.clone(), None),
+            Problem::UnknownTenant(tenant) => (None, Some(tenant.as_str())),
+            Problem::Retry { .. } | Problem::Operator(_) => (None, None),
+        };
+        let hint = cause.hint(customer_may_exist);
+        let hint = hint.replace("{field}", field.as_deref().unwrap_or("details"));
+        let hint = hint.replace("{tenant}", tenant.unwrap_or_default());
+        let message = problem.to_string();
+        Self { cause, field, message, hint, retry_after, customer_may_exist }
     }
 }
 
@@ -125,131 +124,12 @@ const SETTINGS: [(&str, &str); 6] = [
     ("base_url", "STRIPE_API_BASE"),
 ];
 
-/// The error, with the name of the setting in place of the parameter's.
-fn with_settings(error: Error) -> Error {
-    let Error::Invalid(Invalid { field, reason }) = error else {
-        return error;
+/// The problem, with the name of the setting in place of the parameter's.
+fn with_settings(problem: Problem) -> Problem {
+    let Problem::Invalid(Invalid { field, reason }) = problem else {
+        return problem;
     };
     let setting = SETTINGS.iter().find(|(parameter, _)| *parameter == field);
     let field = setting.map_or(field, |(_, setting)| (*setting).to_owned());
     Invalid { field, reason }.into()
-}
-
-/// What to do about an error, in one line. The library does not know this program's commands and
-/// environment variables, so the hint names them.
-fn hint(error: &Error) -> String {
-    match error {
-        Error::Invalid(invalid) => {
-            format!("correct {} and run the command again; nothing was sent", invalid.field)
-        }
-        Error::UnknownTenant(tenant) => format!("run `tenant-billing tenant add {tenant}` first"),
-        Error::Rejected(rejection) => {
-            let other = match &rejection.param {
-                Some(field) => format!("another {field}"),
-                None => "other details".to_owned(),
-            };
-            format!("run the command again with {other}; no Customer was created")
-        }
-        Error::Retry { may_have_created: false, .. } => {
-            "run the same command again; no Customer was created".to_owned()
-        }
-        Error::Retry { may_have_created: true, .. } => "run the same command again, or \
-             `tenant-billing recover --wait`; neither creates a second Customer"
-            .to_owned(),
-        Error::Operator(error) => operators_hint(error).to_owned(),
-    }
-}
-
-fn operators_hint(error: &OperatorError) -> &'static str {
-    match error {
-        OperatorError::BadKey(_) => {
-            "set STRIPE_SECRET_KEY to a key that Stripe's dashboard shows as active; no Customer \
-             was created"
-        }
-        OperatorError::AccountUnreadable(_) => {
-            "set STRIPE_ACCOUNT (or --stripe-account) to the id of the key's own account, acct_…"
-        }
-        OperatorError::NotDeclared(_) => {
-            "set STRIPE_ACCOUNT (or --stripe-account) to the account that the key acts on, or set \
-             STRIPE_SECRET_KEY to a key of the declared account; no Customer was created"
-        }
-        OperatorError::WrongAccount { .. } => {
-            "set STRIPE_SECRET_KEY to a key of the account and mode that the database belongs to, \
-             or set DATABASE_URL to another database; no Customer was created"
-        }
-        OperatorError::UnexpectedAnswer(_) => {
-            "check STRIPE_API_BASE, and the key's permissions in Stripe's dashboard, then run the \
-             same command again"
-        }
-        OperatorError::NotPermitted(_) => {
-            "give the key that permission, or set STRIPE_SECRET_KEY to a key that has it, then run \
-             the same command again"
-        }
-        OperatorError::BoundElsewhere(_) => {
-            "compare `tenant-billing history` of both tenants, and set \
-             tenant_config.stripe_customer_id to null for the tenant that does not own the Customer"
-        }
-        OperatorError::ForeignCustomer(_) => {
-            "decide which installation bills this tenant; this one creates a Customer only after \
-             the other one is deleted in Stripe"
-        }
-        OperatorError::OutOfReach => {
-            "write the id of the Customer that you find into tenant_config.stripe_customer_id, or \
-             enable search for the account, then run the same command again"
-        }
-        OperatorError::UnknownCustomer(_) => {
-            "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) to the account and mode in \
-             which the Customer was created"
-        }
-        OperatorError::Store(error) => match error {
-            StoreError::SchemaMissing | StoreError::SchemaTooOld => "run `tenant-billing migrate`",
-            StoreError::SchemaTooNew => {
-                "use the version of tenant-billing that migrated this database, or a newer one"
-            }
-            StoreError::SchemaMismatch(_) => {
-                "check that DATABASE_URL names the right database, and that its user may write to it"
-            }
-            StoreError::Refused(_) => {
-                "change that table, or its trigger or rule, so that a Customer's id can be written, \
-                 then run the same command again"
-            }
-            StoreError::Corrupt(_) => {
-                "check that DATABASE_URL names the right database; if it does, correct what is \
-                 named, or restore a backup and set --restored-at"
-            }
-            StoreError::Unavailable(_) | StoreError::Invalid(_) => "run the same command again",
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tenant_billing::{answer::Rejection, ids::TenantId};
-
-    use super::*;
-
-    #[test]
-    fn every_error_has_its_documented_exit_code() {
-        let rejection =
-            Rejection { code: None, param: None, message: "Invalid email address".to_owned() };
-        let retry = |may_have_created| Error::Retry {
-            after: Duration::from_secs(3),
-            why: "no answer".to_owned(),
-            may_have_created,
-        };
-        for (error, exit) in [
-            (Error::Invalid(Invalid::new("email", "is empty")), 2),
-            (Error::UnknownTenant(TenantId::parse("t").unwrap()), 3),
-            (Error::Rejected(rejection), 4),
-            (retry(false), 5),
-            (retry(true), 5),
-            (Error::Operator(OperatorError::OutOfReach), 6),
-        ] {
-            assert_eq!(Exit::from(&error) as u8, exit, "{error:?}");
-            let failure = Failure::from(error);
-            let waits = failure.retry_after == Some(Duration::from_secs(3));
-            assert_eq!(waits, exit == 5, "{failure:?}");
-            assert!(!failure.hint.is_empty(), "{failure:?}");
-        }
-    }
 }

@@ -17,13 +17,19 @@ pub(crate) use tracing_subscriber::filter::LevelFilter;
 
 use crate::output;
 
+/// Where the library logs that a creation has failed. The commands print that themselves, so it is
+/// logged only if `RUST_LOG` asks for it.
+const CREATION_FAILED: &str = "tenant_billing_core::error";
 /// How the names of our own crates begin.
 const OURS: [&str; 2] = ["tenant_billing", "stripe_sandbox"];
 
 /// Starts the log with the levels in `RUST_LOG`, or with this level if it is not set.
 pub(crate) fn start(level: LevelFilter) {
     let wanted = match std::env::var("RUST_LOG") {
-        Err(_) => Targets::new().with_default(level),
+        Err(_) => {
+            let targets = Targets::new().with_default(level);
+            targets.with_target(CREATION_FAILED, level.min(LevelFilter::ERROR))
+        }
         Ok(text) => text.parse().unwrap_or_else(|_| {
             output::say(
                 "warning: RUST_LOG is not valid and is ignored; set it to a level such as `debug`",

@@ -4,6 +4,7 @@
 //! the software exists. This crate only reads arguments and prints results; every decision is made
 //! in `tenant-billing-core`.
 
+mod causes;
 mod cli;
 mod commands;
 mod database;

@@ -1,5 +1,8 @@
 //! Prints results on standard output, and everything else on standard error.
 //!
+//! A standard stream that was closed before the program began is /dev/null by the time that Rust code
+//! runs, and a result would be lost there without a word. `closed_streams.c` looks earlier.
+//!
 //! A reader may close the pipe early (`… | head -1`). That is no failure of the command, so a
 //! broken pipe is ignored. Any other error, such as a full disk, is a failure.
 
@@ -7,20 +10,31 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::{causes, exit::Failure};
+
+/// Names the standard streams, 0 and 1, that were closed when the program began.
+const CLOSED: &str = "TENANT_BILLING_CLOSED_STREAMS";
+
+/// Whether this standard stream was closed when the program began.
+pub(crate) fn was_closed(stream: char) -> bool {
+    std::env::var(CLOSED).is_ok_and(|closed| closed.contains(stream))
+}
 
 /// Prints lines on standard output.
 ///
 /// # Errors
 /// If it cannot be written to, unless its reader has closed it.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    if was_closed('1') {
+        return Err(Failure::new(causes::OUTPUT, "standard output is closed"));
+    }
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::operator(
-            format!("standard output cannot be written to: {error}"),
-            "send the output somewhere else, and run the same command again",
-        )),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let message = format!("standard output cannot be written to: {error}");
+            Err(Failure::new(causes::OUTPUT, message))
+        }
         _ => Ok(()),
     }
 }
@@ -57,9 +71,11 @@ struct PrintedFailure<'a> {
 #[derive(Serialize)]
 struct PrintedError<'a> {
     code: &'static str,
+    cause: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
     message: &'a str,
+    hint: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
     customer_may_exist: bool,
@@ -68,9 +84,11 @@ struct PrintedError<'a> {
 fn as_json(failure: &Failure) -> PrintedFailure<'_> {
     PrintedFailure {
         error: PrintedError {
-            code: failure.code,
+            code: failure.cause.exit.code(),
+            cause: failure.cause.name,
             field: failure.field.as_deref(),
             message: &failure.message,
+            hint: &failure.hint,
             retry_after_seconds: failure.retry_after.map(|after| after.as_secs_f64().ceil() as u64),
             customer_may_exist: failure.customer_may_exist,
         },

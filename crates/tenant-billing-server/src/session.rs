@@ -11,8 +11,8 @@ use tenant_billing::{
 
 use crate::{cli::Options, database::Opened, exit::Failure, stripe::Target};
 
-/// How long a command that is done waits for work that it began and nobody waits for any more.
-const LINGER: Duration = Duration::from_secs(3);
+/// How long a command that is done or told to stop waits for work that it began.
+pub(crate) const LINGER: Duration = Duration::from_secs(3);
 
 /// An open database.
 pub(crate) struct Session {
@@ -84,10 +84,10 @@ impl Session {
 }
 
 impl Running {
-    /// Waits a short time until nothing is under way, and stops the sandbox.
-    pub(crate) async fn close(self) {
+    /// Waits at most this long until nothing is under way, and stops the sandbox.
+    pub(crate) async fn close(self, within: Duration) {
         // What is not done by then is recorded, and `recover` completes it.
-        let _ = self.billing.shutdown(LINGER).await;
+        let _ = self.billing.shutdown(within).await;
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }

@@ -18,7 +18,7 @@ use tenant_billing::{
     ports::Clock,
 };
 
-use crate::{cli::Options, exit::Failure, output};
+use crate::{causes, cli::Options, exit::Failure, output};
 
 const KEY: &str = "STRIPE_SECRET_KEY";
 /// The key for the sandbox, which accepts any key.
@@ -83,19 +83,14 @@ fn key_from_environment() -> Result<SecretKey, Failure> {
         Some(set) => key(&set.to_string_lossy()),
         None => {
             let message = format!("{KEY} is not set, so Stripe cannot be called");
-            let hint = format!(
-                "set {KEY} to a secret key (to try it out, one that begins with sk_test_), or \
-                 use --sandbox, which needs no key"
-            );
-            Err(Failure::operator(message, hint).about(KEY))
+            Err(Failure::new(causes::KEY_MISSING, message).about(KEY))
         }
     }
 }
 
 fn key(text: &str) -> Result<SecretKey, Failure> {
     SecretKey::parse(text).map_err(|invalid| {
-        let hint = "copy a secret key (sk_…) or a restricted key (rk_…) from Stripe's dashboard";
-        Failure::operator(format!("{KEY}: {}", invalid.reason), hint).about(KEY)
+        Failure::new(causes::KEY_MALFORMED, format!("{KEY}: {}", invalid.reason)).about(KEY)
     })
 }
 
@@ -117,8 +112,7 @@ async fn start(state: PathBuf, clock: &dyn Clock) -> Result<Sandbox, Failure> {
         }
     };
     started.map_err(|error| {
-        let hint = "if its state file is damaged, delete that file together with the database";
-        Failure::operator(format!("the sandbox cannot start: {error}"), hint)
+        Failure::new(causes::SANDBOX, format!("the sandbox cannot start: {error}"))
     })
 }
 

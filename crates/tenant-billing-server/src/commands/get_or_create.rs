@@ -1,23 +1,64 @@
 //! `get-or-create`: prints a tenant's Customer, and creates it if there is none.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use serde::Serialize;
 use tenant_billing::{
-    Outcome, TenantCustomer,
+    Error, Outcome, Problem, SystemClock, TenantCustomer,
     ids::{CustomerId, Email, TenantId},
     request::CustomerDetails,
 };
 
 use crate::{
+    causes,
     cli::{GetOrCreate, Options},
     exit::{Exit, Failure},
     output,
-    session::Session,
+    session::{LINGER, Session},
+    signals::told_to_stop,
 };
 
+/// How long after its deadline the command ends at the latest: time to cancel a statement in the
+/// database, and to write down an answer that has just come.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// Prints the tenant's Customer, and creates it if there is none.
+///
+/// Whatever hangs, the command ends at its deadline. If it is told to stop, it still waits a short
+/// time for an answer that is on its way.
 pub(crate) async fn run(options: &Options, arguments: &GetOrCreate) -> Result<Exit, Failure> {
+    let clock = SystemClock::shared();
+    let until = clock.uptime() + Duration::from_secs(arguments.deadline);
+    let remains = || until.saturating_sub(clock.uptime());
+    let mut work = pin!(work(options, arguments, &remains));
+    tokio::select! {
+        biased;
+        ended = &mut work => return ended,
+        () = clock.sleep(remains() + GRACE) => {
+            let why = "the deadline has passed; what was begun goes on".to_owned();
+            return Err(Error::from(Problem::Retry { after: Duration::from_secs(5), why }).into());
+        }
+        () = told_to_stop() => {}
+    }
+    output::say("stopping; this waits up to 3 s for an answer that is on its way");
+    tokio::select! {
+        biased;
+        ended = &mut work => ended,
+        () = clock.sleep(remains().min(LINGER)) => Err(interrupted()),
+        () = told_to_stop() => Err(interrupted()),
+    }
+}
+
+fn interrupted() -> Failure {
+    let message = "the command was told to stop; what was begun is on record";
+    Failure::new(causes::INTERRUPTED, message)
+}
+
+async fn work(
+    options: &Options,
+    arguments: &GetOrCreate,
+    remains: impl Fn() -> Duration,
+) -> Result<Exit, Failure> {
     // Invalid input is reported before the database is opened, a wrong key before it is read.
     let tenant = TenantId::parse(&arguments.tenant_id)?;
     let details = details(arguments)?;
@@ -29,13 +70,12 @@ pub(crate) async fn run(options: &Options, arguments: &GetOrCreate) -> Result<Ex
         return print(&existing, arguments.json);
     }
     let running = session.connect(target, options).await?;
-    let deadline = Duration::from_secs(arguments.deadline);
-    let result = running.billing.get_or_create(&view.tenant, &details, deadline).await;
+    let result = running.billing.get_or_create(&view.tenant, &details, remains()).await;
     let ended = match result {
         Ok(customer) => print(&customer, arguments.json),
         Err(error) => Err(error.into()),
     };
-    running.close().await;
+    running.close(remains() + GRACE).await;
     ended
 }
 

@@ -1,6 +1,6 @@
 //! `history`: prints a tenant's audit trail, oldest step first.
 
-use tenant_billing::{Error, ids::TenantId};
+use tenant_billing::ids::TenantId;
 
 use super::history_json;
 use crate::{
@@ -13,10 +13,7 @@ use crate::{
 
 /// Prints the history.
 pub(crate) async fn run(session: &Session, arguments: &OneTenant) -> Result<Exit, Failure> {
-    let history = session.store.history(&TenantId::parse(&arguments.tenant_id)?).await?;
-    if !history.exists && history.events.is_empty() && history.state.is_none() {
-        return Err(Error::UnknownTenant(history.tenant).into());
-    }
+    let history = session.store.history(&TenantId::parse(&arguments.tenant_id)?).await?.known()?;
     if arguments.json {
         output::print_json(&history_json::of(&history))?;
     } else {

@@ -3,10 +3,7 @@
 //! The command builds no Stripe client, so it needs no key and cannot create a Customer.
 
 use serde::Serialize;
-use tenant_billing::{
-    Error,
-    ids::{CustomerId, TenantId},
-};
+use tenant_billing::ids::{CustomerId, TenantId};
 
 use crate::{
     cli::OneTenant,
@@ -26,7 +23,7 @@ struct Printed<'a> {
 pub(crate) async fn run(session: &Session, arguments: &OneTenant) -> Result<Exit, Failure> {
     let view = session.store.view(&TenantId::parse(&arguments.tenant_id)?, &[]).await?;
     if view.bound.is_none() && !view.exists {
-        return Err(Error::UnknownTenant(view.tenant).into());
+        return Err(view.unknown_tenant().into());
     }
     if arguments.json {
         let (tenant_id, stripe_customer_id) = (&view.tenant, view.bound.as_ref());

@@ -11,6 +11,7 @@ mod tenant_add;
 use tokio::runtime::Builder;
 
 use crate::{
+    causes,
     cli::{Cli, Command, Tenant},
     demo,
     exit::{Exit, Failure},
@@ -44,7 +45,7 @@ pub(crate) fn run(cli: Cli) -> Exit {
     };
     ended.unwrap_or_else(|failure| {
         output::report(&failure, as_json);
-        failure.exit
+        failure.cause.exit
     })
 }
 
@@ -52,10 +53,8 @@ pub(crate) fn run(cli: Cli) -> Exit {
 fn on_one_thread(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
-        Failure::operator(
-            format!("this process cannot start an event loop: {error}"),
-            "check the machine's limits on processes and open files",
-        )
+        let message = format!("this process cannot start an event loop: {error}");
+        Failure::new(causes::MACHINE, message)
     })?;
     let ended = runtime.block_on(command);
     // The command must not wait for a thread that is blocked by a file lock or a disk.

@@ -7,13 +7,16 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tenant_billing::{Billing, Error, OperatorError, Recovery, ports::Backlog};
+use tenant_billing::{
+    Billing, Error, OperatorError, Problem, Recovery,
+    ports::{Backlog, StoreError},
+};
 
 use crate::{
     cli::{Options, Recover},
     exit::{Exit, Failure},
     output,
-    session::Session,
+    session::{LINGER, Session},
     signals::told_to_stop,
 };
 
@@ -38,7 +41,7 @@ pub(crate) async fn run(options: &Options, arguments: &Recover) -> Result<Exit, 
         }
     };
     progress.finish_and_clear();
-    running.close().await;
+    running.close(LINGER).await;
     ended?;
     let backlog = session.store.backlog().await?;
     output::print(&summary(provisioned, &backlog))?;
@@ -59,7 +62,9 @@ async fn work(
                 progress.suspend(|| report(&recovery))?;
                 recovery.backlog
             }
-            Err(Error::Retry { .. }) if wait => session.store.backlog().await?,
+            Err(error) if wait && matches!(error.problem(), Problem::Retry { .. }) => {
+                session.store.backlog().await?
+            }
             Err(error) => return Err(error.into()),
         };
         if backlog.rows == 0 || !wait {
@@ -85,23 +90,34 @@ fn report(recovery: &Recovery) -> Result<(), Failure> {
 
 /// Whether no tenant can be recovered until this is put right.
 fn concerns_all(error: &Error) -> bool {
-    match error {
-        Error::Operator(error) => match error {
+    match error.problem() {
+        Problem::Operator(error) => match error {
             OperatorError::BadKey(_)
             | OperatorError::AccountUnreadable(_)
             | OperatorError::NotDeclared(_)
             | OperatorError::WrongAccount { .. }
-            | OperatorError::Store(_) => true,
-            OperatorError::UnexpectedAnswer(_)
+            | OperatorError::Store(
+                StoreError::Unavailable(_)
+                | StoreError::SchemaMissing
+                | StoreError::SchemaTooOld
+                | StoreError::SchemaTooNew
+                | StoreError::SchemaMismatch(_)
+                | StoreError::Corrupt(_)
+                | StoreError::Invalid(_),
+            ) => true,
+            // The application's table may refuse one tenant and accept another.
+            OperatorError::Store(StoreError::Refused(_))
+            | OperatorError::UnexpectedAnswer(_)
             | OperatorError::NotPermitted(_)
             | OperatorError::BoundElsewhere(_)
             | OperatorError::ForeignCustomer(_)
             | OperatorError::OutOfReach
             | OperatorError::UnknownCustomer(_) => false,
         },
-        Error::Invalid(_) | Error::UnknownTenant(_) | Error::Rejected(_) | Error::Retry { .. } => {
-            false
-        }
+        Problem::Invalid(_)
+        | Problem::UnknownTenant(_)
+        | Problem::Rejected(_)
+        | Problem::Retry { .. } => false,
     }
 }
 

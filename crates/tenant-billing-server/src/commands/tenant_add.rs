@@ -8,6 +8,7 @@ use tenant_billing::{
 };
 
 use crate::{
+    causes,
     exit::{Exit, Failure},
     output,
     session::Session,
@@ -16,6 +17,9 @@ use crate::{
 /// Registers the tenants, and prints how many of them are new.
 pub(crate) async fn run(session: &Session, tenant_ids: &[String]) -> Result<Exit, Failure> {
     let named = match tenant_ids {
+        [only] if only == "-" && output::was_closed('0') => {
+            return Err(Failure::new(causes::INPUT, "standard input is closed"));
+        }
         [only] if only == "-" => read_lines(io::stdin().lock())?,
         named => (1..)
             .zip(named)
@@ -56,10 +60,7 @@ fn read_lines(input: impl BufRead) -> Result<Vec<(String, String)>, Failure> {
             io::ErrorKind::InvalidData => {
                 at(&place, Invalid::new("tenant_id", "is not UTF-8").into())
             }
-            _ => Failure::operator(
-                format!("standard input cannot be read: {error}"),
-                "run the command again; no tenant was added",
-            ),
+            _ => Failure::new(causes::INPUT, format!("standard input cannot be read: {error}")),
         })?;
         let line = line.trim();
         if !line.is_empty() {
@@ -71,7 +72,7 @@ fn read_lines(input: impl BufRead) -> Result<Vec<(String, String)>, Failure> {
 
 /// Adds the place of the invalid id to a failure. Other failures are not changed.
 fn at(place: &str, failure: Failure) -> Failure {
-    if failure.exit != Exit::InvalidInput {
+    if failure.cause.exit != Exit::InvalidInput {
         return failure;
     }
     Failure {
@@ -98,7 +99,7 @@ mod tests {
     fn a_line_that_is_not_utf_8_is_named() {
         let failure = read_lines(&b"a\n\xff\n"[..]).unwrap_err();
         assert_eq!(failure.message, "line 2: tenant_id: is not UTF-8");
-        assert_eq!(failure.exit, Exit::InvalidInput);
+        assert_eq!(failure.cause.exit, Exit::InvalidInput);
     }
 
     #[test]

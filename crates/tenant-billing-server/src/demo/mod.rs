@@ -29,6 +29,7 @@ use self::{
     world::{Program, World},
 };
 use crate::{
+    causes,
     cli::Demo,
     exit::{Exit, Failure},
     output,
@@ -46,7 +47,7 @@ pub(crate) fn run(arguments: &Demo) -> Result<Exit, Failure> {
     let plan = Plan::new(arguments.seed, arguments.tenants, arguments.callers);
     let directory = TempDir::with_prefix("tenant-billing-demo").map_err(|error| {
         let message = format!("the demo cannot create a temporary directory: {error}");
-        Failure::operator(message, "set TMPDIR to a directory that you may write to")
+        Failure::new(causes::MACHINE, message)
     })?;
     output::print(&report::intro(&plan))?;
     let stage = world::runtime()?;

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension};
 use tenant_billing::ports::Clock;
 
 use super::{app::App, sdk::Sdk};
-use crate::exit::Failure;
+use crate::{causes, exit::Failure};
 
 /// It reads the id, creates a Customer if there is none, and saves its id.
 pub(super) struct Naive {
@@ -133,7 +133,7 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 
 fn unusable(error: rusqlite::Error) -> Failure {
     let message = format!("a temporary database cannot be used: {error}");
-    Failure::operator(message, "check that there is room in the directory for temporary files")
+    Failure::new(causes::MACHINE, message)
 }
 
 /// The database and the Stripe client that both programs use.

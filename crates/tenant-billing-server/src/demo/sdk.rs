@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tenant_billing::ports::Clock;
 use tokio::sync::Semaphore;
 
-use crate::exit::Failure;
+use crate::{causes, exit::Failure};
 
 const RETRIES: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -49,7 +49,7 @@ impl Sdk {
     /// # Errors
     /// If the HTTP client cannot be built.
     pub(super) fn new(url: &str, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        let failed = |why: String| Failure::operator(why, "run the demo again");
+        let failed = |why: String| Failure::new(causes::MACHINE, why);
         // The sandbox speaks no TLS, but the HTTP client needs a TLS configuration.
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()

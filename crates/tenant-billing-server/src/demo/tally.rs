@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{plan::Plan, play::Calls, world::World};
-use crate::exit::Failure;
+use crate::{causes, exit::Failure};
 
 /// One column of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,6 @@ fn bound(world: &World) -> Result<HashSet<String>, Failure> {
     };
     read().map_err(|error| {
         let message = format!("a temporary database cannot be read: {error}");
-        Failure::operator(message, "run the demo again")
+        Failure::new(causes::MACHINE, message)
     })
 }

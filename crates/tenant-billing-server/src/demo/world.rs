@@ -17,7 +17,7 @@ use super::{
     plan::Plan,
     rivals::{self, Database, KeyAndColumn, Naive},
 };
-use crate::exit::Failure;
+use crate::{causes, exit::Failure};
 
 /// One of the three programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl World {
         let config = Config { seed: plan.seed, ..Config::default() };
         let sandbox = Sandbox::start_with(config).await.map_err(|error| {
             let message = format!("the simulated Stripe cannot start: {error}");
-            Failure::operator(message, "check that a program may listen on a port of 127.0.0.1")
+            Failure::new(causes::MACHINE, message)
         })?;
         let file = directory.join(program.file());
         match program {
@@ -131,6 +131,6 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|error| {
         let message = format!("this process cannot start an event loop: {error}");
-        Failure::operator(message, "check the machine's limits on processes and open files")
+        Failure::new(causes::MACHINE, message)
     })
 }

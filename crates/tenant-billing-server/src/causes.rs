@@ -1,0 +1,191 @@
+//! The one table of failures: what each means, its exit code, whether a Customer may exist, and what
+//! to do. The program's hints come from it, and `docs/errors.md` is printed from it.
+//!
+//! The library does not know this program's commands and environment variables, so the actions name
+//! them here. `{field}` and `{tenant}` stand for those of the failure.
+
+use tenant_billing::{OperatorError, Problem, ports::StoreError};
+
+use crate::exit::Exit;
+
+/// A kind of failure.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// Its name, for programs; for the library's errors it is `Error::cause()`.
+    pub(crate) name: &'static str,
+    /// The exit code of a command that fails so.
+    pub(crate) exit: Exit,
+    /// What has happened.
+    pub(crate) meaning: &'static str,
+    /// Whether a Customer may exist.
+    pub(crate) customer: MayExist,
+    /// What to do.
+    pub(crate) action: &'static str,
+}
+
+/// Whether a Customer may exist after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MayExist {
+    /// This call has created none.
+    No,
+    /// Yes, unless the tenant's row was read and shows that nothing was begun.
+    UnlessShown,
+    /// Yes.
+    Yes,
+}
+
+macro_rules! causes {
+    ($($id:ident = $name:literal, $exit:ident, $customer:ident: $meaning:literal => $action:literal;)*) => {
+        $(pub(crate) const $id: &Cause = &Cause {
+            name: $name,
+            exit: Exit::$exit,
+            meaning: $meaning,
+            customer: MayExist::$customer,
+            action: $action,
+        };)*
+
+        /// All of them, in the order of `docs/errors.md`.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&Cause] = &[$($id),*];
+    };
+}
+
+causes! {
+    INVALID_INPUT = "invalid_input", InvalidInput, No:
+        "An argument, a line of input or a setting is invalid; `field` names it. Nothing was read or sent."
+        => "correct {field} and run the command again";
+    UNKNOWN_TENANT = "unknown_tenant", UnknownTenant, UnlessShown:
+        "The table of tenants has no such tenant. A tenant that was deleted while its Customer was being created may have one."
+        => "run `tenant-billing tenant add {tenant}`, or register the tenant in your application, then run the command again";
+    REJECTED = "rejected_by_stripe", Rejected, No:
+        "Stripe refuses this request for good, for example its e-mail address; `field` names the parameter. The same details are always refused."
+        => "run the command again with another {field}";
+    RETRY_LATER = "retry_later", Retry, UnlessShown:
+        "Stripe or the database could not be reached or did not answer in time, or another process is at work on the tenant. What was begun goes on."
+        => "run the same command again then";
+    INTERRUPTED = "interrupted", Retry, Yes:
+        "Ctrl-C or SIGTERM ended `get-or-create` before Stripe and the database had answered. What was begun is on record."
+        => "run the same command again";
+    BAD_KEY = "bad_key", Operator, UnlessShown:
+        "Stripe does not accept the secret key: it is mistyped, expired or revoked."
+        => "set STRIPE_SECRET_KEY to a key that Stripe's dashboard shows as active, then run the command again";
+    ACCOUNT_UNREADABLE = "account_unreadable", Operator, UnlessShown:
+        "The key is restricted and may not read its own account, so the program cannot tell which account it acts on."
+        => "set STRIPE_ACCOUNT (or --stripe-account) to the id of the key's own account, acct_…, then run the command again";
+    NOT_DECLARED = "not_declared", Operator, UnlessShown:
+        "The key acts on another account than STRIPE_ACCOUNT says."
+        => "set STRIPE_ACCOUNT (or --stripe-account) to the account that the key acts on, or set STRIPE_SECRET_KEY to a key of the declared account";
+    WRONG_ACCOUNT = "wrong_account", Operator, UnlessShown:
+        "The database belongs to another Stripe account, or to the other mode. Often the database was copied from another environment."
+        => "set STRIPE_SECRET_KEY to a key of the account and mode that the database belongs to, or set DATABASE_URL to another database";
+    UNEXPECTED_ANSWER = "unexpected_answer", Operator, UnlessShown:
+        "Stripe answered in a way that neither the caller nor the program can change; the message has the status and Stripe's own codes."
+        => "check STRIPE_API_BASE, and the key's permissions in Stripe's dashboard, then run the command again";
+    NOT_PERMITTED = "not_permitted", Operator, UnlessShown:
+        "The key lacks a permission to read what must be read before a Customer may be created."
+        => "give the key that permission in Stripe's dashboard, or set STRIPE_SECRET_KEY to a key that has it, then run the command again";
+    BOUND_ELSEWHERE = "bound_elsewhere", Operator, Yes:
+        "A Customer of this tenant is in the column of another tenant."
+        => "compare `tenant-billing history` of both tenants, set tenant_config.stripe_customer_id to null for the tenant that does not own the Customer, then run the command again";
+    FOREIGN_CUSTOMER = "foreign_customer", Operator, UnlessShown:
+        "In live mode, another installation on the same Stripe account has a Customer for a tenant of this id."
+        => "decide which installation bills this tenant; this one creates a Customer only after the other's is deleted in Stripe";
+    OUT_OF_REACH = "out_of_reach", Operator, UnlessShown:
+        "The first attempt was more than 30 days ago, and nothing can show any more whether it created a Customer."
+        => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
+    UNKNOWN_CUSTOMER = "unknown_customer", Operator, Yes:
+        "Stripe does not know a Customer that is on record for the tenant, and does not say that it is deleted."
+        => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) to the account and mode in which the Customer was created, then run the command again";
+    SCHEMA_MISSING = "schema_missing", Operator, UnlessShown:
+        "The tables of tenant-billing do not exist in this database."
+        => "run `tenant-billing migrate`";
+    SCHEMA_TOO_OLD = "schema_too_old", Operator, UnlessShown:
+        "The tables of tenant-billing were made by an older version of the program."
+        => "run `tenant-billing migrate`";
+    SCHEMA_TOO_NEW = "schema_too_new", Operator, UnlessShown:
+        "The tables of tenant-billing were made by a newer version, with which this one must not share them."
+        => "use the version of tenant-billing that migrated this database, or a newer one";
+    SCHEMA_MISMATCH = "schema_mismatch", Operator, UnlessShown:
+        "The database, its settings, this role, or the application's own tables do not meet the requirements; the message names what is wrong."
+        => "check that DATABASE_URL names the right database; if it does, correct what the message names, then run the command again";
+    WRITE_REFUSED = "write_refused", Operator, UnlessShown:
+        "The application's own table, or a trigger or rule on it, refuses or swallows what must be written. A Customer that was created waits to be bound."
+        => "change the table, trigger or rule that the message names, so that a Customer's id can be written, then run the command again";
+    CORRUPT = "corrupt", Operator, UnlessShown:
+        "The database holds what no version of tenant-billing writes, or has lost a part of what it wrote."
+        => "check that DATABASE_URL names the right database; if it does, correct what the message names, or restore a backup and set --restored-at";
+    KEY_MISSING = "key_missing", Operator, UnlessShown:
+        "STRIPE_SECRET_KEY is not set, so Stripe cannot be called."
+        => "set STRIPE_SECRET_KEY to a secret key (to try it out, one that begins with sk_test_), or use --sandbox, which needs no key";
+    KEY_MALFORMED = "key_malformed", Operator, UnlessShown:
+        "STRIPE_SECRET_KEY does not have the form of a secret key."
+        => "copy a secret key (sk_…) or a restricted key (rk_…) from Stripe's dashboard into STRIPE_SECRET_KEY";
+    DATABASE_FILE = "database_file", Operator, UnlessShown:
+        "The SQLite file that DATABASE_URL names cannot exist: its directory does not, or it is a directory itself."
+        => "create the directory, or name another file in DATABASE_URL";
+    SANDBOX = "sandbox", Operator, UnlessShown:
+        "The simulated Stripe of --sandbox does not start."
+        => "if its state file is damaged, delete that file together with the database, then run the command again";
+    OUTPUT = "output", Operator, UnlessShown:
+        "Standard output is closed or cannot be written to, so the result is printed nowhere. What the command did stays done."
+        => "send the output somewhere else, and run the same command again";
+    INPUT = "input", Operator, UnlessShown:
+        "Standard input is closed or cannot be read. Nothing was written."
+        => "give the input again, and run the command again";
+    MACHINE = "machine", Operator, UnlessShown:
+        "This machine does not give the process what it needs: a thread, a port, a file or a temporary directory."
+        => "check the machine's limits on processes and open files, the room on its disk, and that TMPDIR names a directory that you may write to";
+}
+
+/// What else helps where a creation may be under way.
+const RECOVER: &str = ", or let `tenant-billing recover --wait` finish what was begun; neither \
+                       creates a second Customer";
+
+impl Cause {
+    /// What to do, for a failure after which a Customer may exist or none does.
+    pub(crate) fn hint(&self, customer_may_exist: bool) -> String {
+        let and = match (customer_may_exist, self.customer, self.exit) {
+            (true, _, Exit::Retry) => RECOVER,
+            (true, _, _) => "",
+            (false, MayExist::No, Exit::InvalidInput) => "; nothing was sent",
+            (false, _, _) => "; no Customer was created",
+        };
+        format!("{}{and}", self.action)
+    }
+
+    /// The kind of the library's error.
+    pub(crate) fn of(problem: &Problem) -> &'static Self {
+        match problem {
+            Problem::Invalid(_) => INVALID_INPUT,
+            Problem::UnknownTenant(_) => UNKNOWN_TENANT,
+            Problem::Rejected(_) => REJECTED,
+            Problem::Retry { .. } => RETRY_LATER,
+            Problem::Operator(error) => match error {
+                OperatorError::BadKey(_) => BAD_KEY,
+                OperatorError::AccountUnreadable(_) => ACCOUNT_UNREADABLE,
+                OperatorError::NotDeclared(_) => NOT_DECLARED,
+                OperatorError::WrongAccount { .. } => WRONG_ACCOUNT,
+                OperatorError::UnexpectedAnswer(_) => UNEXPECTED_ANSWER,
+                OperatorError::NotPermitted(_) => NOT_PERMITTED,
+                OperatorError::BoundElsewhere(_) => BOUND_ELSEWHERE,
+                OperatorError::ForeignCustomer(_) => FOREIGN_CUSTOMER,
+                OperatorError::OutOfReach => OUT_OF_REACH,
+                OperatorError::UnknownCustomer(_) => UNKNOWN_CUSTOMER,
+                OperatorError::Store(error) => match error {
+                    StoreError::SchemaMissing => SCHEMA_MISSING,
+                    StoreError::SchemaTooOld => SCHEMA_TOO_OLD,
+                    StoreError::SchemaTooNew => SCHEMA_TOO_NEW,
+                    StoreError::SchemaMismatch(_) => SCHEMA_MISMATCH,
+                    StoreError::Refused(_) => WRITE_REFUSED,
+                    StoreError::Corrupt(_) => CORRUPT,
+                    // The library turns these two into the first and the fourth kind.
+                    StoreError::Unavailable(_) => RETRY_LATER,
+                    StoreError::Invalid(_) => INVALID_INPUT,
+                },
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
