@@ -8,6 +8,8 @@ mod full_disk;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod honest;
+#[cfg(test)]
 mod import_circles;
 #[cfg(test)]
 mod killed;

@@ -57,6 +57,11 @@ impl Stage {
         stage
     }
 
+    /// The database on the server.
+    pub(crate) fn server(&self) -> &Database {
+        self.server.as_ref().expect("this stage is on a server")
+    }
+
     /// A file beside the database.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
@@ -106,8 +111,7 @@ impl Stage {
     #[cfg(feature = "failpoints")]
     pub(crate) fn hours_pass(&self, hours: u64) {
         let time = Duration::from_secs(hours * 3600);
-        let database = self.server.as_ref().expect("a file has no clock of its own");
-        self.runtime.block_on(database.advance(time));
+        self.runtime.block_on(self.server().advance(time));
         self.sandbox.advance(time);
     }
 
