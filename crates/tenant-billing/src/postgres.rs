@@ -16,6 +16,7 @@ mod layout;
 mod lookups;
 mod primary;
 mod read;
+mod requirements;
 mod schema;
 mod statement;
 mod table;
