@@ -53,7 +53,7 @@ fn tables(key: &str, time: &str) -> String {
 async fn settings_of_a_role_change_nothing() {
     for (key, time, tenant) in [
         ("uuid", "timestamptz", "00000000-0000-4000-8000-000000000001"),
-        ("text", "timestamp", "Größe \\ 'a'"),
+        ("text", "timestamp", "a\\'b"),
         ("varchar(64)", "timestamp", "x"),
         ("smallint", "timestamptz", "7"),
         ("integer", "timestamptz", "7"),
