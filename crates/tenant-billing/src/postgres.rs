@@ -16,6 +16,7 @@ mod layout;
 mod lookups;
 mod primary;
 mod read;
+mod requirements;
 mod schema;
 mod statement;
 mod table;
@@ -61,6 +62,8 @@ const DELETION_ATTEMPTS: usize = 10;
 #[derive(Clone)]
 pub struct PostgresStore {
     connections: Connections,
+    /// Where the pool connects to, unless it is the host's.
+    target: Option<Arc<Target>>,
     /// Where migrations connect to, if that is another address than for everything else.
     direct: Option<Arc<Target>>,
     tenants: Tenants,
@@ -89,7 +92,8 @@ impl PostgresStore {
         let target = Target::parse(url, "database_url")?;
         let connections = connection::pool(&target, DEFAULT_POOL_SIZE)?;
         let store = Self::from_pool(connections.pool.clone());
-        Ok(Self { connections, prepared: target.prepared, ..store })
+        let prepared = target.prepared;
+        Ok(Self { connections, target: Some(target.into()), prepared, ..store })
     }
 
     /// The database of a host's own pool, whose connections must lead to the primary. (If they use
@@ -100,7 +104,8 @@ impl PostgresStore {
         let tenants = Tenants::Table(schema::DEFAULT_TENANTS_TABLE.into());
         let (layout, lookups) = (Arc::default(), Arc::default());
         let connections = Connections { pool, tls: None };
-        Self { connections, direct: None, tenants, clock, layout, lookups, prepared: false }
+        let (target, direct, prepared) = (None, None, false);
+        Self { connections, target, direct, tenants, clock, layout, lookups, prepared }
     }
 
     /// Creates our tables, or brings them up to date. Any number of processes may do so at once.
@@ -133,12 +138,18 @@ impl PostgresStore {
     /// waits up to 5 s for one.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for field `pool_size` if it is 0.
-    pub fn with_pool_size(self, size: usize) -> Result<Self, StoreError> {
+    /// [`StoreError::Invalid`] for field `pool_size` if it is 0; otherwise as
+    /// [`PostgresStore::open`].
+    pub fn with_pool_size(mut self, size: usize) -> Result<Self, StoreError> {
         if size == 0 {
             return Err(Invalid::new("pool_size", "is 0; use 1 or more").into());
         }
-        self.connections.pool.resize(size);
+        match &self.target {
+            // A pool that becomes smaller before it has a connection opens as many as before, so
+            // this is another one.
+            Some(target) => self.connections = connection::pool(target, size)?,
+            None => self.connections.pool.resize(size),
+        }
         Ok(self)
     }
 

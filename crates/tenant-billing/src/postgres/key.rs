@@ -20,12 +20,12 @@ pub(super) enum Key {
 }
 
 impl KeyType {
-    /// The type of keys in a column of this SQL type, if we support it.
+    /// The type of keys in a column whose type has this name in `pg_catalog`, if we support it.
     pub(super) fn of(name: &str) -> Option<Self> {
         match name {
             "uuid" => Some(Self::Uuid),
-            "text" | "character varying" => Some(Self::Text),
-            "smallint" | "integer" | "bigint" => Some(Self::Integer),
+            "text" | "varchar" => Some(Self::Text),
+            "int2" | "int4" | "int8" => Some(Self::Integer),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@
 use tenant_billing_core::{ids::Invalid, ports::StoreError};
 use tokio_postgres::{Client, Error, error::SqlState};
 
-use super::{key::KeyType, primary::READ_ONLY, table::Table};
+use super::{key::KeyType, primary::READ_ONLY, requirements, table::Table};
 
 /// Which table says whether a tenant exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,25 @@ impl Tenants {
     }
 }
 
+/// The host's tables, those that exist.
+pub(super) struct HostTables {
+    pub(super) tenants: Option<Table>,
+    pub(super) config: Option<Table>,
+}
+
+impl HostTables {
+    /// Reads them from the catalogs.
+    pub(super) async fn find(client: &Client, tenants: &Tenants) -> Result<Self, StoreError> {
+        let tenants = match tenants {
+            Tenants::None => None,
+            Tenants::Table(name) => Table::find(client, name).await?,
+        };
+        Ok(Self { tenants, config: Table::find(client, "tenant_config").await? })
+    }
+}
+
 /// What statements must know about the host's tables.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     /// The tenants table, unless every tenant exists.
     pub(super) tenants: Option<Table>,
@@ -55,40 +72,16 @@ impl Layout {
     /// Reads the layout from the catalogs.
     ///
     /// # Errors
-    /// [`StoreError::SchemaMismatch`] if a table does not exist, or if the tenants' keys have types
-    /// that we do not support or that differ.
+    /// [`StoreError::SchemaMismatch`] if a table does not exist or hides rows, or if the tenants'
+    /// keys have types that we do not support or that differ.
     pub(super) async fn read(client: &Client, tenants: &Tenants) -> Result<Self, StoreError> {
-        let tenants = match tenants {
-            Tenants::None => None,
-            Tenants::Table(name) => {
-                let missing = || StoreError::SchemaMismatch(format!("there is no table {name}"));
-                Some(Table::find(client, name).await?.ok_or_else(missing)?)
-            }
+        let host = HostTables::find(client, tenants).await?;
+        let mut misfits = Vec::new();
+        let key_type = requirements::keys(tenants, &host, &mut misfits);
+        let (Some(config), Some(key_type), []) = (host.config, key_type, misfits.as_slice()) else {
+            return Err(requirements::mismatch(&misfits));
         };
-        let config = Table::find(client, "tenant_config").await?;
-        let config = config
-            .ok_or_else(|| StoreError::SchemaMismatch("there is no table tenant_config".into()))?;
-        let key_type = config.key_type("tenant_id")?;
-        if let Some(tenants) = &tenants
-            && tenants.key_type("id")? != key_type
-        {
-            return Err(StoreError::SchemaMismatch(format!(
-                "{}.id is {}, but {}.tenant_id is {}; give both the same type",
-                tenants.name,
-                tenants.required_column("id")?.base_type,
-                config.name,
-                config.required_column("tenant_id")?.base_type,
-            )));
-        }
-        let references = config.required_column("tenant_id")?.references.as_ref();
-        if let Some((oid, other)) = references
-            && tenants.as_ref().is_none_or(|tenants| tenants.oid != *oid)
-        {
-            return Err(StoreError::SchemaMismatch(format!(
-                "{}.tenant_id references {other}; name {other} as the tenants table",
-                config.name
-            )));
-        }
+        let tenants = host.tenants;
         let (table, native) = (&config.name, key_type.sql());
         let lookup = format!(
             "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text FROM {table}

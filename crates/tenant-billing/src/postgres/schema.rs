@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::{
     cells::SqlCells,
     errors::failed,
-    layout::{Layout, Tenants},
+    layout::{HostTables, Tenants},
+    requirements,
     statement::Statement,
-    table::Table,
 };
 use crate::stored::Cells;
 
@@ -36,9 +36,6 @@ const OUR_TABLES: [&str; 6] = [
 /// The tenants table unless the host names another one, and the one that is created in an empty
 /// database.
 pub(super) const DEFAULT_TENANTS_TABLE: &str = "tenants";
-/// The shortest text column that we accept for Customer ids. They have about 18 characters now, and
-/// Stripe allows itself 255.
-const MIN_ID_LENGTH: i32 = 32;
 
 /// The newest schema version that this program knows. It also numbers the program itself.
 const PROGRAM: i64 = MIGRATIONS.len() as i64;
@@ -99,7 +96,7 @@ async fn run_migrations(
         return Err(StoreError::SchemaMismatch(why.into()));
     }
     create_host_tables(client, tenants).await?;
-    check_host_tables(&Layout::read(client, tenants).await?)?;
+    requirements::check(client, tenants).await?;
     let done = version(client).await?;
     if done >= PROGRAM {
         return check_our_tables(client).await;
@@ -157,45 +154,14 @@ async fn check_our_tables(client: &Client) -> Result<(), StoreError> {
 }
 
 /// Creates the host's tables if the database is empty.
-///
-/// # Errors
-/// [`StoreError::SchemaMismatch`] if only some of them exist, or if none does in a database that is
-/// not empty.
 async fn create_host_tables(client: &Client, tenants: &Tenants) -> Result<(), StoreError> {
-    let mismatch = |why: String| Err(StoreError::SchemaMismatch(why));
-    let config = Table::find(client, "tenant_config").await?;
-    let Tenants::Table(name) = tenants else {
-        return match config {
-            Some(_) => Ok(()),
-            None => mismatch(
-                "no tenants table is used, and there is no tenant_config either; create it".into(),
-            ),
-        };
-    };
-    match (Table::find(client, name).await?, config) {
-        (Some(_), Some(_)) => Ok(()),
-        (None, Some(config)) => mismatch(format!(
-            "there is {}, but no table {name}; name the table that holds your tenants as the \
-             tenants table, or name `none`",
-            config.name
-        )),
-        (Some(tenants), None) => mismatch(format!(
-            "there is {table}, but no tenant_config; add it to your own schema, so that your \
-             schema tool knows it: CREATE TABLE tenant_config (id uuid PRIMARY KEY DEFAULT \
-             gen_random_uuid(), tenant_id {kind} NOT NULL UNIQUE REFERENCES {table} (id) ON DELETE \
-             CASCADE, stripe_customer_id varchar(255) UNIQUE, created_at timestamptz NOT NULL \
-             DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())",
-            table = tenants.name,
-            kind = tenants.required_column("id")?.base_type,
-        )),
-        (None, None) if name == DEFAULT_TENANTS_TABLE && is_empty(client).await? => {
-            client.batch_execute(HOST_TABLES).await.map_err(failed)
-        }
-        (None, None) => mismatch(format!(
-            "there is neither {name} nor tenant_config in this user's search_path; create both, or \
-             start with an empty database and the name tenants, and migrating creates them"
-        )),
+    let are_ours_to_make = *tenants == Tenants::Table(DEFAULT_TENANTS_TABLE.into());
+    let host = HostTables::find(client, tenants).await?;
+    let missing = host.tenants.is_none() && host.config.is_none();
+    if are_ours_to_make && missing && is_empty(client).await? {
+        client.batch_execute(HOST_TABLES).await.map_err(failed)?;
     }
+    Ok(())
 }
 
 /// Whether the database has no tables but those of extensions and ours.
@@ -204,57 +170,8 @@ async fn is_empty(client: &Client) -> Result<bool, StoreError> {
         SELECT 1 FROM pg_catalog.pg_class AS c
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname <> 'information_schema'
-          AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'tenant_billing'
+          AND left(n.nspname, 3) <> 'pg_' AND n.nspname <> 'tenant_billing'
           AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend AS d
                           WHERE d.objid = c.oid AND d.deptype = 'e'))";
     is_true(client, sql).await
-}
-
-/// Checks that the host's own tables meet our requirements.
-fn check_host_tables(layout: &Layout) -> Result<(), StoreError> {
-    let (config, table) = (&layout.config, &layout.config.name);
-    let mismatch = |why: String| Err(StoreError::SchemaMismatch(why));
-    let customer = config.required_column("stripe_customer_id")?;
-    if !matches!(customer.base_type.as_str(), "text" | "character varying") {
-        return mismatch(format!(
-            "{table}.stripe_customer_id is {}, not text; make it varchar(255)",
-            customer.base_type
-        ));
-    }
-    if customer.max_length.is_some_and(|length| length < MIN_ID_LENGTH) {
-        return mismatch(format!(
-            "{table}.stripe_customer_id is too short for a Customer's id; make it varchar(255)"
-        ));
-    }
-    if customer.not_null {
-        return mismatch(format!(
-            "{table}.stripe_customer_id is NOT NULL; allow null, for tenants without a Customer"
-        ));
-    }
-    if !customer.unique_where_not_null {
-        return mismatch(format!(
-            "{table}.stripe_customer_id is not UNIQUE; create a unique index on it"
-        ));
-    }
-    let tenant = config.required_column("tenant_id")?;
-    if !tenant.unique {
-        return mismatch(format!(
-            "{table}.tenant_id is not UNIQUE; create a unique index on it, which is not deferrable"
-        ));
-    }
-    for column in &config.columns {
-        let we_fill_it = match column.name.as_str() {
-            "tenant_id" | "stripe_customer_id" => true,
-            "id" => config.new_id().is_some(),
-            name @ ("created_at" | "updated_at") => config.now_for(name).is_some(),
-            _ => false,
-        };
-        if column.not_null && !column.has_default && !we_fill_it {
-            return mismatch(format!(
-                "{table}.{} is NOT NULL and has no default; give it one, or allow null",
-                column.name
-            ));
-        }
-    }
-    Ok(())
 }

@@ -5,14 +5,23 @@ use tokio_postgres::{Client, Row};
 
 use super::{errors::failed, key::KeyType, statement::Statement};
 
+/// How many characters a UUID has as a text.
+const UUID_LENGTH: i32 = 36;
+
 /// A column of one of the host's tables.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: String,
-    /// The type without its length. For a domain, it is the type that the domain is based on.
+    /// The type's name in `pg_catalog`, such as `varchar`, or nothing if it is not one of
+    /// PostgreSQL's own. For a domain, it is the type that the domain is based on. (SQL's name of a
+    /// type is only for messages, since settings change how the server writes it.)
     pub(super) base_type: String,
+    /// The same type as a message names it, such as `character varying`.
+    pub(super) shown_type: String,
     pub(super) not_null: bool,
     pub(super) has_default: bool,
+    /// Whether the value is always the database's own, so that nobody can write another one.
+    pub(super) generated: bool,
     /// Whether a unique index covers this column alone, in all rows.
     pub(super) unique: bool,
     /// Whether a unique index covers this column alone, at least in the rows where it is not null.
@@ -32,13 +41,16 @@ pub(super) struct Column {
 }
 
 /// One of the host's tables.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Table {
     pub(super) oid: u32,
     /// The schema's name, quoted where necessary.
     pub(super) schema: String,
     /// The table's name with its schema, quoted where necessary.
     pub(super) name: String,
+    /// Whether row-level security hides rows from this role. We would take such a row for one that
+    /// does not exist.
+    pub(super) hides_rows: bool,
     pub(super) columns: Vec<Column>,
 }
 
@@ -55,12 +67,13 @@ impl Table {
                    format('%I.%I', n.nspname, c.relname) AS table_name,
                    row_security_active(c.oid) AS hides_rows,
                    a.attname::text AS name,
-                   format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL)
-                       AS base_type,
+                   CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace
+                        THEN b.typname::text ELSE '' END AS base_type,
+                   replace(format_type(b.oid, NULL), '\"', '') AS shown_type,
                    a.attnotnull OR t.typnotnull AS not_null,
                    a.atthasdef OR t.typdefault IS NOT NULL OR a.attidentity <> '' AS has_default,
-                   coalesce(bool_or(u.covers_all_rows), false) AS is_unique,
-                   u.column_number IS NOT NULL AS unique_where_not_null,
+                   a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+                   u.covers_all_rows, u.covers_where_not_null,
                    CASE WHEN greatest(a.atttypmod, t.typtypmod) > 4
                         THEN greatest(a.atttypmod, t.typtypmod) - 4 END AS max_length,
                    EXISTS (SELECT 1 FROM pg_catalog.pg_collation AS l
@@ -80,106 +93,83 @@ impl Table {
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
             JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
-            LEFT JOIN LATERAL (
-                SELECT i.indkey[0] AS column_number,
-                       i.indpred IS NULL AND i.indimmediate AS covers_all_rows
+            JOIN pg_catalog.pg_type AS b
+                ON b.oid = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END
+            CROSS JOIN LATERAL (
+                SELECT coalesce(bool_or(i.indpred IS NULL AND i.indimmediate), false)
+                           AS covers_all_rows,
+                       count(*) > 0 AS covers_where_not_null
                 FROM pg_catalog.pg_index AS i
                 WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
                   AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
                   AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid)
                        = format('(%I IS NOT NULL)', a.attname))
-            ) AS u ON true
+            ) AS u
             LEFT JOIN LATERAL (
                 SELECT confrelid FROM pg_catalog.pg_constraint
                 WHERE conrelid = c.oid AND contype = 'f' AND conkey = ARRAY[a.attnum] LIMIT 1
             ) AS f ON true
             WHERE c.oid = coalesce(to_regclass($1), to_regclass($2))
               AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
-            GROUP BY c.oid, n.nspname, c.relname, a.attnum, a.attname, t.oid, t.typtype,
-                     t.typbasetype, a.attnotnull, a.atthasdef, a.attidentity, a.atttypmod,
-                     a.attcollation, u.column_number, f.confrelid, t.typnotnull, t.typdefault,
-                     t.typtypmod
             ORDER BY a.attnum";
         let rows = Statement::new(sql).with(folded).with(exact).rows(client).await?;
         let Some(first) = rows.first() else {
             return Ok(None);
         };
-        let name: String = first.try_get("table_name").map_err(failed)?;
-        if first.try_get("hides_rows").map_err(failed)? {
-            // We would take a row that a policy hides for one that does not exist.
-            return Err(StoreError::SchemaMismatch(format!(
-                "row-level security hides rows of {name} from this role; give it BYPASSRLS"
-            )));
-        }
         let columns = rows.iter().map(Column::read).collect::<Result<_, _>>().map_err(failed)?;
-        let oid = first.try_get("oid").map_err(failed)?;
-        let schema = first.try_get("schema").map_err(failed)?;
-        Ok(Some(Self { oid, schema, name, columns }))
+        Ok(Some(Self {
+            oid: first.try_get("oid").map_err(failed)?,
+            schema: first.try_get("schema").map_err(failed)?,
+            name: first.try_get("table_name").map_err(failed)?,
+            hides_rows: first.try_get("hides_rows").map_err(failed)?,
+            columns,
+        }))
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The column of this name.
-    ///
-    /// # Errors
-    /// [`StoreError::SchemaMismatch`] if the table has no such column.
-    pub(super) fn required_column(&self, name: &str) -> Result<&Column, StoreError> {
-        let missing = || StoreError::SchemaMismatch(format!("{} has no column {name}", self.name));
-        self.column(name).ok_or_else(missing)
-    }
-
     /// An SQL expression for the id of a new row of `tenant_config`, if the column `id` has no
-    /// default of its own and we can generate a value of its type.
+    /// default of its own and we can generate a value that it can hold.
     pub(super) fn new_id(&self) -> Option<&'static str> {
         let id = self.column("id").filter(|id| !id.has_default)?;
         match KeyType::of(&id.base_type)? {
             KeyType::Uuid => Some("gen_random_uuid()"),
+            KeyType::Text if id.max_length.is_some_and(|length| length < UUID_LENGTH) => None,
             KeyType::Text => Some("gen_random_uuid()::text"),
             KeyType::Integer => None,
         }
     }
 
-    /// An SQL expression for the current time in this column's type, if the column exists and holds
-    /// times.
+    /// An SQL expression for the current time in this column's type, if the column exists, holds
+    /// times, and may be written.
     pub(super) fn now_for(&self, column: &str) -> Option<&'static str> {
-        match self.column(column)?.base_type.as_str() {
-            "timestamp with time zone" => Some("tenant_billing.clock()"),
+        let column = self.column(column).filter(|column| !column.generated)?;
+        match column.base_type.as_str() {
+            "timestamptz" => Some("tenant_billing.clock()"),
             // We write a time without a zone in UTC.
-            "timestamp without time zone" => Some("tenant_billing.clock() AT TIME ZONE 'UTC'"),
+            "timestamp" => Some("tenant_billing.clock() AT TIME ZONE 'UTC'"),
             _ => None,
         }
-    }
-
-    /// The type of the tenants' keys in this column.
-    pub(super) fn key_type(&self, name: &str) -> Result<KeyType, StoreError> {
-        let column = self.required_column(name)?;
-        if column.nondeterministic {
-            let table = &self.name;
-            return Err(StoreError::SchemaMismatch(format!(
-                "the collation of {table}.{name} considers several spellings equal; give it a \
-                 deterministic one"
-            )));
-        }
-        KeyType::of(&column.base_type).ok_or_else(|| {
-            let (table, found) = (&self.name, &column.base_type);
-            StoreError::SchemaMismatch(format!(
-                "{table}.{name} is {found}, not uuid, text or a number"
-            ))
-        })
     }
 }
 
 impl Column {
+    pub(super) fn is_text(&self) -> bool {
+        KeyType::of(&self.base_type) == Some(KeyType::Text)
+    }
+
     fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             name: row.try_get("name")?,
             base_type: row.try_get("base_type")?,
+            shown_type: row.try_get("shown_type")?,
             not_null: row.try_get("not_null")?,
             has_default: row.try_get("has_default")?,
-            unique: row.try_get("is_unique")?,
-            unique_where_not_null: row.try_get("unique_where_not_null")?,
+            generated: row.try_get("generated")?,
+            unique: row.try_get("covers_all_rows")?,
+            unique_where_not_null: row.try_get("covers_where_not_null")?,
             max_length: row.try_get("max_length")?,
             nondeterministic: row.try_get("nondeterministic")?,
             sequence: row.try_get("sequence")?,
