@@ -7,6 +7,7 @@ mod answers;
 mod calls;
 mod errors;
 mod fakes;
+mod flights;
 mod honest_loop;
 mod ids;
 mod in_words;
