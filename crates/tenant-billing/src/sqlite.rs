@@ -1,12 +1,14 @@
 //! The SQLite store. It needs no server, and several processes may share the file.
 //!
 //! Reads run inline on the caller's thread, since handing one to another thread costs more than the
-//! read itself. Writes take turns on one connection, on a blocking thread. Each is one
+//! read itself. Only if the file is locked does a read wait for it on a blocking thread. Writes take turns on one connection, on a blocking thread. Each is one
 //! `BEGIN IMMEDIATE` transaction, which is on disk (`synchronous=FULL`) when it returns. The
 //! database's clock is the machine's, which all processes that use the file share.
 
 mod cells;
+mod column;
 mod errors;
+mod host;
 mod read;
 mod schema;
 mod write;
@@ -28,7 +30,7 @@ use tenant_billing_core::{
     state::{Change, View},
 };
 
-use self::errors::failed;
+use self::errors::{LOCKED, failed, refused};
 use crate::{database::Database, stored::uuid_of, system::SystemClock};
 
 /// How long a statement waits for another process to finish writing.
@@ -36,6 +38,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many idle connections for reads are kept open. If more reads run at once, more connections
 /// are opened, and closed afterwards.
 const MAX_IDLE_READERS: usize = 8;
+/// How many reads wait for a locked file at once. Further ones wait for these.
+const MAX_WAITING_READS: usize = 8;
 /// How often [`SqliteStore::turn_wal_on`] tries again, and the pause before each time.
 const WAL_RETRIES: u32 = 50;
 const WAL_PAUSE: Duration = Duration::from_millis(20);
@@ -45,6 +49,8 @@ pub struct SqliteStore {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     readers: Mutex<Vec<Connection>>,
+    /// Limits how many reads wait for a locked file at once, each on a thread of its own.
+    waiting: Arc<tokio::sync::Semaphore>,
     writer: Arc<tokio::sync::Mutex<Connection>>,
 }
 
@@ -54,6 +60,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::SchemaMismatch`] if the file cannot be opened or written to, and for a
     /// database in memory, which neither another connection nor the next process would see.
+    /// [`StoreError::Unavailable`] if another connection locks the file for more than 5 seconds.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
@@ -61,9 +68,10 @@ impl SqliteStore {
                 "a database in memory is lost with the process; give the path of a file".into(),
             ));
         }
-        let writer = Arc::new(tokio::sync::Mutex::new(connect(&path)?));
+        let writer = Arc::new(tokio::sync::Mutex::new(connect(&path, BUSY_TIMEOUT)?));
         let clock = SystemClock::shared();
-        Ok(Self { path, clock, readers: Mutex::default(), writer })
+        let waiting = Arc::new(tokio::sync::Semaphore::new(MAX_WAITING_READS));
+        Ok(Self { path, clock, readers: Mutex::default(), waiting, writer })
     }
 
     /// Uses this clock instead of the system's as the database's clock, for tests.
@@ -77,71 +85,127 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`], and nothing is changed.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        if self.on_reader(schema::is_current)? {
+        if self.on_reader(|connection, _| schema::is_current(connection)).await? {
             return Ok(());
         }
         self.turn_wal_on().await?;
-        let (now, random) = (self.now(), [self.clock.random(), self.clock.random()]);
-        self.in_transaction(move |connection| schema::migrate(connection, now, random)).await
+        let random = [self.clock.random(), self.clock.random()];
+        self.in_transaction(move |connection, now| schema::migrate(connection, now, random)).await
     }
 
-    /// The database's time: the machine's, in milliseconds.
-    fn now(&self) -> Timestamp {
-        in_milliseconds(self.clock.now())
-    }
-
-    /// Runs `read` inline, on a connection that nothing else uses meanwhile.
-    fn on_reader<T>(
+    /// Runs `read` inline, or on a blocking thread if the file is locked.
+    async fn on_reader<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        read: impl Fn(&Connection, &dyn Clock) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        match self.inline(&read) {
+            Some(result) => result,
+            // In a box, so that the future of a read that need not wait stays small.
+            None => Box::pin(self.patiently(read)).await,
+        }
+    }
+
+    /// Runs `read` inline, on a connection that nothing else uses meanwhile; `None` if the file is
+    /// locked.
+    fn inline<T>(
+        &self,
+        read: impl FnOnce(&Connection, &dyn Clock) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match pooled {
-            Some(connection) => connection,
-            None => connect(&self.path)?,
+        let connection = match pooled.map_or_else(|| connect(&self.path, Duration::ZERO), Ok) {
+            Ok(connection) => connection,
+            Err(error) => return unless_locked(Err(error)),
         };
-        let result = read(&connection);
+        let result = read(&connection, &*self.clock);
+        let result = result.map_err(|error| schema::explain(&connection, error));
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < MAX_IDLE_READERS {
             readers.push(connection);
         }
-        result
+        unless_locked(result)
     }
 
-    /// Runs `write` in one transaction on a blocking thread. The transaction is committed if
-    /// `write` returns [`Committed::Yes`], and otherwise rolled back.
+    /// Runs `read` on a blocking thread, on a connection that waits for the file's lock.
+    async fn patiently<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, &dyn Clock) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // The semaphore is never closed. The thread keeps the permit even if the caller goes away.
+        let permit = Arc::clone(&self.waiting).acquire_owned().await.ok();
+        let (path, clock) = (self.path.clone(), Arc::clone(&self.clock));
+        on_blocking_thread(move || {
+            let _permit = permit;
+            let connection = connect(&path, BUSY_TIMEOUT)?;
+            let transaction = connection.unchecked_transaction().map_err(failed)?;
+            // All waiting happens here, so that `read` reads the clock after it.
+            transaction
+                .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+                .map_err(failed)?;
+            read(&transaction, &*clock).map_err(|error| schema::explain(&transaction, error))
+        })
+        .await
+    }
+
+    /// Runs `write` in one transaction on a blocking thread, with the time after all waiting for
+    /// other callers and other processes. The transaction is committed if `write` returns
+    /// [`Committed::Yes`], and otherwise rolled back.
     async fn in_transaction<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&Connection) -> Result<(Committed, T), StoreError> + Send + 'static,
+        write: impl FnOnce(&Connection, Timestamp) -> Result<(Committed, T), StoreError>
+        + Send
+        + 'static,
     ) -> Result<T, StoreError> {
         let mut connection = Arc::clone(&self.writer).lock_owned().await;
-        let work = move || {
+        let clock = Arc::clone(&self.clock);
+        on_blocking_thread(move || {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(failed)?;
-            let (committed, result) = write(&transaction)?;
+            let written = write(&transaction, now(&*clock));
+            let (committed, result) =
+                written.map_err(|error| schema::explain(&transaction, error))?;
             if committed == Committed::Yes {
-                transaction.commit().map_err(failed)?;
+                // Our tables leave nothing to be checked here, but a foreign key of the host's may.
+                let refused = |error| refused("tenant_config", error, || Ok(()));
+                transaction.commit().map_err(refused)?;
             }
             Ok(result)
-        };
-        let done = tokio::task::spawn_blocking(work).await;
-        done.unwrap_or_else(|_| Err(StoreError::Unavailable("a write was interrupted".into())))
+        })
+        .await
     }
+}
+
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(StoreError::Unavailable("the work was interrupted".into())))
+}
+
+fn unless_locked<T>(result: Result<T, StoreError>) -> Option<Result<T, StoreError>> {
+    match &result {
+        Err(StoreError::Unavailable(why)) if why == LOCKED => None,
+        _ => Some(result),
+    }
+}
+
+/// The database's time: the machine's, in milliseconds.
+fn now(clock: &dyn Clock) -> Timestamp {
+    in_milliseconds(clock.now())
 }
 
 fn in_milliseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
-/// Opens a connection, and creates the file if it does not exist.
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+/// Opens a connection that waits so long for a lock, and creates the file if it does not exist.
+fn connect(path: &Path, wait: Duration) -> Result<Connection, StoreError> {
     // Only one thread at a time uses a connection, so SQLite need not lock it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    connection.busy_timeout(wait).map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
@@ -161,20 +225,26 @@ fn canonical(tenant: &TenantId) -> Result<TenantId, StoreError> {
 impl Store for SqliteStore {
     async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
         let tenant = canonical(tenant)?;
-        self.on_reader(|connection| read::bound(connection, &tenant))
+        self.on_reader(move |connection, _| read::bound(connection, &tenant)).await
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
-        let (tenant, now) = (canonical(tenant)?, self.now());
-        self.on_reader(|connection| read::view(connection, &tenant, customers, now))
+        let tenant = canonical(tenant)?;
+        let inline =
+            self.inline(|connection, clock| read::view(connection, &tenant, customers, now(clock)));
+        if let Some(result) = inline {
+            return result;
+        }
+        let customers = customers.to_vec();
+        let read = move |connection: &Connection, clock: &dyn Clock| {
+            read::view(connection, &tenant, &customers, now(clock))
+        };
+        Box::pin(self.patiently(read)).await
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
         let (change, id) = (change.clone(), self.random_uuid());
-        let clock = Arc::clone(&self.clock);
-        self.in_transaction(move |connection| {
-            // The time is read here, after all waiting for other callers and other processes.
-            let now = in_milliseconds(clock.now());
+        self.in_transaction(move |connection, now| {
             let committed = write::apply(connection, &change, now, &id)?;
             Ok((committed, committed))
         })
@@ -182,8 +252,8 @@ impl Store for SqliteStore {
     }
 
     async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
-        let (customer, now, id) = (customer.clone(), self.now(), self.random_uuid());
-        self.in_transaction(move |connection| {
+        let (customer, id) = (customer.clone(), self.random_uuid());
+        self.in_transaction(move |connection, now| {
             write::record_deletion(connection, &customer, now, &id)?;
             Ok((Committed::Yes, ()))
         })
@@ -191,12 +261,15 @@ impl Store for SqliteStore {
     }
 
     async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
-        let installation = self.on_reader(read::installation)?;
-        if let Some(recorded) = self.on_reader(read::recorded_account)? {
+        let known = self.on_reader(|connection, _| {
+            Ok((read::installation(connection)?, read::recorded_account(connection)?))
+        });
+        let (installation, recorded) = known.await?;
+        if let Some(recorded) = recorded {
             return Ok((installation, recorded));
         }
-        let (account, now) = (account.clone(), self.now());
-        let write = move |connection: &Connection| {
+        let account = account.clone();
+        let write = move |connection: &Connection, now| {
             write::record_account(connection, &account, now)?;
             let lost = || StoreError::Corrupt("table stripe_account has lost its row".into());
             let recorded = read::recorded_account(connection)?.ok_or_else(lost)?;
@@ -212,13 +285,13 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
         let only = only.map(canonical).transpose()?;
-        let now = self.now();
         // Without this read, an idle worker would take the file's only write lock every few
         // seconds.
-        if self.on_reader(read::next_due)?.is_none_or(|due| due > now) {
+        let next_due = self.on_reader(|connection, _| read::next_due(connection)).await?;
+        if next_due.is_none_or(|due| due > now(&*self.clock)) {
             return Ok(Vec::new());
         }
-        self.in_transaction(move |connection| {
+        self.in_transaction(move |connection, now| {
             let claimed = write::claim(connection, only.as_ref(), now, hold, limit)?;
             Ok((Committed::Yes, claimed))
         })
@@ -226,18 +299,18 @@ impl Store for SqliteStore {
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let now = self.now();
-        self.on_reader(|connection| read::backlog(connection, now))
+        self.on_reader(|connection, clock| read::backlog(connection, now(clock))).await
     }
 
     async fn history(&self, tenant: &TenantId) -> Result<History, StoreError> {
-        let (tenant, now) = (canonical(tenant)?, self.now());
-        self.on_reader(|connection| read::history(connection, &tenant, now))
+        let tenant = canonical(tenant)?;
+        self.on_reader(move |connection, clock| read::history(connection, &tenant, now(clock)))
+            .await
     }
 
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         let tenant = canonical(tenant)?;
-        self.on_reader(|connection| read::surplus(connection, &tenant))
+        self.on_reader(move |connection, _| read::surplus(connection, &tenant)).await
     }
 }
 
@@ -249,7 +322,7 @@ impl Database for SqliteStore {
 
     async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
         let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-        self.in_transaction(move |connection| {
+        self.in_transaction(move |connection, _| {
             Ok((Committed::Yes, write::add_tenants(connection, &tenants)?))
         })
         .await
@@ -271,13 +344,29 @@ impl SqliteStore {
                 let connection = &mut *connection;
                 connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)
             };
-            let turned = tokio::task::spawn_blocking(turn).await;
-            let interrupted = || StoreError::Unavailable("a write was interrupted".into());
-            match turned.unwrap_or_else(|_| Err(interrupted())) {
+            match on_blocking_thread(turn).await {
                 Err(StoreError::Unavailable(_)) if retries < WAL_RETRIES => retries += 1,
                 turned => return turned,
             }
             self.clock.sleep(WAL_PAUSE).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Connection, Duration, SqliteStore, connect};
+
+    /// A commit that has returned survives a power cut. No test from outside can cut the power.
+    #[test]
+    fn every_connection_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let store = SqliteStore::open(&path).unwrap();
+        let synchronous = |connection: &Connection| -> i64 {
+            connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
+        };
+        assert_eq!(synchronous(&store.writer.blocking_lock()), 2, "2 is FULL");
+        assert_eq!(synchronous(&connect(&path, Duration::ZERO).unwrap()), 2);
     }
 }

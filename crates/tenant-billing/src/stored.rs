@@ -192,7 +192,11 @@ pub(crate) trait Cells {
 
     fn account(&mut self) -> Result<Option<Account>, StoreError> {
         let (id, mode) = (self.parsed(AccountId::parse)?, self.parsed(Mode::parse)?);
-        Ok(id.zip(mode).map(|(id, mode)| Account { id, mode }))
+        match (id, mode) {
+            (Some(id), Some(mode)) => Ok(Some(Account { id, mode })),
+            (None, None) => Ok(None),
+            _ => Err(StoreError::Corrupt("an account's id or mode is missing".into())),
+        }
     }
 
     /// A tenant's row of `customer_provisioning`, from the columns of [`StoredRow`]. There is no

@@ -8,6 +8,7 @@ mod calls;
 mod errors;
 mod fakes;
 mod honest_errors;
+mod flights;
 mod honest_loop;
 mod ids;
 mod in_words;

@@ -1,4 +1,4 @@
-//! The tables: ours, and the host's if the file has none.
+//! Our tables.
 //!
 //! Migrations are only ever added. All of them run in one write transaction, for which any other
 //! process waits. We use no migration library: those for SQLite count in `user_version`, which
@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tenant_billing_core::ports::{Committed, StoreError};
 
-use super::errors::failed;
+use super::{
+    errors::{failed, names_what_is_missing},
+    host,
+};
 use crate::stored::uuid_of;
 
 /// Each one brings the schema from the version before it to its own version.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_provisioning.sql")];
-const HOST_TABLES: &str = include_str!("../../migrations/sqlite/host.sql");
 
 /// The tables that the migrations create.
 const OUR_TABLES: [&str; 6] = [
@@ -61,7 +63,7 @@ pub(super) fn migrate(
     if is_current(connection)? {
         return Ok((Committed::Yes, ()));
     }
-    create_host_tables(connection)?;
+    host::create_or_check(connection, now)?;
     let done = version(connection)?;
     connection
         .execute_batch(
@@ -86,6 +88,28 @@ pub(super) fn migrate(
     Ok((Committed::Yes, ()))
 }
 
+/// Says whose table or column is missing, after a statement has named one that does not exist.
+pub(super) fn explain(connection: &Connection, error: StoreError) -> StoreError {
+    match error {
+        StoreError::SchemaMismatch(text) if names_what_is_missing(&text) => {
+            whose_is_missing(connection).err().unwrap_or(StoreError::SchemaMismatch(text))
+        }
+        error => error,
+    }
+}
+
+fn whose_is_missing(connection: &Connection) -> Result<(), StoreError> {
+    let version = version(connection)?;
+    if version == 0 {
+        return Err(StoreError::SchemaMissing);
+    }
+    host::check_layout(connection)?;
+    if version < PROGRAM {
+        return Err(StoreError::SchemaTooOld);
+    }
+    is_current(connection).map(drop)
+}
+
 /// The schema's version: the number of migrations that have run.
 fn version(connection: &Connection) -> Result<i64, StoreError> {
     if !has_table(connection, "tenant_billing_migration")? {
@@ -95,8 +119,8 @@ fn version(connection: &Connection) -> Result<i64, StoreError> {
     connection.query_row(newest, [], |row| row.get(0)).map_err(failed)
 }
 
-fn has_table(connection: &Connection, table: &str) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1";
+pub(super) fn has_table(connection: &Connection, table: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = ?1";
     let found = connection.query_row(sql, [table], |_| Ok(())).optional();
     found.map(|row| row.is_some()).map_err(failed)
 }
@@ -109,66 +133,4 @@ fn lost_table(connection: &Connection) -> Result<Option<&'static str>, StoreErro
         }
     }
     Ok(None)
-}
-
-/// Creates the host's tables if there are none, and checks them.
-fn create_host_tables(connection: &Connection) -> Result<(), StoreError> {
-    match (has_table(connection, "tenants")?, has_table(connection, "tenant_config")?) {
-        (true | false, false) => connection.execute_batch(HOST_TABLES).map_err(failed)?,
-        (true, true) => {}
-        (false, true) => {
-            return Err(StoreError::SchemaMismatch(
-                "there is a tenant_config, but no table tenants; create it, with a column id"
-                    .into(),
-            ));
-        }
-    }
-    check_host_tables(connection)
-}
-
-/// Checks that the host's own tables meet our requirements.
-fn check_host_tables(connection: &Connection) -> Result<(), StoreError> {
-    let mismatch = |why: String| Err(StoreError::SchemaMismatch(why));
-    let columns = |table: &str| -> Result<Vec<(String, bool)>, StoreError> {
-        let sql = "SELECT name, \"notnull\" AND dflt_value IS NULL FROM pragma_table_info(?1)";
-        let mut statement = connection.prepare(sql).map_err(failed)?;
-        let rows = statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)));
-        rows.and_then(Iterator::collect).map_err(failed)
-    };
-    if !columns("tenants")?.iter().any(|(name, _)| name == "id") {
-        return mismatch("tenants has no column id; add it as the table's key".into());
-    }
-    let config = columns("tenant_config")?;
-    for needed in ["id", "tenant_id", "stripe_customer_id", "updated_at"] {
-        if !config.iter().any(|(name, _)| name == needed) {
-            return mismatch(format!("tenant_config has no column {needed}; add it"));
-        }
-    }
-    for (name, required) in &config {
-        if *required && !["id", "tenant_id"].contains(&name.as_str()) {
-            return mismatch(format!(
-                "tenant_config.{name} is NOT NULL and has no default; give it one, or allow null"
-            ));
-        }
-    }
-    for column in ["tenant_id", "stripe_customer_id"] {
-        let sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list('tenant_config') AS i
-                   WHERE i.\"unique\" AND NOT i.partial AND
-                   (SELECT group_concat(name) FROM pragma_index_info(i.name)) = ?1)";
-        if !connection.query_row(sql, [column], |row| row.get(0)).map_err(failed)? {
-            return mismatch(format!(
-                "tenant_config.{column} is not UNIQUE; create a unique index on it"
-            ));
-        }
-    }
-    let odd = "SELECT quote(id) FROM tenants WHERE typeof(id) <> 'text' OR id <> lower(id)
-               OR id NOT GLOB '????????-????-????-????-????????????' LIMIT 1";
-    let odd = connection.query_row(odd, [], |row| row.get::<_, String>(0)).optional();
-    if let Some(odd) = odd.map_err(failed)? {
-        let odd: String = odd.chars().filter(|c| !c.is_control()).take(48).collect();
-        return mismatch(format!(
-            "tenants.id holds {odd}; each id must be a lower-case, hyphenated UUID"
-        ));
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tenant_billing_core::{
     audit::NewEvent,
@@ -15,8 +15,11 @@ use tenant_billing_core::{
     timing::MAX_DECISION_AGE,
 };
 
-use super::{errors::failed, read};
+use super::{column, errors::failed, read};
 use crate::stored::{StoredRow, row_columns, to_signed, to_unsigned};
+
+/// The latest time that our tables hold, which is in the year 9000.
+const LATEST: i64 = 221_845_392_000_000;
 
 /// Writes a change if all its conditions hold. On [`Committed::Conflict`] it may have written a
 /// part of it, which the caller must roll back.
@@ -109,8 +112,9 @@ pub(super) fn claim(
               AND (?3 IS NULL OR tenant_id = ?3)
             ORDER BY next_attempt_at LIMIT ?4)
         RETURNING tenant_id";
-    let until = now + SignedDuration::try_from(hold).unwrap_or_default();
-    let (now, until) = (now.as_millisecond(), until.as_millisecond());
+    let hold = i64::try_from(hold.as_millis()).unwrap_or(i64::MAX);
+    let now = now.as_millisecond();
+    let until = now.saturating_add(hold).min(LATEST);
     let only = only.map(TenantId::as_str);
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
     let claimed =
@@ -124,9 +128,11 @@ pub(super) fn add_tenants(
     connection: &Connection,
     tenants: &[TenantId],
 ) -> Result<usize, StoreError> {
-    let sql = "INSERT INTO tenants (id) VALUES (?1) ON CONFLICT (id) DO NOTHING";
-    let added = tenants.iter().map(|tenant| execute(connection, sql, [tenant.as_str()]));
-    added.sum()
+    let mut new = 0;
+    for tenant in tenants {
+        new += usize::from(column::add_tenant(connection, tenant.as_str())?);
+    }
+    Ok(new)
 }
 
 /// Whether the tenant, its column, the account and the Customer meet the change's conditions.
@@ -212,20 +218,12 @@ fn write_column(
     now: Timestamp,
     new_id: &str,
 ) -> Result<bool, StoreError> {
-    let (tenant, now_ms) = (tenant.as_str(), now.as_millisecond());
+    let tenant = tenant.as_str();
     match column {
         Column::Keep => Ok(true),
         Column::Bind(customer) => {
-            let sql = "
-                INSERT INTO tenant_config (id, tenant_id, stripe_customer_id) VALUES (?1, ?2, ?3)
-                ON CONFLICT (tenant_id) DO UPDATE SET
-                    stripe_customer_id = excluded.stripe_customer_id,
-                    updated_at = strftime('%Y-%m-%d %H:%M:%S', ?4 / 1000, 'unixepoch')
-                WHERE stripe_customer_id IS NULL";
-            let values = params![new_id, tenant, customer.as_str(), now_ms];
-            let bound = execute(connection, sql, values)? == 1;
             resolve_surplus(connection, customer, now)?;
-            Ok(bound)
+            column::bind(connection, tenant, customer.as_str(), now, new_id)
         }
         Column::Holds(customer) => {
             resolve_surplus(connection, customer, now)?;
@@ -234,11 +232,7 @@ fn write_column(
             is_true(connection, sql, params![tenant, customer.as_str()])
         }
         Column::Clear(customer) => {
-            let sql = "
-                UPDATE tenant_config SET stripe_customer_id = NULL,
-                    updated_at = strftime('%Y-%m-%d %H:%M:%S', ?3 / 1000, 'unixepoch')
-                WHERE tenant_id = ?1 AND stripe_customer_id = ?2";
-            execute(connection, sql, params![tenant, customer.as_str(), now_ms])?;
+            column::clear(connection, tenant, customer.as_str(), now)?;
             Ok(true)
         }
     }

@@ -116,7 +116,7 @@ pub(super) async fn read_whole(mut response: Response) -> Answer {
 fn build(base: &Url) -> Result<Client, String> {
     // Every setting is explicit, even if it is reqwest's default today or needs a feature that we
     // do not turn on: cargo unites features, and a feature that a host turns on for itself must not
-    // change what is sent here.
+    // change what is sent here. (That nothing retries is reqwest's default over HTTP/1.)
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls(base)?)
         .http1_only()

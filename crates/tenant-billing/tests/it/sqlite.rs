@@ -1,6 +1,10 @@
 //! The SQLite store: the conformance suite, and what only SQLite can get wrong.
 
-use std::{path::PathBuf, sync::Arc};
+mod hosts_rules;
+mod migrating;
+mod waiting;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -9,8 +13,10 @@ use tempfile::TempDir;
 use tenant_billing::{
     Database, SqliteStore,
     conformance::{self, Bench, SteppedClock},
-    ids::{CustomerId, TenantId},
+    ids::{AccountId, CustomerId, Mode, TenantId},
     ports::{Store, StoreError},
+    request::Account,
+    state::{Change, Column},
 };
 
 use crate::rows;
@@ -39,6 +45,26 @@ impl SqliteBench {
         connection.pragma_update(None, "foreign_keys", true).unwrap();
         connection
     }
+}
+
+/// A migrated database with one tenant.
+async fn ready() -> (SqliteBench, SqliteStore, TenantId) {
+    let bench = SqliteBench::fresh();
+    let store = bench.store();
+    store.migrate().await.unwrap();
+    let tenant = bench.tenant(1);
+    store.add_tenant(&tenant).await.unwrap();
+    (bench, store, tenant)
+}
+
+fn cus(id: &str) -> CustomerId {
+    CustomerId::parse(id).unwrap()
+}
+
+/// Decides now on this column, and on nothing else.
+async fn decided(store: &SqliteStore, tenant: &TenantId, column: Column) -> Change {
+    let view = store.view(tenant, &[]).await.unwrap();
+    Change { column, ..Change::none(&view) }
 }
 
 #[async_trait]
@@ -134,62 +160,6 @@ async fn the_trail_cannot_be_rewritten() {
     }
 }
 
-/// What `migrate` says of a database that a host has made, and that it changes nothing of it.
-#[tokio::test]
-async fn a_hosts_own_tables_are_checked_and_left_alone() {
-    let tenants = "CREATE TABLE tenants (id TEXT PRIMARY KEY, name TEXT, created_at TEXT);";
-    let config = "CREATE TABLE tenant_config (id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL UNIQUE
-        REFERENCES tenants (id) ON DELETE CASCADE, stripe_customer_id TEXT UNIQUE,
-        plan TEXT NOT NULL DEFAULT 'free', created_at TEXT, updated_at TEXT);";
-    let good = format!("{tenants}{config}");
-    let id = "abcdef00-0000-4000-8000-000000000001";
-    let cases = [
-        (good.clone(), None),
-        (tenants.to_owned(), None),
-        (config.to_owned(), Some("no table tenants")),
-        (good.replace("tenant_id TEXT NOT NULL UNIQUE", "tenant_id TEXT"), Some("tenant_id is not UNIQUE")),
-        (good.replace("customer_id TEXT UNIQUE", "customer_id TEXT"), Some("stripe_customer_id is not UNIQUE")),
-        (good.replace("updated_at", "changed_at"), Some("no column updated_at")),
-        (good.replace(" DEFAULT 'free'", ""), Some("plan is NOT NULL and has no default")),
-        (format!("{good} INSERT INTO tenants (id) VALUES (upper('{id}'));"), Some("lower-case, hyphenated UUID")),
-        (format!("{good} INSERT INTO tenants (id) VALUES ('acme');"), Some("lower-case, hyphenated UUID")),
-        (format!("{good} INSERT INTO tenants (id, name) VALUES ('{id}', 'Acme');
-                  INSERT INTO tenant_config VALUES ('c', '{id}', 'cus_old', 'pro', 'then', 'then');"), None),
-    ];
-    for (schema, refused) in cases {
-        let bench = SqliteBench::fresh();
-        bench.sql().execute_batch(&schema).unwrap();
-        let before = host_schema(&bench);
-        match (bench.store().migrate().await, refused) {
-            (Ok(()), None) => {}
-            (Err(StoreError::SchemaMismatch(why)), Some(words)) => {
-                assert!(why.contains(words), "{schema}: {why}");
-                let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'installation'";
-                let ours: i64 = bench.sql().query_row(sql, [], |row| row.get(0)).unwrap();
-                assert_eq!(ours, 0, "a refused migration left something: {schema}");
-            }
-            (result, _) => panic!("{schema}: {result:?}"),
-        }
-        for (table, sql) in before {
-            assert!(host_schema(&bench).contains(&(table, sql)), "{schema}");
-        }
-        if schema.contains("cus_old") {
-            let tenant = TenantId::parse(id).unwrap();
-            let bound = bench.store().bound(&tenant).await.unwrap();
-            assert_eq!(bound, Some(CustomerId::parse("cus_old").unwrap()));
-        }
-    }
-}
-
-fn host_schema(bench: &SqliteBench) -> Vec<(String, String)> {
-    let sql = bench.sql();
-    let mut statement = sql
-        .prepare("SELECT name, sql FROM sqlite_schema WHERE name IN ('tenants', 'tenant_config')")
-        .unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    rows.map(Result::unwrap).collect()
-}
-
 #[tokio::test]
 async fn a_newer_schema_is_used_only_where_it_says_so() {
     let bench = SqliteBench::fresh();
@@ -235,15 +205,101 @@ async fn a_column_that_holds_no_customer_id_is_an_operators_matter() {
 }
 
 #[tokio::test]
-async fn another_process_that_writes_is_waited_for() {
-    let bench = SqliteBench::fresh();
-    let store = bench.store();
-    store.migrate().await.unwrap();
-    let other = bench.sql();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let tenant = bench.tenant(1);
-    let adding = tokio::spawn(async move { store.add_tenant(&tenant).await });
-    tokio::task::yield_now().await;
-    other.execute_batch("COMMIT").unwrap();
-    assert_eq!(adding.await.unwrap(), Ok(true));
+async fn an_account_without_its_mode_is_not_taken_for_none() {
+    let (bench, store, tenant) = ready().await;
+    bench
+        .sql()
+        .execute_batch(
+            "DROP TABLE stripe_account;
+             CREATE TABLE stripe_account (only_row, account_id, mode, recorded_at);
+             INSERT INTO stripe_account VALUES (1, 'acct_1', NULL, 0)",
+        )
+        .unwrap();
+    let seen = store.view(&tenant, &[]).await.map(drop);
+    assert!(matches!(seen, Err(StoreError::Corrupt(_))), "{seen:?}");
+}
+
+/// A hold that is too long for a time is not taken for none, which would let every worker claim the
+/// same tenant again and again.
+#[tokio::test]
+async fn the_longest_hold_lasts() {
+    let (bench, store, tenant) = ready().await;
+    let row = "INSERT INTO customer_provisioning (tenant_id, version, generation, state, account_id,
+                   mode, stripe_version, idempotency_key, body, opened_at, attempts, next_attempt_at)
+               VALUES (?1, 1, 1, 'pending', 'acct_1', 'test', 'v', 'k', 'b', 0, 0, 0)";
+    bench.sql().execute(row, [tenant.as_str()]).unwrap();
+    assert_eq!(store.claim(None, Duration::MAX, 9).await, Ok(vec![tenant]));
+    bench.advance(SignedDuration::from_hours(24 * 365 * 1000));
+    assert_eq!(store.claim(None, Duration::MAX, 9).await, Ok(vec![]));
+}
+
+/// An error that cannot pass by itself would be retried for ever if it were called unavailable.
+#[tokio::test]
+async fn what_cannot_pass_by_itself_is_not_called_unavailable() {
+    let (bench, store, tenant) = ready().await;
+    let sql = bench.sql();
+    // A cell of another type, which the driver refuses to read.
+    let damage =
+        "DROP TABLE installation; CREATE TABLE installation (only_row, id, oldest_program);
+                  INSERT INTO installation VALUES (1, x'00ff', 1)";
+    sql.execute_batch(damage).unwrap();
+    let told = store.identify(&account()).await.map(drop);
+    assert!(matches!(told, Err(StoreError::Corrupt(_))), "{told:?}");
+    // A statement that these tables do not understand.
+    let damage = "DROP TABLE surplus_customer;
+                  CREATE VIEW surplus_customer AS SELECT no_such_function(1) AS customer_id,
+                      1 AS tenant_id, 1 AS reason, 1 AS found_at, 1 AS resolved_at";
+    sql.execute_batch(damage).unwrap();
+    let told = store.surplus(&tenant).await.map(drop);
+    let Err(StoreError::SchemaMismatch(why)) = told else { panic!("{told:?}") };
+    assert_eq!(why, "no such function: no_such_function");
+}
+
+/// What is missing may be ours, and then it is not the host's, and the other way round.
+#[tokio::test]
+async fn what_is_missing_is_named() {
+    for (damage, expected) in [
+        (
+            "DROP TABLE tenant_config",
+            mismatch(
+                "there is no table tenant_config; create it, with the columns id, tenant_id, stripe_customer_id, updated_at",
+            ),
+        ),
+        (
+            "DROP TRIGGER tenant_config_goes_with_its_tenant; ALTER TABLE tenants RENAME TO customers",
+            mismatch("there is no table tenants; create it, with the columns id"),
+        ),
+        (
+            "ALTER TABLE tenant_config RENAME COLUMN stripe_customer_id TO customer",
+            mismatch("tenant_config has no column stripe_customer_id; add it"),
+        ),
+        (
+            "DROP TABLE deleted_customer",
+            StoreError::Corrupt("table deleted_customer is gone; restore it from a backup".into()),
+        ),
+        (
+            "ALTER TABLE customer_provisioning RENAME COLUMN last_error TO why",
+            mismatch("no such column: p.last_error"),
+        ),
+        (
+            "DROP TABLE tenant_billing_migration; DROP TABLE customer_provisioning",
+            StoreError::SchemaMissing,
+        ),
+        (
+            "DELETE FROM tenant_billing_migration; DROP TABLE customer_provisioning",
+            StoreError::SchemaMissing,
+        ),
+    ] {
+        let (bench, store, tenant) = ready().await;
+        bench.sql().execute_batch(damage).unwrap();
+        assert_eq!(store.view(&tenant, &[]).await.map(drop), Err(expected), "{damage}");
+    }
+}
+
+fn mismatch(why: &str) -> StoreError {
+    StoreError::SchemaMismatch(why.into())
+}
+
+fn account() -> Account {
+    Account { id: AccountId::parse("acct_1").unwrap(), mode: Mode::Test }
 }

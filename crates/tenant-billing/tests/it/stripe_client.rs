@@ -4,6 +4,7 @@
 
 mod answers;
 mod contract;
+mod once;
 mod requests;
 mod sandbox;
 mod secrets;
