@@ -38,7 +38,7 @@ impl Tenants {
 }
 
 /// What statements must know about the host's tables.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Layout {
     /// The tenants table, unless every tenant exists.
     pub(super) tenants: Option<Table>,
@@ -68,6 +68,7 @@ impl Layout {
         let config = Table::find(client, "tenant_config").await?;
         let config = config
             .ok_or_else(|| StoreError::SchemaMismatch("there is no table tenant_config".into()))?;
+        config.required_column("stripe_customer_id")?;
         let key_type = config.key_type("tenant_id")?;
         if let Some(tenants) = &tenants
             && tenants.key_type("id")? != key_type

@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Row};
 use super::{errors::failed, key::KeyType, statement::Statement};
 
 /// A column of one of the host's tables.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Column {
     pub(super) name: String,
     /// The type without its length. For a domain, it is the type that the domain is based on.
@@ -32,7 +32,7 @@ pub(super) struct Column {
 }
 
 /// One of the host's tables.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Table {
     pub(super) oid: u32,
     /// The schema's name, quoted where necessary.

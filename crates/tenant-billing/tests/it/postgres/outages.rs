@@ -222,13 +222,6 @@ async fn a_server_that_turns_read_only() {
     let process = Process::on(&database.url()).await;
     let tenants = process.tenants(2).await;
     let first = process.insist(&tenants[0]).await;
-    let fence = |on: bool| {
-        let name = database.name();
-        format!(
-            "SET transaction_read_only = off; ALTER DATABASE {name} SET default_transaction_read_only = {on}"
-        )
-    };
-    database.run(&fence(true)).await;
     server.config("default_transaction_read_only = on");
     // The server's sessions hear of it in their own time.
     let mut view = process.store.view(&tenants[0], &[]).await;
@@ -243,7 +236,6 @@ async fn a_server_that_turns_read_only() {
     assert_retryable(&call.await.unwrap_err());
     assert_eq!(process.sandbox.counters().customers_created, 1);
     server.config("default_transaction_read_only = off");
-    database.run(&fence(false)).await;
     assert_eq!(process.insist(&tenants[0]).await, first);
     process.insist(&tenants[1]).await;
     process.assert_one_each(&database, 2).await;
