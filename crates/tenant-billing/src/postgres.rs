@@ -283,9 +283,7 @@ impl Store for PostgresStore {
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
         self.call(|lease, layout| async move {
-            let view =
-                read::view(&lease, &layout, &layout.key_type.parse(tenant)?, customers).await?;
-            Ok(view)
+            read::view(&lease, &layout, &layout.key_type.parse(tenant)?, customers).await
         })
         .await
     }
@@ -294,8 +292,7 @@ impl Store for PostgresStore {
         self.call(|lease, layout| async move {
             lease.begin().await?;
             let committed = write::apply(&lease, &layout, change).await?;
-            let committed = write::end(&lease, &layout, committed).await?;
-            Ok(committed)
+            write::end(&lease, &layout, committed).await
         })
         .await
     }
@@ -305,8 +302,7 @@ impl Store for PostgresStore {
             let recorded = self.call(|lease, layout| async move {
                 lease.begin().await?;
                 let recorded = write::record_deletion(&lease, &layout, customer).await?;
-                let recorded = write::end(&lease, &layout, recorded).await?;
-                Ok(recorded)
+                write::end(&lease, &layout, recorded).await
             });
             if recorded.await? == Committed::Yes {
                 return Ok(());
@@ -347,17 +343,12 @@ impl Store for PostgresStore {
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.call(|lease, _| async move {
-            let backlog = read::backlog(&lease).await?;
-            Ok(backlog)
-        })
-        .await
+        self.call(|lease, _| async move { read::backlog(&lease).await }).await
     }
 
     async fn history(&self, tenant: &TenantId) -> Result<History, StoreError> {
         self.call(|lease, layout| async move {
-            let history = read::history(&lease, &layout, &layout.key_type.parse(tenant)?).await?;
-            Ok(history)
+            read::history(&lease, &layout, &layout.key_type.parse(tenant)?).await
         })
         .await
     }
@@ -365,8 +356,7 @@ impl Store for PostgresStore {
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         self.call(|lease, layout| async move {
             let tenant = layout.key_type.parse(tenant)?.tenant()?;
-            let surplus = read::surplus(&lease, &tenant).await?;
-            Ok(surplus)
+            read::surplus(&lease, &tenant).await
         })
         .await
     }

@@ -42,11 +42,15 @@ pub(super) async fn bound(
         }
     }
     let statement = Statement::new(layout.lookup.as_str());
-    let statement = match layout.key_type {
-        KeyType::Uuid => statement.with(uuids),
-        KeyType::Text => statement.with(texts),
-        KeyType::Integer => statement.with(numbers),
+    let (asked, statement) = match layout.key_type {
+        KeyType::Uuid => (uuids.len(), statement.with(uuids)),
+        KeyType::Text => (texts.len(), statement.with(texts)),
+        KeyType::Integer => (numbers.len(), statement.with(numbers)),
     };
+    if asked < keys.len() {
+        let why = "the type of the tenants' keys has just changed";
+        return Err(StoreError::Unavailable(why.into()));
+    }
     let rows = match prepared {
         true => statement.rows_prepared(lease.object()).await?,
         false => statement.rows(lease).await?,

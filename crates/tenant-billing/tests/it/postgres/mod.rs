@@ -9,5 +9,7 @@ mod hosts_rules;
 mod outages;
 mod pooler;
 mod proxy;
+mod refusals;
 mod schema;
+mod settings;
 mod tls;

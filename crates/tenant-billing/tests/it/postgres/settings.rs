@@ -1,0 +1,131 @@
+//! Settings that look like a server in trouble and never mend by themselves: an operator is told
+//! which, and how to undo it. And a pool whose connections are all busy.
+
+use std::time::Duration;
+
+use tenant_billing::{
+    Database as _, PostgresStore, SystemClock,
+    ids::TenantId,
+    ports::{Store, StoreError},
+};
+
+use super::{
+    pooler::Pooler,
+    server::{Database, Server},
+};
+
+fn tenant() -> TenantId {
+    TenantId::parse("00000000-0000-4000-8000-000000000001").unwrap()
+}
+
+fn open(url: &str) -> PostgresStore {
+    PostgresStore::open(url).unwrap()
+}
+
+/// A database that knows a tenant, and a superuser of the test's own, to be set up badly.
+async fn with_role(run: impl AsyncFn(&Database, &str)) {
+    let database = Database::fresh().await;
+    let store = open(&database.url());
+    store.migrate().await.unwrap();
+    store.add_tenant(&tenant()).await.unwrap();
+    let role = format!("set_up_{}", database.name());
+    database.run(&format!("CREATE ROLE {role} LOGIN SUPERUSER")).await;
+    run(&database, &role).await;
+    // A setting of the database's may forbid everybody else to write.
+    let drop = format!("SET default_transaction_read_only = off; DROP ROLE {role}");
+    database.connect().await.batch_execute(&drop).await.unwrap();
+}
+
+fn mismatch<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
+    let Err(StoreError::SchemaMismatch(why)) = answer else { panic!("{answer:?}") };
+    why
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_timeout_that_is_too_short() {
+    with_role(async |database, role| {
+        let set = |value: &str| format!("ALTER ROLE {role} SET statement_timeout = '{value}'");
+        database.run(&set("1ms")).await;
+        let store = open(&database.url_of(role));
+        for _ in 0..3 {
+            let why = mismatch(store.bound(&tenant()).await);
+            assert!(why.contains("statement_timeout is 1ms"), "{why}");
+        }
+        // One that is long enough to work with is no fault: something was slow for once.
+        database.run(&set("1s")).await;
+        let store = open(&database.url_of(role));
+        assert!(store.view(&tenant(), &[]).await.unwrap().exists);
+        let host = database.connect().await;
+        host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+        let slow = store.view(&tenant(), &[]).await;
+        let Err(StoreError::Unavailable(why)) = slow else { panic!("{slow:?}") };
+        assert!(why.contains("57014"), "{why}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_whose_transactions_are_read_only() {
+    let setting = "default_transaction_read_only";
+    for (owner, remedy) in [
+        ("ROLE {role}", "run ALTER ROLE {role} RESET"),
+        ("DATABASE {name}", "run ALTER DATABASE {name} RESET"),
+        ("ROLE {role} IN DATABASE {name}", "run ALTER ROLE {role} IN DATABASE {name} RESET"),
+        ("", "options of the database's URL"),
+    ] {
+        with_role(async |database, role| {
+            let fill = |text: &str| text.replace("{role}", role).replace("{name}", database.name());
+            let mut url = database.url_of(role);
+            match owner {
+                "" => url += &format!("&options=-c%20{setting}%3Don"),
+                _ => database.run(&format!("ALTER {} SET {setting} = on", fill(owner))).await,
+            }
+            let store = open(&url);
+            for why in [mismatch(store.bound(&tenant()).await), mismatch(store.migrate().await)] {
+                assert!(why.contains(setting) && why.contains(&fill(remedy)), "{why}");
+            }
+            if !owner.is_empty() {
+                let reset = format!("ALTER {} RESET {setting}", fill(owner));
+                let reset = format!("SET {setting} = off; {reset}");
+                database.connect().await.batch_execute(&reset).await.unwrap();
+                assert!(store.view(&tenant(), &[]).await.unwrap().exists);
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_in_statement_mode() {
+    let database = Database::fresh().await;
+    let store = open(&database.url());
+    store.migrate().await.unwrap();
+    let pooler = Pooler::in_statement_mode(&Server::shared(), database.name()).await;
+    let directory = pooler.directory().display();
+    let store = open(&format!("postgres://postgres@/{}?host={directory}", database.name()));
+    for _ in 0..2 {
+        let why = mismatch(store.add_tenant(&tenant()).await);
+        assert!(why.contains("statement mode") && why.contains("pool_mode"), "{why}");
+    }
+    let why = mismatch(store.migrate().await);
+    assert!(why.contains("pool_mode"), "{why}");
+}
+
+/// A caller who finds all connections busy waits for one as long as a call may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_waits_for_a_connection() {
+    let database = Database::fresh().await;
+    let store = open(&database.url()).with_pool_size(1).unwrap();
+    store.migrate().await.unwrap();
+    store.add_tenant(&tenant()).await.unwrap();
+    let host = database.connect().await;
+    host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+    let tenant = tenant();
+    let (one, other, ()) =
+        tokio::join!(store.view(&tenant, &[]), store.view(&tenant, &[]), async {
+            SystemClock::shared().sleep(Duration::from_secs(6)).await;
+            host.batch_execute("COMMIT").await.unwrap();
+        });
+    assert!(one.unwrap().exists);
+    assert!(other.unwrap().exists);
+}
