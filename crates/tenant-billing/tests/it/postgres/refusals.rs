@@ -386,3 +386,17 @@ async fn a_trail_that_cannot_be_written_leaves_row_and_column_as_they_were() {
     change.events[0].detail = "fine".into();
     assert_eq!(store.commit(&change).await, Ok(Committed::Yes));
 }
+
+/// The statement itself makes sure of it, also where the host has dropped its unique index.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_of_another_tenants_is_not_bound_without_a_unique_index_either() {
+    let (database, store) = ready().await;
+    let sql = format!(
+        "INSERT INTO tenant_config (tenant_id, stripe_customer_id) VALUES ('{}', 'cus_ours');
+         ALTER TABLE tenant_config DROP CONSTRAINT tenant_config_stripe_customer_id_key",
+        tenant(2)
+    );
+    database.run(&sql).await;
+    assert_eq!(bind(&store).await, Ok(Committed::Conflict));
+    assert_eq!(store.bound(&tenant(1)).await, Ok(None));
+}

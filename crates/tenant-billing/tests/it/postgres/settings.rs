@@ -1,7 +1,7 @@
 //! Settings that look like a server in trouble and never mend by themselves: an operator is told
 //! which, and how to undo it. And a pool whose connections are all busy.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tenant_billing::{
     Database as _, PostgresStore, SystemClock,
@@ -10,6 +10,7 @@ use tenant_billing::{
 };
 
 use super::{
+    outages::Hasty,
     pooler::Pooler,
     server::{Database, Server},
 };
@@ -32,8 +33,14 @@ async fn with_role(run: impl AsyncFn(&Database, &str)) {
     database.run(&format!("CREATE ROLE {role} LOGIN SUPERUSER")).await;
     run(&database, &role).await;
     // A setting of the database's may forbid everybody else to write.
-    let drop = format!("SET default_transaction_read_only = off; DROP ROLE {role}");
-    database.connect().await.batch_execute(&drop).await.unwrap();
+    writing(&database, &format!("DROP ROLE {role}")).await;
+}
+
+/// Runs a statement also where transactions are read-only.
+async fn writing(database: &Database, sql: &str) {
+    let client = database.connect().await;
+    client.batch_execute("SET default_transaction_read_only = off").await.unwrap();
+    client.batch_execute(sql).await.unwrap();
 }
 
 fn mismatch<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
@@ -86,8 +93,7 @@ async fn a_role_whose_transactions_are_read_only() {
             }
             if !owner.is_empty() {
                 let reset = format!("ALTER {} RESET {setting}", fill(owner));
-                let reset = format!("SET {setting} = off; {reset}");
-                database.connect().await.batch_execute(&reset).await.unwrap();
+                writing(database, &reset).await;
                 assert!(store.view(&tenant(), &[]).await.unwrap().exists);
             }
         })
@@ -128,4 +134,43 @@ async fn a_caller_who_waits_for_a_connection() {
         });
     assert!(one.unwrap().exists);
     assert!(other.unwrap().exists);
+}
+
+/// After a failure, the idle connections are closed as well: they lead to the same server, which
+/// may be the primary no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_are_closed_after_a_failure() {
+    let database = Database::fresh().await;
+    let store = open(&database.url());
+    store.migrate().await.unwrap();
+    store.add_tenant(&tenant()).await.unwrap();
+    let count = async |what: &str, expected: &str| {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tenant-billing'
+             AND datname = current_database() AND {what}"
+        );
+        for _ in 0..500 {
+            if database.cell(&sql).await == expected {
+                return;
+            }
+            SystemClock::shared().sleep(Duration::from_millis(10)).await;
+        }
+        panic!("there are never {expected} with {what}");
+    };
+    // Two calls that wait at once have a connection each.
+    let host = database.connect().await;
+    host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+    let tenant = tenant();
+    let (one, other, ()) =
+        tokio::join!(store.view(&tenant, &[]), store.view(&tenant, &[]), async {
+            count("wait_event_type = 'Lock'", "2").await;
+            host.batch_execute("COMMIT").await.unwrap();
+        });
+    assert!(one.is_ok() && other.is_ok());
+    count("state = 'idle'", "2").await;
+    host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+    let hasty = store.clone().with_clock(Arc::new(Hasty(SystemClock::shared())));
+    let failed = hasty.view(&tenant, &[]).await;
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    count("true", "0").await;
 }
