@@ -49,15 +49,15 @@ pub(super) fn refused(error: Error, table: &str, column: &str) -> StoreError {
         Some(constraint) => format!("constraint {constraint}"),
         None => format!("column {}", said.column().unwrap_or(column)),
     };
-    let cause = match said.code() {
-        &SqlState::NOT_NULL_VIOLATION => "a column has no value and must not be null",
-        &SqlState::CHECK_VIOLATION => "a CHECK does not hold",
-        &SqlState::UNIQUE_VIOLATION => "another row has the same value of a unique key",
-        &SqlState::FOREIGN_KEY_VIOLATION => "a foreign key leads to no row",
-        &SqlState::STRING_DATA_RIGHT_TRUNCATION => "the value is too long for its column",
-        &SqlState::INSUFFICIENT_PRIVILEGE => "this role lacks a right",
-        &SqlState::RAISE_EXCEPTION => "a trigger raises an error",
-        &SqlState::GENERATED_ALWAYS => "the column is generated and cannot be written",
+    let cause = match *said.code() {
+        SqlState::NOT_NULL_VIOLATION => "a column has no value and must not be null",
+        SqlState::CHECK_VIOLATION => "a CHECK does not hold",
+        SqlState::UNIQUE_VIOLATION => "another row has the same value of a unique key",
+        SqlState::FOREIGN_KEY_VIOLATION => "a foreign key leads to no row",
+        SqlState::STRING_DATA_RIGHT_TRUNCATION => "the value is too long for its column",
+        SqlState::INSUFFICIENT_PRIVILEGE => "this role lacks a right",
+        SqlState::RAISE_EXCEPTION => "a trigger raises an error",
+        SqlState::GENERATED_ALWAYS => "the column is generated and cannot be written",
         _ => "the statement fails there",
     };
     let hint = if *said.code() == SqlState::INSUFFICIENT_PRIVILEGE { GRANTS } else { "" };
