@@ -141,12 +141,16 @@ impl PostgresStore {
     /// waits for one, as long as a call may take at all, which is 12 s.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for field `pool_size` if it is 0.
-    pub fn with_pool_size(self, size: usize) -> Result<Self, StoreError> {
+    /// [`StoreError::Invalid`] for field `pool_size` if it is 0, and as [`PostgresStore::open`].
+    pub fn with_pool_size(mut self, size: usize) -> Result<Self, StoreError> {
         if size == 0 {
             return Err(Invalid::new("pool_size", "is 0; use 1 or more").into());
         }
-        self.connections.pool.resize(size);
+        match &self.connections.target {
+            // A pool that shrinks would not take back the room of connections not yet made.
+            Some(target) => self.connections = connection::pool(target, size)?,
+            None => self.connections.pool.resize(size),
+        }
         Ok(self)
     }
 
