@@ -130,6 +130,9 @@ async fn a_caller_who_waits_for_a_connection() {
     let (one, other, ()) =
         tokio::join!(store.view(&tenant, &[]), store.view(&tenant, &[]), async {
             SystemClock::shared().sleep(Duration::from_secs(6)).await;
+            let ours = "SELECT count(*) FROM pg_stat_activity
+                        WHERE application_name = 'tenant-billing' AND datname = current_database()";
+            assert_eq!(database.cell(ours).await, "1", "the pool has room for one");
             host.batch_execute("COMMIT").await.unwrap();
         });
     assert!(one.unwrap().exists);
