@@ -9,6 +9,7 @@
 mod cells;
 mod column;
 mod connection;
+mod diagnosis;
 mod errors;
 mod grants;
 mod key;
@@ -43,6 +44,7 @@ use tenant_billing_core::{
 
 use self::{
     connection::{CALL_TIMEOUT, Connections, Lease, MIGRATION_TIMEOUT, with_timeout},
+    diagnosis::explain,
     key::Key,
     layout::{Layout, Tenants},
     lookups::{Found, Lookups},
@@ -62,8 +64,6 @@ const DELETION_ATTEMPTS: usize = 10;
 #[derive(Clone)]
 pub struct PostgresStore {
     connections: Connections,
-    /// Where the pool connects to, unless it is the host's.
-    target: Option<Arc<Target>>,
     /// Where migrations connect to, if that is another address than for everything else.
     direct: Option<Arc<Target>>,
     tenants: Tenants,
@@ -92,8 +92,7 @@ impl PostgresStore {
         let target = Target::parse(url, "database_url")?;
         let connections = connection::pool(&target, DEFAULT_POOL_SIZE)?;
         let store = Self::from_pool(connections.pool.clone());
-        let prepared = target.prepared;
-        Ok(Self { connections, target: Some(target.into()), prepared, ..store })
+        Ok(Self { connections, prepared: target.prepared, ..store })
     }
 
     /// The database of a host's own pool, whose connections must lead to the primary. (If they use
@@ -103,9 +102,8 @@ impl PostgresStore {
         let clock = SystemClock::shared();
         let tenants = Tenants::Table(schema::DEFAULT_TENANTS_TABLE.into());
         let (layout, lookups) = (Arc::default(), Arc::default());
-        let connections = Connections { pool, tls: None };
-        let (target, direct, prepared) = (None, None, false);
-        Self { connections, target, direct, tenants, clock, layout, lookups, prepared }
+        let connections = Connections::of(pool);
+        Self { connections, direct: None, tenants, clock, layout, lookups, prepared: false }
     }
 
     /// Creates our tables, or brings them up to date. Any number of processes may do so at once.
@@ -118,11 +116,17 @@ impl PostgresStore {
             Some(target) => connection::pool(target, 1)?,
             None => self.connections.clone(),
         };
-        with_timeout(&*self.clock, MIGRATION_TIMEOUT, async {
+        let migration = async {
             let lease = connections.lease().await?;
             schema::migrate(&lease, &self.tenants, installation).await?;
             lease.give_back();
             Ok(())
+        };
+        with_timeout(&*self.clock, MIGRATION_TIMEOUT, async {
+            match migration.await {
+                Ok(()) => Ok(()),
+                Err(error) => Err(explain(&connections, &self.tenants, None, error).await),
+            }
         })
         .await
     }
@@ -135,18 +139,16 @@ impl PostgresStore {
     }
 
     /// Limits the pool to this many connections, instead of 4. A call that finds all of them busy
-    /// waits up to 5 s for one.
+    /// waits for one, as long as a call may take at all, which is 12 s.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for field `pool_size` if it is 0; otherwise as
-    /// [`PostgresStore::open`].
+    /// [`StoreError::Invalid`] for field `pool_size` if it is 0, and as [`PostgresStore::open`].
     pub fn with_pool_size(mut self, size: usize) -> Result<Self, StoreError> {
         if size == 0 {
             return Err(Invalid::new("pool_size", "is 0; use 1 or more").into());
         }
-        match &self.target {
-            // A pool that becomes smaller before it has a connection opens as many as before, so
-            // this is another one.
+        match &self.connections.target {
+            // A pool that shrinks would not take back the room of connections not yet made.
             Some(target) => self.connections = connection::pool(target, size)?,
             None => self.connections.pool.resize(size),
         }
@@ -184,12 +186,38 @@ impl PostgresStore {
         Ok(grants::statements(&layout, role))
     }
 
-    /// Does `work` with a timeout. If it fails, the layout is forgotten, since it may have changed.
-    async fn call<T>(
+    /// Does `work` with a connection and the host's tables, and with a timeout. If it fails, the
+    /// layout is forgotten, since it may have changed.
+    async fn call<T, F>(
         &self,
-        work: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
-        let done = with_timeout(&*self.clock, CALL_TIMEOUT, work).await;
+        work: impl FnOnce(Arc<Lease>, Arc<Layout>) -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let done = with_timeout(&*self.clock, CALL_TIMEOUT, async {
+            let mut used = None;
+            let attempt = async {
+                let lease = Arc::new(self.connections.lease().await?);
+                let layout = self.layout_by(&lease).await?;
+                used = Some(Arc::clone(&layout));
+                let done = work(Arc::clone(&lease), layout).await?;
+                // The work, which has ended, had the other one.
+                if let Some(lease) = Arc::into_inner(lease) {
+                    lease.give_back();
+                }
+                Ok(done)
+            };
+            match attempt.await {
+                Ok(done) => Ok(done),
+                Err(error) => {
+                    let used = used.as_deref();
+                    Err(explain(&self.connections, &self.tenants, used, error).await)
+                }
+            }
+        });
+        let done = done.await;
         match &done {
             Ok(_) | Err(StoreError::Invalid(_)) => return done,
             // The pool's idle connections lead to the same server, so they are closed.
@@ -213,21 +241,17 @@ impl PostgresStore {
         self.layout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection to the database, whose schema this program may use, and the host's tables in
-    /// it.
-    async fn connect(&self) -> Result<(Lease, Arc<Layout>), StoreError> {
-        let lease = self.connections.lease().await?;
+    /// The host's tables, in a database whose schema this program may use. They are read over this
+    /// connection unless they are known.
+    async fn layout_by(&self, lease: &Lease) -> Result<Arc<Layout>, StoreError> {
         let known = self.known_layout().clone();
-        let layout = match known {
-            Some(layout) => layout,
-            None => {
-                schema::check(&lease).await?;
-                let layout = Arc::new(Layout::read(&lease, &self.tenants).await?);
-                *self.known_layout() = Some(Arc::clone(&layout));
-                layout
-            }
-        };
-        Ok((lease, layout))
+        if let Some(layout) = known {
+            return Ok(layout);
+        }
+        schema::check(lease).await?;
+        let layout = Arc::new(Layout::read(lease, &self.tenants).await?);
+        *self.known_layout() = Some(Arc::clone(&layout));
+        Ok(layout)
     }
 
     /// The host's tables. The first call reads them from the database.
@@ -235,24 +259,15 @@ impl PostgresStore {
         let known = self.known_layout().clone();
         match known {
             Some(layout) => Ok(layout),
-            None => {
-                self.call(async {
-                    let (lease, layout) = self.connect().await?;
-                    lease.give_back();
-                    Ok(layout)
-                })
-                .await
-            }
+            None => self.call(|_, layout| async move { Ok(layout) }).await,
         }
     }
 
     /// Looks up the Customers of many tenants at once.
     async fn look_up(self, keys: Vec<Key>) -> Vec<Found> {
-        let read = self.call(async {
-            let (lease, layout) = self.connect().await?;
-            let found = read::bound(&lease, &layout, &keys, self.prepared).await?;
-            lease.give_back();
-            Ok(found)
+        let (asked, prepared) = (&keys, self.prepared);
+        let read = self.call(|lease, layout| async move {
+            read::bound(&lease, &layout, asked, prepared).await
         });
         let read: Result<HashMap<Key, Result<CustomerId, StoreError>>, _> = read.await;
         let of = |key: &Key| match &read {
@@ -272,37 +287,27 @@ impl Store for PostgresStore {
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
-        self.call(async {
-            let (lease, layout) = self.connect().await?;
-            let view =
-                read::view(&lease, &layout, &layout.key_type.parse(tenant)?, customers).await?;
-            lease.give_back();
-            Ok(view)
+        self.call(|lease, layout| async move {
+            read::view(&lease, &layout, &layout.key_type.parse(tenant)?, customers).await
         })
         .await
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        self.call(async {
-            let (lease, layout) = self.connect().await?;
+        self.call(|lease, layout| async move {
             lease.begin().await?;
             let committed = write::apply(&lease, &layout, change).await?;
-            let committed = write::end(&lease, &layout, committed).await?;
-            lease.give_back();
-            Ok(committed)
+            write::end(&lease, &layout, committed).await
         })
         .await
     }
 
     async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
         for _ in 0..DELETION_ATTEMPTS {
-            let recorded = self.call(async {
-                let (lease, layout) = self.connect().await?;
+            let recorded = self.call(|lease, layout| async move {
                 lease.begin().await?;
                 let recorded = write::record_deletion(&lease, &layout, customer).await?;
-                let recorded = write::end(&lease, &layout, recorded).await?;
-                lease.give_back();
-                Ok(recorded)
+                write::end(&lease, &layout, recorded).await
             });
             if recorded.await? == Committed::Yes {
                 return Ok(());
@@ -312,8 +317,7 @@ impl Store for PostgresStore {
     }
 
     async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
-        self.call(async {
-            let (lease, _) = self.connect().await?;
+        self.call(|lease, _| async move {
             let (installation, mut recorded) = read::identity(&lease).await?;
             if recorded.is_none() {
                 lease.begin().await?;
@@ -321,7 +325,6 @@ impl Store for PostgresStore {
                 lease.commit().await?;
                 recorded = read::identity(&lease).await?.1;
             }
-            lease.give_back();
             let lost = || StoreError::Corrupt("table stripe_account has lost its row".into());
             Ok((installation, recorded.ok_or_else(lost)?))
         })
@@ -334,45 +337,31 @@ impl Store for PostgresStore {
         hold: Duration,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
-        self.call(async {
-            let (lease, layout) = self.connect().await?;
+        self.call(|lease, layout| async move {
             let only = only.map(|tenant| layout.key_type.parse(tenant)?.tenant()).transpose()?;
             lease.begin().await?;
             let claimed = write::claim(&lease, only.as_ref(), hold, limit).await?;
             lease.commit().await?;
-            lease.give_back();
             Ok(claimed)
         })
         .await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.call(async {
-            let (lease, _) = self.connect().await?;
-            let backlog = read::backlog(&lease).await?;
-            lease.give_back();
-            Ok(backlog)
-        })
-        .await
+        self.call(|lease, _| async move { read::backlog(&lease).await }).await
     }
 
     async fn history(&self, tenant: &TenantId) -> Result<History, StoreError> {
-        self.call(async {
-            let (lease, layout) = self.connect().await?;
-            let history = read::history(&lease, &layout, &layout.key_type.parse(tenant)?).await?;
-            lease.give_back();
-            Ok(history)
+        self.call(|lease, layout| async move {
+            read::history(&lease, &layout, &layout.key_type.parse(tenant)?).await
         })
         .await
     }
 
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
-        self.call(async {
-            let (lease, layout) = self.connect().await?;
+        self.call(|lease, layout| async move {
             let tenant = layout.key_type.parse(tenant)?.tenant()?;
-            let surplus = read::surplus(&lease, &tenant).await?;
-            lease.give_back();
-            Ok(surplus)
+            read::surplus(&lease, &tenant).await
         })
         .await
     }
@@ -385,15 +374,11 @@ impl Database for PostgresStore {
     }
 
     async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        self.call(async {
-            let (lease, layout) = self.connect().await?;
+        self.call(|lease, layout| async move {
             let canonical = |tenant: &TenantId| layout.key_type.parse(tenant)?.tenant();
             let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
             lease.begin().await?;
-            let added = write::add_tenants(&lease, &layout, &tenants).await?;
-            lease.commit().await?;
-            lease.give_back();
-            Ok(added)
+            write::add_tenants(&lease, &layout, &tenants).await
         })
         .await
     }

@@ -9,7 +9,7 @@ use tenant_billing_core::{
     ports::{Committed, StoreError},
     state::{Change, Column, State},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::Barrier, task::JoinSet};
 
 use super::bench::{
     Bench, Check, account, bind, commit, conflicts, customer, open, ready, rejection, request, to,
@@ -35,6 +35,9 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
     ("a row that was lost is known by its audit trail", |b| Box::pin(lost_row(b))),
     ("the audit trail keeps every event in order", |b| Box::pin(trail(b))),
     ("the first account wins, and is read back", |b| Box::pin(accounts(b))),
+    ("of two accounts that are recorded at once all are told the same", |b| {
+        Box::pin(two_accounts_at_once(b))
+    }),
 ];
 
 async fn migrate(bench: &dyn Bench) {
@@ -278,4 +281,28 @@ async fn accounts(bench: &dyn Bench) {
     other.id = AccountId::parse("acct_two").expect("an id");
     let (_, recorded) = store.identify(&other).await.expect("identifies");
     assert_eq!(recorded, account());
+}
+
+/// Each of many processes records its own account, as the first one that ever ran.
+async fn two_accounts_at_once(bench: &dyn Bench) {
+    let store = bench.open().await;
+    store.migrate().await.expect("migrates");
+    let mut all = JoinSet::new();
+    let begin = Arc::new(Barrier::new(16));
+    for number in 0..16 {
+        let (store, begin) = (bench.open().await, Arc::clone(&begin));
+        let mut mine = account();
+        if number % 2 == 1 {
+            mine.id = AccountId::parse("acct_two").expect("an id");
+        }
+        all.spawn(async move {
+            // It is connected by now, so that all of them come at once.
+            store.backlog().await.expect("reads");
+            begin.wait().await;
+            store.identify(&mine).await.expect("identifies")
+        });
+    }
+    let told = all.join_all().await;
+    assert!(told.iter().all(|it| *it == told[0]), "{told:?}");
+    assert_eq!(store.identify(&account()).await.expect("identifies"), told[0]);
 }

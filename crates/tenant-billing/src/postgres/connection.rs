@@ -7,14 +7,17 @@ use std::{
     future::Future,
     ops::Deref,
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::{Either, select};
 use tenant_billing_core::ports::{Clock, Committed, StoreError};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Mutex};
 use tokio_postgres::{Client, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -24,9 +27,7 @@ use super::{
     url::Target,
 };
 
-/// How long a caller waits for a free connection of the pool, and then for the pool to check it.
-const POOL_WAIT: Duration = Duration::from_secs(5);
-/// The longest time that a call to the store takes. The server's own limits are shorter.
+/// The longest time that a call to the store takes, waiting for a connection included. The server's own limits are shorter.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(12);
 /// The longest time that a migration takes.
 pub(super) const MIGRATION_TIMEOUT: Duration = Duration::from_secs(90);
@@ -49,14 +50,13 @@ pub(super) fn pool(target: &Target, size: usize) -> Result<Connections, StoreErr
     let manager = Manager::from_config(target.config.clone(), tls.clone(), config);
     let pool = Pool::builder(manager)
         .max_size(size)
-        .wait_timeout(Some(POOL_WAIT))
         // Of several hosts, each one may take as long as the driver's connect timeout.
         .create_timeout(Some(CALL_TIMEOUT))
-        .recycle_timeout(Some(POOL_WAIT))
         .runtime(Runtime::Tokio1)
         .build();
     let pool = pool.map_err(|error| StoreError::SchemaMismatch(error.to_string()))?;
-    Ok(Connections { pool, tls: Some(tls) })
+    let (tls, target) = (Some(tls), Some(Arc::new(target.clone())));
+    Ok(Connections { pool, tls, target, diagnosing: Arc::default() })
 }
 
 /// The pool that connections are borrowed from.
@@ -66,9 +66,18 @@ pub(super) struct Connections {
     /// The TLS setup of the pool's connections, which cancelling a statement needs too. It is
     /// `None` for a pool of the host's, which keeps it to itself.
     pub(super) tls: Option<MakeRustlsConnect>,
+    /// Where the pool's connections lead to. It is `None` for a pool of the host's.
+    pub(super) target: Option<Arc<Target>>,
+    /// Held by whoever opens a connection beside the pool, to find out why it has none.
+    pub(super) diagnosing: Arc<Mutex<()>>,
 }
 
 impl Connections {
+    /// A pool of the host's.
+    pub(super) fn of(pool: Pool) -> Self {
+        Self { pool, tls: None, target: None, diagnosing: Arc::default() }
+    }
+
     /// Borrows a connection.
     pub(super) async fn lease(&self) -> Result<Lease, StoreError> {
         let object = self.pool.get().await.map_err(no_connection)?;
@@ -158,7 +167,8 @@ pub(super) async fn with_timeout<T>(
     match select(pin!(work), clock.sleep(timeout)).await {
         Either::Left((done, _)) => done,
         Either::Right(_) => {
-            Err(StoreError::Unavailable("PostgreSQL did not answer in time".into()))
+            let why = "PostgreSQL did not answer in time, or all connections of the pool are busy";
+            Err(StoreError::Unavailable(why.into()))
         }
     }
 }

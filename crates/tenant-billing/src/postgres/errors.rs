@@ -34,7 +34,68 @@ fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
 }
 
-/// Converts an error that the server reported.
+/// Converts an error of a statement that writes a table of the host's, or of the commit that
+/// follows. What does not pass is the host's own matter: its constraints, triggers and rights.
+/// Where the server names no table and no column, the text says `table` and `column`.
+pub(super) fn refused(error: Error, table: &str, column: &str) -> StoreError {
+    let Some(said) = error.as_db_error().filter(|said| !may_pass(said)) else {
+        return failed(error);
+    };
+    let table = match (said.schema(), said.table()) {
+        (Some(schema), Some(table)) => format!("{schema}.{table}"),
+        _ => table.to_owned(),
+    };
+    let place = match said.constraint() {
+        Some(constraint) => format!("constraint {constraint}"),
+        None => format!("column {}", said.column().unwrap_or(column)),
+    };
+    let cause = match *said.code() {
+        SqlState::NOT_NULL_VIOLATION => "a column has no value and must not be null",
+        SqlState::CHECK_VIOLATION => "a CHECK does not hold",
+        SqlState::UNIQUE_VIOLATION => "another row has the same value of a unique key",
+        SqlState::FOREIGN_KEY_VIOLATION => "a foreign key leads to no row",
+        SqlState::STRING_DATA_RIGHT_TRUNCATION => "the value is too long for its column",
+        SqlState::INSUFFICIENT_PRIVILEGE => "this role lacks a right",
+        SqlState::RAISE_EXCEPTION => "a trigger raises an error",
+        SqlState::GENERATED_ALWAYS => "the column is generated and cannot be written",
+        _ => "the statement fails there",
+    };
+    let hint = if *said.code() == SqlState::INSUFFICIENT_PRIVILEGE { GRANTS } else { "" };
+    let message = without_addresses(said.message());
+    let code = said.code().code();
+    StoreError::Refused(format!("{table}, {place}: {cause}: {message} ({code}){hint}"))
+}
+
+/// A message without its words that have an @. A trigger of the host's may repeat a row, in which
+/// there may be an e-mail address.
+fn without_addresses(message: &str) -> String {
+    let word = |word| if str::contains(word, '@') { "[…]" } else { word };
+    message.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the error says that a schema, a table or a function does not exist.
+pub(super) fn names_nothing(error: &Error) -> bool {
+    let missing =
+        [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_FUNCTION, SqlState::INVALID_SCHEMA_NAME];
+    error.code().is_some_and(|code| missing.contains(code))
+}
+
+/// Whether an error is of a class that may go away by itself, or has nothing to do with the
+/// statement.
+fn may_pass(said: &DbError) -> bool {
+    // The first two characters of a code are its class. 08: a connection; 25: a read-only server;
+    // 40: a transaction that lost a race; 53: the server's resources; 55: locks; 57: an
+    // administrator's intervention; 58: the disk; XX: a defect of the server's.
+    const CLASSES: [&str; 8] = ["08", "25", "40", "53", "55", "57", "58", "XX"];
+    said.code().code().get(..2).is_some_and(|class| CLASSES.contains(&class))
+}
+
+const GRANTS: &str = "; `PostgresStore::grants` and `tenant-billing migrate --print-grants` list \
+                      the rights that this role needs";
+
+/// Converts an error that the server reported for a statement on our own tables, or for a read.
+/// Whether something is missing because a schema or table has changed is for
+/// [`explain`](super::diagnosis::explain) to find out.
 fn reported_by_server(reported: &DbError) -> StoreError {
     let code = reported.code();
     let text = format!("{} ({})", reported.message(), code.code());
@@ -42,46 +103,39 @@ fn reported_by_server(reported: &DbError) -> StoreError {
         SqlState::UNDEFINED_TABLE,
         SqlState::UNDEFINED_FUNCTION,
         SqlState::INVALID_SCHEMA_NAME,
-        SqlState::DATATYPE_MISMATCH,
+        SqlState::UNDEFINED_COLUMN,
     ];
     if missing.contains(code) {
         // The message holds the name of what is missing, in every language.
         return if reported.message().contains("tenant_billing") {
-            StoreError::SchemaMissing
+            StoreError::Corrupt(format!("a part of our schema is missing: {text}"))
         } else {
-            StoreError::Unavailable(format!("the host's tables have changed: {text}"))
+            StoreError::SchemaMismatch(format!(
+                "a statement needs a table, column or operator that is not there: {text}"
+            ))
         };
-    }
-    if *code == SqlState::UNDEFINED_COLUMN {
-        return StoreError::SchemaTooOld;
     }
     if *code == SqlState::CHECK_VIOLATION && reported.schema() == Some("tenant_billing") {
         return StoreError::Corrupt(text);
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        return StoreError::SchemaMismatch(format!("{text}{GRANTS}"));
+    }
+    if reported.message().contains("statement pooling mode") {
         return StoreError::SchemaMismatch(format!(
-            "{text}; `PostgresStore::grants` and `tenant-billing migrate --print-grants` list the \
-             rights that this role needs"
+            "PgBouncer runs in statement mode, which allows no transactions: {text}; set its \
+             pool_mode to transaction or session"
         ));
     }
     let damaged = [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED];
     if damaged.contains(code) {
         return StoreError::Corrupt(text);
     }
-    if *code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE {
-        return StoreError::SchemaMismatch(text);
+    if may_pass(reported) && *code != SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE {
+        return StoreError::Unavailable(text);
     }
-    // The first two characters of a code are its class.
-    match code.code().get(..2) {
-        // 08: a connection; 25: a read-only server; 40: a transaction that lost a race; 53: the
-        // server's resources; 55: locks; 57: an administrator's intervention; 58: the disk; XX: a
-        // defect of the server's.
-        Some("08" | "25" | "40" | "53" | "55" | "57" | "58" | "XX") => {
-            StoreError::Unavailable(text)
-        }
-        // Retrying does not help: the statement, the data or the login is wrong.
-        Some(_) | None => StoreError::SchemaMismatch(text),
-    }
+    // Retrying does not help: the statement, the data or the login is wrong.
+    StoreError::SchemaMismatch(text)
 }
 
 /// Converts an error of the pool.
@@ -95,5 +149,16 @@ pub(super) fn no_connection(error: PoolError) -> StoreError {
         PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
             StoreError::Unavailable(error.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_the_hosts_loses_its_addresses() {
+        let message = "no plan for \"owner@example.com\", tenant 7";
+        assert_eq!(without_addresses(message), "no plan for […] tenant 7");
     }
 }

@@ -42,11 +42,15 @@ pub(super) async fn bound(
         }
     }
     let statement = Statement::new(layout.lookup.as_str());
-    let statement = match layout.key_type {
-        KeyType::Uuid => statement.with(uuids),
-        KeyType::Text => statement.with(texts),
-        KeyType::Integer => statement.with(numbers),
+    let (asked, statement) = match layout.key_type {
+        KeyType::Uuid => (uuids.len(), statement.with(uuids)),
+        KeyType::Text => (texts.len(), statement.with(texts)),
+        KeyType::Integer => (numbers.len(), statement.with(numbers)),
     };
+    if asked < keys.len() {
+        let why = "the type of the tenants' keys has just changed";
+        return Err(StoreError::Unavailable(why.into()));
+    }
     let rows = match prepared {
         true => statement.rows_prepared(lease.object()).await?,
         false => statement.rows(lease).await?,
@@ -86,9 +90,13 @@ pub(super) async fn view(
     let key_parameter = statement.bind_key(key);
     let (config, native) = (&layout.config.name, layout.key_type.sql());
     let tables = [Some(&layout.config), layout.tenants.as_ref()].into_iter().flatten();
-    let policies: Vec<_> =
-        tables.map(|it| format!("row_security_active({}::oid)", it.oid)).collect();
-    let hides_rows = policies.join(" OR ");
+    let (mut policies, mut renewed) = (Vec::new(), Vec::new());
+    for table in tables {
+        let name = statement.bind(table.name.clone());
+        policies.push(format!("row_security_active({}::oid)", table.oid));
+        renewed.push(format!("to_regclass({name})::oid IS DISTINCT FROM {}::oid", table.oid));
+    }
+    let (hides_rows, renewed) = (policies.join(" OR "), renewed.join(" OR "));
     let (exists, tenants) = match &layout.tenants {
         None => ("true", String::new()),
         Some(table) => {
@@ -121,7 +129,8 @@ pub(super) async fn view(
                 p.version, p.generation, p.state, p.account_id, p.mode, p.stripe_account,
                 p.stripe_version, p.idempotency_key, p.body, p.conclusive_from, p.sent,
                 p.rejection_code, p.rejection_param, p.rejection_message, p.customer_id,
-                p.opened_at, p.attempts, p.next_attempt_at, p.last_error, {hides_rows} AS hides_rows
+                p.opened_at, p.attempts, p.next_attempt_at, p.last_error,
+                {hides_rows} AS hides_rows, {renewed} AS renewed
          FROM (SELECT {key_parameter}::{native} AS id, {key_parameter}::{native}::text AS name,
                       tenant_billing.clock() AS now) AS asked
          {tenants}
@@ -135,6 +144,11 @@ pub(super) async fn view(
     let row = rows
         .first()
         .ok_or_else(|| StoreError::Corrupt("the view of a tenant has no row".into()))?;
+    if row.try_get("renewed").map_err(failed)? {
+        // What we know of a table, such as its policies, was of the one that had its name before.
+        let why = "the host has just made its tables anew";
+        return Err(StoreError::Unavailable(why.into()));
+    }
     if row.try_get("hides_rows").map_err(failed)? {
         let why = "row-level security hides rows of the host's tables from this role; give it \
                    BYPASSRLS";

@@ -39,8 +39,8 @@ pub(super) fn mismatch(misfits: &[String]) -> StoreError {
     })
 }
 
-/// Checks what every call relies upon: that the tables exist, that we see all of their rows, and
-/// that the tenants' keys in both are of one type that we support. It returns that type.
+/// Checks what every call relies upon: that the tables and columns exist, that we see all of their
+/// rows, and that the tenants' keys in both are of one type that we support. It returns that type.
 pub(super) fn keys(
     names: &Tenants,
     host: &HostTables,
@@ -55,6 +55,12 @@ pub(super) fn keys(
     }
     let tenants = host.tenants.as_ref().map(|table| (table, key(table, "id", misfits)));
     let config = host.config.as_ref()?;
+    if config.column("stripe_customer_id").is_none() {
+        misfits.push(format!(
+            "{} has no column stripe_customer_id; add it as varchar(255) UNIQUE",
+            config.name
+        ));
+    }
     let (tenant_id, key_type) = key(config, "tenant_id", misfits)?;
     if let Some((other, oid)) = tenant_id.references.as_ref().map(|(oid, name)| (name, *oid))
         && host.tenants.as_ref().is_none_or(|tenants| tenants.oid != oid)
@@ -140,11 +146,8 @@ fn key<'a>(
 /// Checks the columns of `tenant_config` that we write, and those that we leave to their defaults.
 fn columns(config: &Table, misfits: &mut Vec<String>) {
     let table = &config.name;
-    match config.column("stripe_customer_id") {
-        None => misfits.push(format!(
-            "{table} has no column stripe_customer_id; add it as varchar(255) UNIQUE"
-        )),
-        Some(customer) => customer_column(table, customer, misfits),
+    if let Some(customer) = config.column("stripe_customer_id") {
+        customer_column(table, customer, misfits);
     }
     if let Some(tenant) = config.column("tenant_id") {
         if !tenant.unique {

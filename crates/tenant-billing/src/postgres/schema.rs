@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     cells::SqlCells,
-    errors::failed,
+    errors::{failed, names_nothing},
     layout::{HostTables, Tenants},
     requirements,
     statement::Statement,
@@ -58,7 +58,10 @@ const BEGIN: &str = "
 pub(super) async fn check(client: &Client) -> Result<(), StoreError> {
     let sql = "SELECT (SELECT max(version) FROM tenant_billing.migration),
                       (SELECT oldest_program FROM tenant_billing.installation)";
-    let rows = Statement::new(sql).rows(client).await?;
+    let rows = match Statement::new(sql).query(client).await {
+        Err(error) if names_nothing(&error) => return Err(StoreError::SchemaMissing),
+        rows => rows.map_err(failed)?,
+    };
     let row = rows.first().ok_or(StoreError::SchemaMissing)?;
     let cells = &mut SqlCells::of(row);
     match (cells.integer()?, cells.integer()?) {

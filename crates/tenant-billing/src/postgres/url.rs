@@ -125,6 +125,13 @@ impl Target {
         config.ssl_mode(mode);
         Ok(Self { config, verify, prepared })
     }
+
+    /// The same, but for any server, also one that takes no writes.
+    pub(super) fn of_any_kind(&self) -> Self {
+        let mut target = self.clone();
+        target.config.target_session_attrs(TargetSessionAttrs::Any);
+        target
+    }
 }
 
 /// The driver's mode and our own checks for `sslmode` and `sslrootcert`.

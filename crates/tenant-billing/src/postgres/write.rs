@@ -1,13 +1,13 @@
 //! Writes. Each function runs inside a READ COMMITTED transaction of its caller.
 //!
-//! A [`Change`] is a few statements, which are sent together. Some of them must return a row; if
-//! one of those does not, the caller rolls all of them back. Each statement sees what was committed
+//! A [`Change`] is a few statements, which are sent together. If one of them shows that a condition
+//! does not hold, the caller rolls all of them back. Each statement sees what was committed
 //! before it began. So the first statement may lock the id of a Customer: whoever binds a Customer
 //! and whoever records its deletion take this lock before they look at what the other one writes.
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join3, try_join_all};
 use tenant_billing_core::{
     audit::{NewEvent, SurplusReason},
     decide,
@@ -17,19 +17,18 @@ use tenant_billing_core::{
     state::{Change, Column},
     timing::MAX_DECISION_AGE,
 };
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error, Row};
 
 use super::{
-    column, connection::Lease, errors::failed, key::Key, layout::Layout, read, statement::Statement,
+    column,
+    connection::Lease,
+    errors::{failed, refused},
+    key::Key,
+    layout::Layout,
+    read,
+    statement::Statement,
 };
 use crate::stored::{StoredRow, row_columns, to_signed};
-
-/// One statement of a change.
-struct Part {
-    statement: Statement,
-    /// Whether the change conflicts if the statement returns no row.
-    must_return_row: bool,
-}
 
 /// Ends the transaction: it commits, or rolls back on a conflict. A constraint that the host
 /// deferred until the commit may turn it into a conflict.
@@ -40,8 +39,7 @@ pub(super) async fn end(
 ) -> Result<Committed, StoreError> {
     match lease.end(committed).await {
         Ok(()) => Ok(committed),
-        Err(error) if layout.is_race(&error) => Ok(Committed::Conflict),
-        Err(error) => Err(failed(error)),
+        Err(error) => column::failed_there(layout, error),
     }
 }
 
@@ -52,25 +50,37 @@ pub(super) async fn apply(
     layout: &Layout,
     change: &Change,
 ) -> Result<Committed, StoreError> {
-    let parts = parts(layout, change)?;
-    let mut all_hold = true;
-    let answers = join_all(parts.iter().map(|part| part.statement.query(client))).await;
-    for (part, answer) in parts.iter().zip(answers) {
-        match answer {
-            Ok(rows) => all_hold &= !part.must_return_row || !rows.is_empty(),
-            Err(error) if layout.is_race(&error) => return Ok(Committed::Conflict),
-            Err(error) => return Err(failed(error)),
-        }
+    let key = layout.key_type.parse(&change.tenant)?;
+    let (conditions, rest) = (conditional(layout, &key, change)?, records(change)?);
+    let column = column::write(client, &layout.config, &key, &change.column);
+    // They are sent in this order, without waiting for answers.
+    let (conditions, column, rest) =
+        join3(all(client, &conditions), column, all(client, &rest)).await;
+    // The row's statement is the last one. It returns a row if the conditions hold.
+    if conditions.map_err(failed)?.last().is_none_or(Vec::is_empty) {
+        return Ok(Committed::Conflict);
     }
-    Ok(if all_hold { Committed::Yes } else { Committed::Conflict })
+    let column = match (column, &change.column) {
+        (Ok(Ok(Committed::Conflict)), Column::Bind(customer)) => {
+            column::why_unbound(client, &layout.config, &key, customer).await
+        }
+        (column, _) => column,
+    };
+    match column {
+        Ok(Ok(Committed::Yes)) => rest.map(|_| Committed::Yes).map_err(failed),
+        Ok(not_written) => not_written,
+        Err(error) => column::failed_there(layout, error),
+    }
 }
 
-/// The statements of a change, in the order in which they must run.
-fn parts(layout: &Layout, change: &Change) -> Result<Vec<Part>, StoreError> {
-    let key = layout.key_type.parse(&change.tenant)?;
-    let config = &layout.config;
-    let mut parts = Vec::new();
-    let mut add = |must_return_row, statement| parts.push(Part { statement, must_return_row });
+/// Sends these statements together, and reads the rows of each.
+async fn all(client: &Client, statements: &[Statement]) -> Result<Vec<Vec<Row>>, Error> {
+    try_join_all(statements.iter().map(|statement| statement.query(client))).await
+}
+
+/// The statements that must come before the column is written: the locks, and the row with the
+/// conditions.
+fn conditional(layout: &Layout, key: &Key, change: &Change) -> Result<Vec<Statement>, StoreError> {
     let mut locked: Vec<_> = change.surplus.iter().map(|(customer, _)| customer).collect();
     if let Column::Bind(customer) = &change.column {
         locked.push(customer);
@@ -78,29 +88,25 @@ fn parts(layout: &Layout, change: &Change) -> Result<Vec<Part>, StoreError> {
     // Every transaction takes its locks in the same order, so that there is no deadlock.
     locked.sort_unstable_by_key(|customer| customer.as_str());
     locked.dedup();
-    for customer in locked {
-        add(false, lock(customer));
-    }
-    add(true, row(layout, &key, change)?);
-    match &change.column {
-        Column::Keep => {}
-        Column::Bind(customer) => {
-            add(true, column::bind(config, &key, customer));
-            add(false, resolve_surplus(customer));
-        }
-        Column::Holds(customer) => {
-            add(true, column::holds(config, &key, customer));
-            add(false, resolve_surplus(customer));
-        }
-        Column::Clear(customer) => add(false, column::clear(config, &key, customer)),
+    let mut statements: Vec<_> = locked.into_iter().map(lock).collect();
+    statements.push(row(layout, key, change)?);
+    Ok(statements)
+}
+
+/// The statements that write the records of a change: Customers that are surplus or no longer are,
+/// and events.
+fn records(change: &Change) -> Result<Vec<Statement>, StoreError> {
+    let mut statements = Vec::new();
+    if let Column::Bind(customer) | Column::Holds(customer) = &change.column {
+        statements.push(resolve_surplus(customer));
     }
     if !change.surplus.is_empty() {
-        add(false, surplus(&change.tenant, &change.surplus));
+        statements.push(surplus(&change.tenant, &change.surplus));
     }
     if !change.events.is_empty() {
-        add(false, events(&change.tenant, &change.events)?);
+        statements.push(events(&change.tenant, &change.events)?);
     }
-    Ok(parts)
+    Ok(statements)
 }
 
 /// Locks the id of a Customer until the transaction ends. Whoever binds it, records it as surplus
@@ -306,9 +312,9 @@ pub(super) async fn claim(
     tenants(&statement.with(hold.as_secs_f64()).rows(client).await?)
 }
 
-/// Registers tenants, and returns how many were new.
+/// Registers tenants, commits, and returns how many were new.
 pub(super) async fn add_tenants(
-    client: &Client,
+    lease: &Lease,
     layout: &Layout,
     tenants: &[TenantId],
 ) -> Result<usize, StoreError> {
@@ -322,12 +328,15 @@ pub(super) async fn add_tenants(
         "INSERT INTO {table} (id) SELECT DISTINCT id::{native} FROM unnest($1) AS it (id)
          ON CONFLICT (id) DO NOTHING RETURNING 1"
     );
-    Ok(Statement::new(sql).with(names).rows(client).await?.len())
+    let refused = |error| refused(error, table, "id");
+    let added = Statement::new(sql).with(names).query(lease).await.map_err(refused)?;
+    lease.end(Committed::Yes).await.map_err(refused)?;
+    Ok(added.len())
 }
 
 /// The tenants in the first column of these rows.
-fn tenants(rows: &[tokio_postgres::Row]) -> Result<Vec<TenantId>, StoreError> {
-    let tenant = |row: &tokio_postgres::Row| {
+fn tenants(rows: &[Row]) -> Result<Vec<TenantId>, StoreError> {
+    let tenant = |row: &Row| {
         let name = row.try_get(0).map_err(failed)?;
         TenantId::parse(name).map_err(|invalid| StoreError::Corrupt(invalid.to_string()))
     };

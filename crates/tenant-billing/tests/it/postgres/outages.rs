@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The machine's clock, but for patience: nobody waits for long here.
-struct Hasty(Arc<dyn Clock>);
+pub(super) struct Hasty(pub(super) Arc<dyn Clock>);
 
 #[async_trait]
 impl Clock for Hasty {
@@ -222,15 +222,19 @@ async fn a_server_that_turns_read_only() {
     let process = Process::on(&database.url()).await;
     let tenants = process.tenants(2).await;
     let first = process.insist(&tenants[0]).await;
-    let fence = |on: bool| {
-        let name = database.name();
-        format!(
-            "SET transaction_read_only = off; ALTER DATABASE {name} SET default_transaction_read_only = {on}"
-        )
-    };
-    database.run(&fence(true)).await;
+    let lookups = PostgresStore::open(&database.url()).unwrap();
+    assert!(lookups.bound(&tenants[0]).await.unwrap().is_some());
     server.config("default_transaction_read_only = on");
-    // The server's sessions hear of it in their own time.
+    // A session that is there already hears of it in its own time. A lookup does not believe it any
+    // longer either.
+    let mut looked_up = lookups.bound(&tenants[0]).await;
+    for _ in 0..100 {
+        if looked_up.is_ok() {
+            SystemClock::shared().sleep(Duration::from_millis(20)).await;
+            looked_up = lookups.bound(&tenants[0]).await;
+        }
+    }
+    assert!(matches!(looked_up, Err(StoreError::Unavailable(_))), "{looked_up:?}");
     let mut view = process.store.view(&tenants[0], &[]).await;
     for _ in 0..100 {
         if view.is_ok() {
@@ -243,7 +247,6 @@ async fn a_server_that_turns_read_only() {
     assert_retryable(&call.await.unwrap_err());
     assert_eq!(process.sandbox.counters().customers_created, 1);
     server.config("default_transaction_read_only = off");
-    database.run(&fence(false)).await;
     assert_eq!(process.insist(&tenants[0]).await, first);
     process.insist(&tenants[1]).await;
     process.assert_one_each(&database, 2).await;

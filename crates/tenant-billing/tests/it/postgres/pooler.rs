@@ -21,6 +21,15 @@ pub(crate) struct Pooler {
 impl Pooler {
     /// In front of the server whose socket is in this directory, with so many sessions.
     pub(crate) async fn before(server: &Path, database: &str, sessions: usize) -> Self {
+        Self::start(server, database, sessions, false).await
+    }
+
+    /// One that allows no transactions, as PgBouncer's `pool_mode = statement`.
+    pub(crate) async fn in_statement_mode(server: &Path, database: &str) -> Self {
+        Self::start(server, database, 3, true).await
+    }
+
+    async fn start(server: &Path, database: &str, sessions: usize, statements: bool) -> Self {
         let directory = TempDir::new().unwrap();
         let listener = UnixListener::bind(directory.path().join(".s.PGSQL.5432")).unwrap();
         let mut idle = VecDeque::new();
@@ -38,7 +47,7 @@ impl Pooler {
         let (idle, welcome) = (Arc::new(Mutex::new(idle)), Arc::new(welcome));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, Arc::clone(&idle), Arc::clone(&welcome)));
+                tokio::spawn(serve(client, Arc::clone(&idle), Arc::clone(&welcome), statements));
             }
         });
         Self { directory }
@@ -76,6 +85,7 @@ async fn serve(
     mut client: UnixStream,
     idle: Arc<Mutex<VecDeque<UnixStream>>>,
     welcome: Arc<Vec<u8>>,
+    statements: bool,
 ) -> std::io::Result<()> {
     let mut startup = Vec::new();
     // A client may first ask for TLS, in a message of eight bytes; there is none.
@@ -117,6 +127,10 @@ async fn serve(
         };
         at_work.write_all(&asked).await?;
         let (in_transaction, answered) = answer(&mut at_work).await?;
+        if in_transaction && statements {
+            // The session is thrown away as well.
+            return client.write_all(&refusal()).await;
+        }
         if in_transaction {
             session = Some(at_work);
         } else {
@@ -124,4 +138,12 @@ async fn serve(
         }
         client.write_all(&answered).await?;
     }
+}
+
+/// What PgBouncer says in statement mode to whoever has begun a transaction.
+fn refusal() -> Vec<u8> {
+    let why = "transaction blocks not allowed in statement pooling mode";
+    let fields = format!("SFATAL\0VFATAL\0C08P01\0M{why}\0\0");
+    let length = u32::try_from(fields.len() + 4).unwrap();
+    [&b"E"[..], &length.to_be_bytes(), fields.as_bytes()].concat()
 }

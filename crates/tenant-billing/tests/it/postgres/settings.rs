@@ -1,180 +1,179 @@
-//! Settings of a role or of a database, none of which changes what we mean; and those of a store.
+//! Settings that look like a server in trouble and never mend by themselves: an operator is told
+//! which, and how to undo it. And a pool whose connections are all busy.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use stripe_sandbox::{Fault, Rule, Sandbox};
 use tenant_billing::{
-    Billing, Database as _, PostgresStore, SecretKey, StripeClient, SystemClock,
-    ids::{Email, TenantId},
+    Database as _, PostgresStore, SystemClock,
+    ids::TenantId,
     ports::{Store, StoreError},
-    request::CustomerDetails,
 };
-use tokio::task::JoinSet;
 
-use super::server::Database;
+use super::{
+    outages::Hasty,
+    pooler::Pooler,
+    server::{Database, Server},
+};
 
-const SETTINGS: [&str; 19] = [
-    "quote_all_identifiers = on",
-    "standard_conforming_strings = off",
-    "backslash_quote = off",
-    "search_path = app",
-    "row_security = off",
-    "default_transaction_isolation = serializable",
-    "default_transaction_deferrable = on",
-    "datestyle = 'German, DMY'",
-    "timezone = 'Asia/Kathmandu'",
-    "intervalstyle = sql_standard",
-    "bytea_output = escape",
-    "xmloption = document",
-    "transform_null_equals = on",
-    "array_nulls = off",
-    "lc_messages = 'C.UTF-8'",
-    "client_encoding = LATIN1",
-    "session_replication_role = replica",
-    "synchronous_commit = off",
-    "extra_float_digits = -15",
-];
+fn tenant() -> TenantId {
+    TenantId::parse("00000000-0000-4000-8000-000000000001").unwrap()
+}
 
-/// A host's tables outside of `public`, with keys of every type, times of both, and CHECKs.
-fn tables(key: &str, time: &str) -> String {
-    format!(
-        "CREATE TABLE app.\"Tenants\" (id {key} PRIMARY KEY);
-         CREATE TABLE app.tenant_config (id varchar(36) PRIMARY KEY,
-             tenant_id {key} NOT NULL UNIQUE REFERENCES app.\"Tenants\" (id),
-             stripe_customer_id varchar(255) CHECK (stripe_customer_id ~ E'^cus_\\\\w+$'),
-             plan text NOT NULL DEFAULT E'a\\\\b' CHECK (plan = E'a\\\\b'),
-             updated_at {time} NOT NULL);
-         CREATE UNIQUE INDEX ON app.tenant_config (stripe_customer_id)
-             WHERE stripe_customer_id IS NOT NULL;"
-    )
+fn open(url: &str) -> PostgresStore {
+    PostgresStore::open(url).unwrap()
+}
+
+/// A database that knows a tenant, and a superuser of the test's own, to be set up badly.
+async fn with_role(run: impl AsyncFn(&Database, &str)) {
+    let database = Database::fresh().await;
+    let store = open(&database.url());
+    store.migrate().await.unwrap();
+    store.add_tenant(&tenant()).await.unwrap();
+    let role = format!("set_up_{}", database.name());
+    database.run(&format!("CREATE ROLE {role} LOGIN SUPERUSER")).await;
+    run(&database, &role).await;
+    // A setting of the database's may forbid everybody else to write.
+    writing(&database, &format!("DROP ROLE {role}")).await;
+}
+
+/// Runs a statement also where transactions are read-only.
+async fn writing(database: &Database, sql: &str) {
+    let client = database.connect().await;
+    client.batch_execute("SET default_transaction_read_only = off").await.unwrap();
+    client.batch_execute(sql).await.unwrap();
+}
+
+fn mismatch<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
+    let Err(StoreError::SchemaMismatch(why)) = answer else { panic!("{answer:?}") };
+    why
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_of_a_role_change_nothing() {
-    for (key, time, tenant) in [
-        ("uuid", "timestamptz", "00000000-0000-4000-8000-000000000001"),
-        ("text", "timestamp", "a\\'b"),
-        ("varchar(64)", "timestamp", "x"),
-        ("smallint", "timestamptz", "7"),
-        ("integer", "timestamptz", "7"),
-        ("bigint", "timestamptz", "7"),
-    ] {
-        let database = Database::fresh().await;
-        let role = format!("odd_{}", database.name());
-        let name = database.name();
-        database
-            .run(&format!(
-                "CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {name} TO {role};
-                 CREATE SCHEMA app AUTHORIZATION {role}; SET ROLE {role}; {}",
-                tables(key, time)
-            ))
-            .await;
-        for setting in SETTINGS {
-            database.run(&format!("ALTER ROLE {role} IN DATABASE {name} SET {setting}")).await;
+async fn a_statement_timeout_that_is_too_short() {
+    with_role(async |database, role| {
+        let set = |value: &str| format!("ALTER ROLE {role} SET statement_timeout = '{value}'");
+        database.run(&set("1ms")).await;
+        let store = open(&database.url_of(role));
+        for _ in 0..3 {
+            let why = mismatch(store.bound(&tenant()).await);
+            assert!(why.contains("statement_timeout is 1ms"), "{why}");
         }
-        let store = PostgresStore::open(&database.url_of(&role)).unwrap();
-        let store = store.with_tenants_table("Tenants").unwrap();
-        assert_eq!(store.migrate().await, Ok(()), "{key}");
-        goes_round(&store, &database, &TenantId::parse(tenant).unwrap()).await;
-        let times = "SELECT updated_at::timestamp - clock() AT TIME ZONE 'UTC'
-                            BETWEEN '-1 minute' AND '1 minute' FROM app.tenant_config";
-        assert_eq!(database.cell(&format!("SET timezone = 'UTC'; {times}")).await, "t", "{key}");
-        database.run(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await;
-    }
-}
-
-/// A database in which a schema's name only begins like one of PostgreSQL's own is not empty.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_only_looks_empty() {
-    let database = Database::fresh().await;
-    let setting = "standard_conforming_strings = off";
-    database.run("CREATE SCHEMA pgboss; CREATE TABLE pgboss.job (id bigint)").await;
-    database.run(&format!("ALTER DATABASE {} SET {setting}", database.name())).await;
-    let migrated = PostgresStore::open(&database.url()).unwrap().migrate().await;
-    let Err(StoreError::SchemaMismatch(why)) = migrated else { panic!("{migrated:?}") };
-    assert!(why.contains("neither tenants nor tenant_config"), "{why}");
-}
-
-/// A tenant gets its Customer, it is deleted, and another takes its place; a creation that nobody
-/// answers is claimed and finished; and history has it all.
-async fn goes_round(store: &PostgresStore, database: &Database, tenant: &TenantId) {
-    let sandbox = Sandbox::start().await.unwrap();
-    let key = SecretKey::parse("sk_test_1").unwrap();
-    let stripe = StripeClient::new(key).with_base(&sandbox.url()).unwrap();
-    let billing = Billing::new(store.clone(), stripe);
-    assert_eq!(store.add_tenant(tenant).await, Ok(true));
-    let ask = || billing.get_or_create_stripe_customer(tenant.as_str(), "a@example.com");
-    let first = ask().await.unwrap();
-    sandbox.delete_customer(first.as_str());
-    billing.customer_deleted(&first).await.unwrap();
-    assert_eq!(billing.lookup(tenant).await, Ok(None));
-    sandbox.arm(Rule::new(Fault::RequestLost).method("POST").always());
-    let details = CustomerDetails::new(Email::parse("a@example.com").unwrap());
-    let open = "SELECT count(*) FROM customer_provisioning WHERE state IN ('pending', 'in_doubt')";
-    while database.cell(open).await == "0" {
-        assert!(billing.get_or_create(tenant, &details, Duration::from_secs(1)).await.is_err());
-    }
-    // The call may go on for a while after it has answered, and claim its row itself.
-    let (hold, mut claimed) = (Duration::from_secs(60), vec![]);
-    while claimed.is_empty() {
-        database.advance(Duration::from_secs(3600)).await;
-        claimed = store.claim(None, hold, 10).await.unwrap();
-    }
-    assert_eq!(claimed, [tenant.clone()]);
-    assert_eq!(store.claim(Some(tenant), hold, 10).await, Ok(vec![]));
-    sandbox.disarm();
-    let second = ask().await.unwrap();
-    assert_ne!(first, second);
-    assert_eq!(store.bound(tenant).await, Ok(Some(second.clone())));
-    let history = billing.history(tenant).await.unwrap();
-    assert_eq!((&history.tenant, history.bound), (tenant, Some(second)));
-    assert!(history.events.len() >= 5, "{:?}", history.events);
-}
-
-/// Migrations take the way past a pooler, if one is named, and nothing else does.
-#[tokio::test(flavor = "multi_thread")]
-async fn migrations_take_the_direct_way() {
-    let database = Database::fresh().await;
-    let nowhere = "postgres://nobody@/nothing?host=/nonexistent";
-    let direct = PostgresStore::open(nowhere).unwrap().with_direct_url(&database.url()).unwrap();
-    assert_eq!(direct.migrate().await, Ok(()));
-    let tenant = TenantId::parse("00000000-0000-4000-8000-000000000001").unwrap();
-    assert!(matches!(direct.bound(&tenant).await, Err(StoreError::Unavailable(_))));
-    let store = PostgresStore::open(&database.url()).unwrap().with_direct_url(nowhere).unwrap();
-    assert_eq!(store.bound(&tenant).await, Ok(None));
-    assert!(matches!(store.migrate().await, Err(StoreError::Unavailable(_))));
-}
-
-/// A pool opens as many connections as it may when there is work for them, and no more.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pool_has_the_size_that_it_was_given() {
-    for size in [1, 2, 7] {
-        let database = Database::fresh().await;
-        let store = PostgresStore::open(&database.url()).unwrap().with_pool_size(size).unwrap();
-        store.migrate().await.unwrap();
-        let tenant = TenantId::parse("00000000-0000-4000-8000-000000000001").unwrap();
-        store.view(&tenant, &[]).await.unwrap();
-        // Whoever reads now waits for the host, on a connection of its own.
+        // One that is long enough to work with is no fault: something was slow for once.
+        database.run(&set("1s")).await;
+        let store = open(&database.url_of(role));
+        assert!(store.view(&tenant(), &[]).await.unwrap().exists);
         let host = database.connect().await;
         host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
-        let mut calls = JoinSet::new();
-        for _ in 0..20 {
-            let (store, tenant) = (store.clone(), tenant.clone());
-            calls.spawn(async move { store.view(&tenant, &[]).await.map(drop) });
-        }
-        let open = "SELECT count(*) FROM pg_stat_activity
-                    WHERE datname = current_database() AND application_name = 'tenant-billing'";
-        let waiting = format!("{open} AND wait_event_type = 'Lock'");
-        for _ in 0..100 {
-            if database.cell(&waiting).await == size.to_string() {
-                break;
+        let slow = store.view(&tenant(), &[]).await;
+        let Err(StoreError::Unavailable(why)) = slow else { panic!("{slow:?}") };
+        assert!(why.contains("57014"), "{why}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_whose_transactions_are_read_only() {
+    let setting = "default_transaction_read_only";
+    for (owner, remedy) in [
+        ("ROLE {role}", "run ALTER ROLE {role} RESET"),
+        ("DATABASE {name}", "run ALTER DATABASE {name} RESET"),
+        ("ROLE {role} IN DATABASE {name}", "run ALTER ROLE {role} IN DATABASE {name} RESET"),
+        ("", "options of the database's URL"),
+    ] {
+        with_role(async |database, role| {
+            let fill = |text: &str| text.replace("{role}", role).replace("{name}", database.name());
+            let mut url = database.url_of(role);
+            match owner {
+                "" => url += &format!("&options=-c%20{setting}%3Don"),
+                _ => database.run(&format!("ALTER {} SET {setting} = on", fill(owner))).await,
             }
-            SystemClock::shared().sleep(Duration::from_millis(30)).await;
-        }
-        // Time for a connection too many.
-        SystemClock::shared().sleep(Duration::from_millis(300)).await;
-        assert_eq!(database.cell(&waiting).await, size.to_string());
-        assert_eq!(database.cell(open).await, size.to_string());
-        calls.shutdown().await;
+            let store = open(&url);
+            for why in [mismatch(store.bound(&tenant()).await), mismatch(store.migrate().await)] {
+                assert!(why.contains(setting) && why.contains(&fill(remedy)), "{why}");
+            }
+            if !owner.is_empty() {
+                let reset = format!("ALTER {} RESET {setting}", fill(owner));
+                writing(database, &reset).await;
+                assert!(store.view(&tenant(), &[]).await.unwrap().exists);
+            }
+        })
+        .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_in_statement_mode() {
+    let database = Database::fresh().await;
+    let store = open(&database.url());
+    store.migrate().await.unwrap();
+    let pooler = Pooler::in_statement_mode(&Server::shared(), database.name()).await;
+    let directory = pooler.directory().display();
+    let store = open(&format!("postgres://postgres@/{}?host={directory}", database.name()));
+    for _ in 0..2 {
+        let why = mismatch(store.add_tenant(&tenant()).await);
+        assert!(why.contains("statement mode") && why.contains("pool_mode"), "{why}");
+    }
+    let why = mismatch(store.migrate().await);
+    assert!(why.contains("pool_mode"), "{why}");
+}
+
+/// A caller who finds all connections busy waits for one as long as a call may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_waits_for_a_connection() {
+    let database = Database::fresh().await;
+    let store = open(&database.url()).with_pool_size(1).unwrap();
+    store.migrate().await.unwrap();
+    store.add_tenant(&tenant()).await.unwrap();
+    let host = database.connect().await;
+    host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+    let tenant = tenant();
+    let (one, other, ()) =
+        tokio::join!(store.view(&tenant, &[]), store.view(&tenant, &[]), async {
+            SystemClock::shared().sleep(Duration::from_secs(6)).await;
+            let ours = "SELECT count(*) FROM pg_stat_activity
+                        WHERE application_name = 'tenant-billing' AND datname = current_database()";
+            assert_eq!(database.cell(ours).await, "1", "the pool has room for one");
+            host.batch_execute("COMMIT").await.unwrap();
+        });
+    assert!(one.unwrap().exists);
+    assert!(other.unwrap().exists);
+}
+
+/// After a failure, the idle connections are closed as well: they lead to the same server, which
+/// may be the primary no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_are_closed_after_a_failure() {
+    let database = Database::fresh().await;
+    let store = open(&database.url());
+    store.migrate().await.unwrap();
+    store.add_tenant(&tenant()).await.unwrap();
+    let count = async |what: &str, expected: &str| {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tenant-billing'
+             AND datname = current_database() AND {what}"
+        );
+        for _ in 0..500 {
+            if database.cell(&sql).await == expected {
+                return;
+            }
+            SystemClock::shared().sleep(Duration::from_millis(10)).await;
+        }
+        panic!("there are never {expected} with {what}");
+    };
+    // Two calls that wait at once have a connection each.
+    let host = database.connect().await;
+    host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+    let tenant = tenant();
+    let (one, other, ()) =
+        tokio::join!(store.view(&tenant, &[]), store.view(&tenant, &[]), async {
+            count("wait_event_type = 'Lock'", "2").await;
+            host.batch_execute("COMMIT").await.unwrap();
+        });
+    assert!(one.is_ok() && other.is_ok());
+    count("state = 'idle'", "2").await;
+    host.batch_execute("BEGIN; LOCK TABLE tenant_config").await.unwrap();
+    let hasty = store.clone().with_clock(Arc::new(Hasty(SystemClock::shared())));
+    let failed = hasty.view(&tenant, &[]).await;
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    count("true", "0").await;
 }
