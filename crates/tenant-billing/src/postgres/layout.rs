@@ -37,6 +37,9 @@ impl Tenants {
     }
 }
 
+/// The table that holds the Customers' ids.
+const CONFIG: &str = "tenant_config";
+
 /// The host's tables, those that exist.
 pub(super) struct HostTables {
     pub(super) tenants: Option<Table>,
@@ -50,7 +53,15 @@ impl HostTables {
             Tenants::None => None,
             Tenants::Table(name) => Table::find(client, name).await?,
         };
-        Ok(Self { tenants, config: Table::find(client, "tenant_config").await? })
+        Ok(Self { tenants, config: Table::find(client, CONFIG).await? })
+    }
+
+    /// The name of a table that a migrated database must have and this one does not.
+    fn lost<'a>(&self, tenants: &'a Tenants) -> Option<&'a str> {
+        match tenants {
+            Tenants::Table(name) if self.tenants.is_none() => Some(name),
+            Tenants::Table(_) | Tenants::None => self.config.is_none().then_some(CONFIG),
+        }
     }
 }
 
@@ -76,6 +87,12 @@ impl Layout {
     /// keys have types that we do not support or that differ.
     pub(super) async fn read(client: &Client, tenants: &Tenants) -> Result<Self, StoreError> {
         let host = HostTables::find(client, tenants).await?;
+        if let Some(name) = host.lost(tenants) {
+            return Err(StoreError::SchemaMismatch(format!(
+                "there is no table {name} in this role's search_path, and there was one when the \
+                 database was migrated; rename it back, or correct the search_path"
+            )));
+        }
         let mut misfits = Vec::new();
         let key_type = requirements::keys(tenants, &host, &mut misfits);
         let (Some(config), Some(key_type), []) = (host.config, key_type, misfits.as_slice()) else {

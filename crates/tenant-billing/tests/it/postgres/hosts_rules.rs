@@ -145,7 +145,7 @@ async fn a_tenant_that_is_deleted_under_a_deferred_key() {
     let (sandbox, billing) = billing(&store).await;
     let delete = format!("DELETE FROM tenants WHERE id = '{}'", tenant(1));
     let error = while_binding(&database, &billing, &delete).await.unwrap_err();
-    assert!(error.code() == "retry_later" && error.may_have_created(), "{error:?}");
+    assert!(error.code() == "unknown_tenant" && error.may_have_created(), "{error:?}");
     let surplus = store.surplus(&tenant(1)).await.unwrap();
     assert_eq!(surplus.len(), 1);
     assert_eq!(surplus[0].reason, SurplusReason::TenantGone);

@@ -219,7 +219,7 @@ async fn all_misfits_are_named_in_one_run() {
     .await;
     check(
         "CREATE TABLE tenants (id text); CREATE TABLE tenant_config (plan text NOT NULL)",
-        &["no column tenant_id", "no column stripe_customer_id", "plan is NOT NULL"],
+        &["no column stripe_customer_id", "no column tenant_id", "plan is NOT NULL"],
     )
     .await;
     check(

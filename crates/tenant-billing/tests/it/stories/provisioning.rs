@@ -255,7 +255,7 @@ async fn a_call_whose_tenant_is_gone_after_it_has_sent_says_that_it_may_have_cre
     }
     world.sql("DELETE FROM tenants").await;
     let error = pending.await.unwrap().unwrap_err();
-    assert!(error.code() == "retry_later" && error.may_have_created(), "{error:?}");
+    assert!(error.code() == "unknown_tenant" && error.may_have_created(), "{error:?}");
 }
 
 #[tokio::test]
