@@ -46,7 +46,7 @@ pub(crate) struct Cli {
 }
 
 /// Flags of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connections (every command)")]
 pub(crate) struct Options {
     /// The database: `postgres://USER@HOST/NAME`, or `sqlite:FILE`, which is created on first use

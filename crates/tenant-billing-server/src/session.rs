@@ -1,6 +1,6 @@
 //! What a command works with: the open database, and billing on it as soon as Stripe is needed.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{panic::resume_unwind, path::PathBuf, sync::Arc, time::Duration};
 
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
@@ -8,6 +8,8 @@ use tenant_billing::{
     ids::Invalid,
     ports::{Clock, Stripe},
 };
+
+use tokio::task::spawn_blocking;
 
 use crate::{cli::Options, database::Opened, exit::Failure, stripe::Target};
 
@@ -37,7 +39,10 @@ impl Session {
     /// # Errors
     /// If the URL is invalid, or the database cannot be used.
     pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
-        let opened = Opened::open(options)?;
+        // A file that somebody has locked must not hold up this thread, which has a deadline to keep.
+        let settings = options.clone();
+        let opened = spawn_blocking(move || Opened::open(&settings)).await;
+        let opened = opened.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))?;
         if let Opened::Sqlite(store, _) = &opened {
             store.migrate().await?;
         }

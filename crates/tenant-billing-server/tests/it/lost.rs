@@ -56,7 +56,8 @@ fn a_lost_row_a_day_later() {
         let tenants = stage.tenants(1);
         let first = get_or_create(&stage, &["get-or-create", &tenants[0], "owner@example.com"]);
         forget(&stage);
-        assert!(change(&stage, "DELETE FROM billing_event") > 0);
+        let trail = "DROP TRIGGER billing_event_is_never_deleted; DELETE FROM billing_event";
+        Connection::open(stage.database()).unwrap().execute_batch(trail).unwrap();
         stage.sandbox.advance(A_DAY);
         let arguments = [flag, "get-or-create", &tenants[0], "other@example.com"];
         let second = get_or_create(&stage, &arguments);
