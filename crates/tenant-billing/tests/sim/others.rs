@@ -177,6 +177,9 @@ impl World {
             (0..PROCESSES).for_each(|place| self.kill(place));
             self.restored_at = Some(now);
         }
+        for place in (0..PROCESSES).filter(|it| self.key(*it) != Key::Own).collect::<Vec<_>>() {
+            self.start(place, Key::Own);
+        }
         let installation = self.host.remake();
         self.sim.state().remade = Some((now, installation));
     }

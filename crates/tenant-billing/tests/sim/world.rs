@@ -219,7 +219,11 @@ impl World {
                 self.sim.state().ails = Some((ill, at, until));
             }
             Op::Remake { known } => self.remake(known),
-            Op::Key { process, key } => self.start(process, key),
+            Op::Key { process, key } => {
+                // Assumed: no process with another key is the first to use a database.
+                let recorded = self.host.holds("SELECT 1 FROM stripe_account");
+                self.start(process, if recorded { key } else { Key::Own });
+            }
             Op::Stranger { tenant: of, kind } => self.stranger(&tenant(of), kind),
         }
         self.at_most_one();
