@@ -219,11 +219,6 @@ impl Book {
         self.customers[at].id.clone()
     }
 
-    /// The installation that a Customer names.
-    pub(crate) fn installation(it: &Customer) -> Option<&str> {
-        it.metadata.get(INSTALLATION_KEY).map(String::as_str)
-    }
-
     pub(crate) fn find(&self, id: &str) -> Option<&Customer> {
         self.customers.iter().find(|it| it.id == id)
     }

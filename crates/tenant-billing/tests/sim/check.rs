@@ -1,10 +1,10 @@
 //! The promises, asserted of what Stripe holds and of what the database says of it.
 
 use rusqlite::Row;
-use tenant_billing::ids::TenantId;
+use tenant_billing::{ids::TenantId, request::INSTALLATION_KEY};
 
 use crate::{
-    book::{Book, Maker},
+    book::Maker,
     host::{TENANTS, tenant},
     world::World,
 };
@@ -52,10 +52,11 @@ impl World {
     fn ours(&self, of: &TenantId, all: bool) -> Vec<String> {
         let live: Vec<String> = {
             let state = self.sim.state();
-            let installation = state.remade.as_ref().filter(|_| !all).map(|it| &*it.1);
+            let installation = state.remade.as_ref().filter(|_| !all).map(|it| &it.1);
             let ours = state.book.customers.iter().filter(|it| {
                 let ours = matches!(it.maker, Maker::Us(_)) && it.tenant == of.as_str();
-                let orphaned = installation.is_some() && Book::installation(it) != installation;
+                let orphaned =
+                    installation.is_some() && it.metadata.get(INSTALLATION_KEY) != installation;
                 ours && !orphaned && it.deleted_at.is_none()
             });
             ours.map(|it| it.id.clone()).collect()

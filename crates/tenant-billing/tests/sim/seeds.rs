@@ -46,6 +46,7 @@ fn every_seed_keeps_the_promises() {
         (None, None) => 1..SEEDS + 1,
     };
     let count_all = setting("SIM_COUNT").is_some();
+    let enough = if count_all { usize::MAX } else { ENOUGH };
     let clock = SystemClock::shared();
     let tally = Tally::default();
     let next = AtomicU64::new(seeds.start);
@@ -53,9 +54,7 @@ fn every_seed_keeps_the_promises() {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| {
-                work(&next, seeds.end, &tally, total, if count_all { usize::MAX } else { ENOUGH })
-            });
+            scope.spawn(|| work(&next, seeds.end, &tally, total, enough));
         }
     });
     let took = clock.uptime().as_secs_f64();
