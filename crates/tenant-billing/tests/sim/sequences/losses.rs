@@ -54,6 +54,14 @@ fn nothing_is_denied_because_of_tables_made_anew() {
     assert_eq!(run.says("Retry { after: 600s"), 1);
 }
 
+/// The account is not on record any more, so nothing is opened before who we are is found out anew.
+#[test]
+fn a_row_decided_on_from_lost_tables_is_decided_on_again() {
+    let suspended = Fault::Suspend(Side::Before, 2);
+    let run = played(&[arm(0, At::Write, 1, suspended), call(0), seconds(1), REMAKE, minutes(1)]);
+    assert_eq!((run.created, &*run.returned[0], run.says("Ok(Conflict)")), (1, "cus_0001", 1));
+}
+
 /// Found by seed 1104: a webhook's old key took the first row of the new tables to be its own, and
 /// gave up a generation under which a request was on its way.
 #[test]
