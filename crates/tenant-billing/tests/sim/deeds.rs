@@ -141,6 +141,7 @@ impl World {
                 && !error.may_have_created()
                 && self.sent(deed, *ended, &call.tenant)
                 && alone()
+                && !self.was_over(deed, *ended, &call.tenant, &trail)
             {
                 let what = "said that nothing is under way, and had sent";
                 self.sim_broken(format!("call {index} for {} {what}: {error}", call.tenant));
@@ -176,13 +177,7 @@ impl World {
         alone: bool,
     ) -> bool {
         let tenant = call.tenant.as_str();
-        let over = |it: &Entry| {
-            let during = deed.began.as_millisecond()..=ended.as_millisecond();
-            let over = it.kind == "vacated" || it.kind == "rejected";
-            over && it.tenant == tenant && during.contains(&it.at)
-        };
         let state = self.sim.state();
-        let remade = state.remade.as_ref().is_some_and(|(at, _)| *at >= deed.began);
         let seen = state.seen.iter().filter(|it| {
             let during = (deed.began..=ended).contains(&it.at);
             during && it.process == deed.number && it.tenant == tenant
@@ -191,7 +186,20 @@ impl World {
         let read = seen.last().is_some_and(|last| {
             last.begun || seen.iter().any(|it| it.begun && it.tables != last.tables)
         });
-        alone && read || call.begun && !remade && !trail.iter().any(over)
+        drop(state);
+        alone && read || call.begun && !self.was_over(deed, ended, &call.tenant, trail)
+    }
+
+    /// Whether what was begun for the tenant came to nothing meanwhile, or the trail that would
+    /// tell is lost.
+    fn was_over(&self, deed: &Deed, ended: Timestamp, tenant: &TenantId, trail: &[Entry]) -> bool {
+        let during = deed.began.as_millisecond()..=ended.as_millisecond();
+        let remade = self.sim.state().remade.as_ref().map(|it| it.0);
+        let over = |it: &Entry| {
+            let over = it.kind == "vacated" || it.kind == "rejected";
+            over && it.tenant == tenant.as_str() && during.contains(&it.at)
+        };
+        remade.max(self.restored_at) >= Some(deed.began) || trail.iter().any(over)
     }
 
     /// How often a process was told of this trouble meanwhile.
