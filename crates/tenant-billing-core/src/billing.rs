@@ -172,6 +172,10 @@ impl Billing {
                 return Ok(());
             }
             let snapshot = engine.snapshot(&parts.tenant, &[]).await?;
+            if parts.installation != snapshot.view.installation {
+                // Our tables were lost and made anew, and the key is from before.
+                return Ok(());
+            }
             let (generation, request, request_id) = (parts.generation, None, None);
             let creation = Creation { customer, generation, request, request_id };
             driver::confirm(&engine, snapshot, creation, deadline).await

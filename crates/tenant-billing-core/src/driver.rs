@@ -96,6 +96,8 @@ struct Drive<'a> {
     conflicts: Conflicts,
     /// Proof, as long as there is one, that nothing was begun which may have created a Customer.
     nothing_begun: Option<NothingBegun>,
+    /// Our tables were lost meanwhile, so that what they now say of the past is no proof.
+    lost: bool,
 }
 
 impl<'a> Drive<'a> {
@@ -119,6 +121,7 @@ impl<'a> Drive<'a> {
             outcome: Outcome::Existing,
             tries: 0,
             conflicts: Conflicts::default(),
+            lost: false,
         })
     }
 
@@ -265,9 +268,19 @@ impl<'a> Drive<'a> {
 
     async fn read_again(&mut self, customers: &[CustomerId]) -> Result<(), Problem> {
         let tenant = &self.snapshot.view.tenant;
-        self.snapshot = self.engine.snapshot(tenant, customers).await?;
-        self.nothing_begun = self.snapshot.view.nothing_begun();
+        let snapshot = self.engine.snapshot(tenant, customers).await?;
+        self.saw(snapshot);
         self.recognize_database().await
+    }
+
+    fn saw(&mut self, snapshot: Snapshot) {
+        self.lost |= snapshot.view.installation != self.snapshot.view.installation;
+        self.snapshot = snapshot;
+        self.look_for_proof();
+    }
+
+    fn look_for_proof(&mut self) {
+        self.nothing_begun = self.snapshot.view.nothing_begun().filter(|_| !self.lost);
     }
 
     /// Finds out anew who we are if our tables were lost and made again. (The account was on record
@@ -283,7 +296,7 @@ impl<'a> Drive<'a> {
 
     fn apply(&mut self, change: Change) {
         self.snapshot.view = self.snapshot.view.clone().changed(change);
-        self.nothing_begun = self.snapshot.view.nothing_begun();
+        self.look_for_proof();
     }
 
     fn version(&self) -> Option<u64> {

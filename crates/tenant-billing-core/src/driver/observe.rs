@@ -19,6 +19,8 @@ enum Attempt {
     Written(Option<Problem>),
     /// A condition of the change did not hold.
     Conflict,
+    /// Nothing is decided: it was observed of a row whose tables are lost.
+    Lost,
 }
 
 impl Drive<'_> {
@@ -88,6 +90,7 @@ impl Drive<'_> {
                 self.attempt(observation, (!fresh).then_some(&*customers), request_id).await;
             match (attempt, created) {
                 (Ok(Attempt::Written(problem)), _) => return problem.map_or(Ok(()), Err),
+                (Ok(Attempt::Lost), _) => return self.recognize_database().await,
                 (Ok(Attempt::Conflict), _) => {
                     conflicts.add(&self.snapshot.view)?;
                     self.recognize_database().await?;
@@ -116,8 +119,22 @@ impl Drive<'_> {
         request_id: Option<&str>,
     ) -> Result<Attempt, StoreError> {
         if let Some(customers) = read {
-            self.snapshot = self.engine.snapshot(&self.snapshot.view.tenant, customers).await?;
-            self.nothing_begun = self.snapshot.view.nothing_begun();
+            let installation = self.snapshot.view.installation.clone();
+            let snapshot = self.engine.snapshot(&self.snapshot.view.tenant, customers).await?;
+            self.saw(snapshot);
+            // A row of the new tables may have the same generation, and has another key.
+            let about_a_row = match observation {
+                Observation::AnsweredWithoutCustomer { .. }
+                | Observation::CreatedButDeleted { .. }
+                | Observation::InquiryEnded { .. } => true,
+                // A live Customer is never dropped.
+                Observation::CreatedAlive { .. }
+                | Observation::StillExists(_)
+                | Observation::UnbindRequested(_) => false,
+            };
+            if about_a_row && installation != self.snapshot.view.installation {
+                return Ok(Attempt::Lost);
+            }
         }
         let decision = after(&self.snapshot.view, observation, &self.context);
         let mut change = decision.change;

@@ -10,6 +10,11 @@ use tenant_billing::{
     request::{INSTALLATION_KEY, TENANT_KEY},
 };
 
+use crate::{
+    ops::Odd,
+    stripe::{ACCOUNT, EVENTS, LIST, SEARCH},
+};
+
 /// How long Stripe lists events.
 const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -308,6 +313,29 @@ impl Book {
 
     pub(crate) fn account(&mut self, id: &str) -> Answer {
         self.response(200, &[], &json!({"id": id, "object": "account"}))
+    }
+
+    /// Something else than was asked for: in a list, an entry or no list at all.
+    pub(crate) fn odd(&mut self, odd: Odd, asked: &str) -> Answer {
+        let id = if asked.starts_with("cus_") { asked } else { "cus_9999" };
+        let shown = match odd {
+            Odd::Account if asked != ACCOUNT => json!({"id": "acct_1", "object": "account"}),
+            Odd::Account | Odd::Deleted => {
+                json!({"id": "cus_9998", "object": "customer", "deleted": true})
+            }
+            Odd::Stranger => json!({"id": id, "object": "subscription", "created": 1}),
+        };
+        let shown = match asked {
+            EVENTS => json!({"id": "evt_9999", "data": {"object": shown}}),
+            _ => shown,
+        };
+        match asked {
+            LIST | SEARCH | EVENTS if odd != Odd::Deleted => {
+                let list = json!({"object": "list", "data": [shown], "has_more": false});
+                self.response(200, &[], &list)
+            }
+            _ => self.response(200, &[], &shown),
+        }
     }
 
     pub(crate) fn missing(&mut self, id: &str) -> Answer {

@@ -1,7 +1,7 @@
 //! The promises, asserted of what Stripe holds and of what the database says of it.
 
 use rusqlite::Row;
-use tenant_billing::ids::TenantId;
+use tenant_billing::{ids::TenantId, request::INSTALLATION_KEY};
 
 use crate::{
     book::Maker,
@@ -21,11 +21,11 @@ fn kinds(state: &str) -> &'static [&'static str] {
 }
 
 /// An entry of the audit trail.
-struct Entry {
+pub(crate) struct Entry {
     id: i64,
-    tenant: String,
-    at: i64,
-    kind: String,
+    pub(crate) tenant: String,
+    pub(crate) at: i64,
+    pub(crate) kind: String,
     generation: i64,
     customer: Option<String>,
 }
@@ -47,21 +47,27 @@ struct Step {
 }
 
 impl World {
-    /// The live Customers that we created for a tenant, without those that an operator unbound.
-    fn ours(&self, of: &TenantId) -> Vec<String> {
+    /// The live Customers that we created for a tenant, without those that an operator unbound; of
+    /// all installations, or without those that the loss of our tables has orphaned.
+    fn ours(&self, of: &TenantId, all: bool) -> Vec<String> {
         let live: Vec<String> = {
             let state = self.sim.state();
+            let installation = state.remade.as_ref().filter(|_| !all).map(|it| &it.1);
             let ours = state.book.customers.iter().filter(|it| {
                 let ours = matches!(it.maker, Maker::Us(_)) && it.tenant == of.as_str();
-                ours && it.deleted_at.is_none()
+                let orphaned =
+                    installation.is_some() && it.metadata.get(INSTALLATION_KEY) != installation;
+                ours && !orphaned && it.deleted_at.is_none()
             });
             ours.map(|it| it.id.clone()).collect()
         };
-        let unbound = |id: &String| {
+        // A Customer from before the loss may be bound while the first one since is under way.
+        let reason = if all || self.remade.is_none() { "= 'unbound'" } else { "IS NOT NULL" };
+        let set_aside = |id: &String| {
             let sql = format!("SELECT 1 FROM surplus_customer WHERE customer_id = '{id}'");
-            self.host.holds(&format!("{sql} AND reason = 'unbound'"))
+            self.host.holds(&format!("{sql} AND reason {reason}"))
         };
-        live.into_iter().filter(|id| !unbound(id)).collect()
+        live.into_iter().filter(|id| !set_aside(id)).collect()
     }
 
     /// P1: at most one.
@@ -75,7 +81,7 @@ impl World {
                 state.book.customers.iter().filter(ours).count()
             };
             if live > 1 && self.sim.state().broken.is_empty() {
-                let ours = self.ours(&of);
+                let ours = self.ours(&of, self.remade.unwrap_or(true));
                 if ours.len() > 1 {
                     self.sim_broken(format!(
                         "tenant {of} has {} live Customers: {ours:?}",
@@ -97,7 +103,8 @@ impl World {
             let asked = self.host.exists(&of) && self.deeds.asked_for(&of);
             let asked = called && asked;
             let hosts = column.as_ref().is_some_and(|it| self.put_by_host(&of, it));
-            let forgiven = touched.row_lost || self.restored_at.is_some();
+            let restored = self.restored_at.is_some() && self.remade.is_none();
+            let forgiven = touched.row_lost || restored;
             if forgiven && (!asked || hosts) {
                 continue;
             }
@@ -106,7 +113,7 @@ impl World {
             if self.is_stuck(&of) {
                 continue;
             }
-            for id in self.ours(&of) {
+            for id in self.ours(&of, false) {
                 // Whether it is bound is for the host to say, who has moved it.
                 if self.was_moved(&id) {
                     continue;
@@ -202,6 +209,12 @@ impl World {
             self.sim_broken(format!("{id} was bound though it was on record as deleted"));
         }
         self.trail_is_in_order(&trail);
+        let events = "SELECT detail || coalesce(request_id, '') AS text FROM billing_event";
+        let rows = "SELECT coalesce(last_error, '') || coalesce(rejection_message, '')";
+        let texts = format!("SELECT text FROM ({events} UNION {rows} FROM customer_provisioning)");
+        if let Some(text) = self.host.cell::<String>(&format!("{texts} WHERE text LIKE '%@%'")) {
+            self.sim_broken(format!("an e-mail address is on record: {text}"));
+        }
     }
 
     fn step_is_told(&self, seen: &Seen<Step>, trail: &[Entry], told: &[&Entry]) {
@@ -273,7 +286,7 @@ impl World {
         }
     }
 
-    fn trail(&self) -> Vec<Entry> {
+    pub(crate) fn trail(&self) -> Vec<Entry> {
         let sql = "SELECT id, tenant_id, at, kind, generation, customer_id FROM billing_event ORDER BY id";
         let mut statement = self.host.sql.prepare(sql).expect("a statement");
         let entries = statement.query_map([], |row| {

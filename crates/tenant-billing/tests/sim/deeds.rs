@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -10,9 +11,15 @@ use tenant_billing::{Error, OperatorError, Problem, ids::TenantId};
 
 use crate::{
     book::{Customer, Maker},
+    check::Entry,
     ops::{Key, Mail},
     world::{Touched, World},
 };
+
+/// No row is put off for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(26 * 3600);
+/// So many conflicts in one call say that nothing gets on.
+const CONFLICTS: usize = 100;
 
 /// A call of `get_or_create`.
 #[derive(Debug, Clone)]
@@ -22,6 +29,8 @@ pub(crate) struct Call {
     pub(crate) key: Key,
     /// The Customers on record as deleted when it began.
     pub(crate) known_deleted: String,
+    /// Whether the database said, when it began, that a Customer may exist.
+    pub(crate) begun: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -98,7 +107,11 @@ impl World {
     pub(crate) fn callers_were_told_the_truth(&self) {
         let deeds = self.deeds.all().clone();
         let mut returned: BTreeMap<TenantId, Vec<(Timestamp, Timestamp, String)>> = BTreeMap::new();
+        let trail = self.trail();
         for (index, deed) in deeds.iter().enumerate() {
+            if let Some((_, Err(error))) = &deed.ended {
+                self.is_decent(error);
+            }
             let (What::Call(call), Some((ended, result))) = (&deed.what, &deed.ended) else {
                 continue;
             };
@@ -109,7 +122,7 @@ impl World {
                     theirs.push((deed.began, *ended, customer.clone()));
                     self.wrong_customer(call, customer)
                 }
-                Err(error) => self.untrue(call, error, (deed.began, *ended), &touched),
+                Err(error) => self.untrue(deed, call, error, *ended, &touched),
             };
             if let Some(lie) = lie {
                 self.sim_broken(format!("call {index} for {}: {lie}", call.tenant));
@@ -117,11 +130,18 @@ impl World {
             let alone =
                 || !deeds.iter().enumerate().any(|(at, it)| at != index && it.overlaps(deed));
             // What Stripe has refused for good was sent, and created nothing.
+            let denies = result.as_ref().err().filter(|it| !it.may_have_created());
+            let denies = denies.filter(|_| self.knew(deed, *ended, call, &trail, alone()));
+            if let Some(error) = denies {
+                let what = "denied a Customer that may exist";
+                self.sim_broken(format!("call {index} for {} {what}: {error}", call.tenant));
+            }
             if let Err(error) = result
                 && !matches!(error.problem(), Problem::Rejected(_))
                 && !error.may_have_created()
                 && self.sent(deed, *ended, &call.tenant)
                 && alone()
+                && !self.was_over(deed, *ended, &call.tenant, &trail)
             {
                 let what = "said that nothing is under way, and had sent";
                 self.sim_broken(format!("call {index} for {} {what}: {error}", call.tenant));
@@ -134,6 +154,61 @@ impl World {
 
     pub(crate) fn sim_broken(&self, what: String) {
         self.runtime.block_on(async { self.sim.broken(what) });
+    }
+
+    /// No error asks for an absurd wait or repeats an e-mail address.
+    fn is_decent(&self, error: &Error) {
+        if error.retry_after() > Some(LONGEST_WAIT) {
+            self.sim_broken(format!("an absurd wait: {error}"));
+        }
+        if format!("{error} {error:?}").contains('@') {
+            self.sim_broken(format!("an error holds an e-mail address: {error}"));
+        }
+    }
+
+    /// Whether it was plain that a Customer might exist: the database said so all the time, or the
+    /// process itself has read or written that, and nothing else of the same tables since.
+    fn knew(
+        &self,
+        deed: &Deed,
+        ended: Timestamp,
+        call: &Call,
+        trail: &[Entry],
+        alone: bool,
+    ) -> bool {
+        let tenant = call.tenant.as_str();
+        let state = self.sim.state();
+        let seen = state.seen.iter().filter(|it| {
+            let during = (deed.began..=ended).contains(&it.at);
+            during && it.process == deed.number && it.tenant == tenant
+        });
+        let seen: Vec<_> = seen.collect();
+        let read = seen.last().is_some_and(|last| {
+            last.begun || seen.iter().any(|it| it.begun && it.tables != last.tables)
+        });
+        drop(state);
+        alone && read || call.begun && !self.was_over(deed, ended, &call.tenant, trail)
+    }
+
+    /// Whether what was begun for the tenant came to nothing meanwhile, or the trail that would
+    /// tell is lost.
+    fn was_over(&self, deed: &Deed, ended: Timestamp, tenant: &TenantId, trail: &[Entry]) -> bool {
+        let during = deed.began.as_millisecond()..=ended.as_millisecond();
+        let remade = self.sim.state().remade.as_ref().map(|it| it.0);
+        let over = |it: &Entry| {
+            let over = it.kind == "vacated" || it.kind == "rejected";
+            over && it.tenant == tenant.as_str() && during.contains(&it.at)
+        };
+        remade.max(self.restored_at) >= Some(deed.began) || trail.iter().any(over)
+    }
+
+    /// How often a process was told of this trouble meanwhile.
+    fn told(&self, deed: &Deed, ended: Timestamp, trouble: &str) -> usize {
+        let told = |(at, process, name): &&(Timestamp, u64, &str)| {
+            let during = (deed.began..=ended).contains(at);
+            during && *process == deed.number && *name == trouble
+        };
+        self.sim.state().told.iter().filter(told).count()
     }
 
     fn sent(&self, deed: &Deed, ended: Timestamp, tenant: &TenantId) -> bool {
@@ -152,6 +227,9 @@ impl World {
         if !given && (it.tenant != call.tenant.as_str() || it.maker == Maker::Foreign) {
             return Some(format!("was given {customer}, which is somebody else's"));
         }
+        if self.remade.is_some() {
+            return None;
+        }
         let known = call.known_deleted.split(',').any(|id| id == customer);
         known.then(|| format!("was given {customer}, which was on record as deleted"))
     }
@@ -159,20 +237,28 @@ impl World {
     /// Why this error should not have been told.
     fn untrue(
         &self,
+        deed: &Deed,
         call: &Call,
         error: &Error,
-        during: (Timestamp, Timestamp),
+        ended: Timestamp,
         touched: &Touched,
     ) -> Option<String> {
         let live = self.sim.settings.live;
         let fair = match error.problem() {
+            // Nobody keeps changing what a trigger of the host's keeps as it is.
+            Problem::Retry { why, .. } if why.contains("keep changing") => {
+                self.told(deed, ended, "write_refused") < CONFLICTS
+            }
             Problem::Retry { .. } => true,
+            Problem::Operator(it) if self.told(deed, ended, it.name()) > 0 => true,
             Problem::Rejected(_) => call.email == Mail::Rejected,
             Problem::UnknownTenant(_) => touched.gone.iter().any(|(from, until)| {
-                *from <= during.1 && until.is_none_or(|until| until >= during.0)
+                *from <= ended && until.is_none_or(|until| until >= deed.began)
             }),
             Problem::Operator(OperatorError::WrongAccount { .. }) => call.key != Key::Own,
-            Problem::Operator(OperatorError::ForeignCustomer(_)) => live && touched.foreign,
+            Problem::Operator(OperatorError::ForeignCustomer(_)) => {
+                live && (touched.foreign || self.remade.is_some())
+            }
             Problem::Operator(OperatorError::BoundElsewhere(id)) => self.was_moved(id.as_str()),
             Problem::Operator(OperatorError::OutOfReach) => !self.sim.settings.search,
             Problem::Operator(_) | Problem::Invalid(_) => false,
@@ -184,6 +270,10 @@ impl World {
     fn stable(&self, tenant: &TenantId, calls: &[(Timestamp, Timestamp, String)]) {
         let touched = &self.touched[tenant];
         if touched.by_host || touched.unbound || self.restored_at.is_some() {
+            return;
+        }
+        if self.remade.is_some() {
+            // What was bound, and to whom, may be forgotten with our tables.
             return;
         }
         for (_, ended, first) in calls {

@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::{
     host::TENANTS,
     motifs::motif,
-    ops::{At, Fault, Key, Mail, Op, Plan, Settings, Side, Stranger},
+    ops::{At, Fault, Ill, Key, Mail, Odd, Op, Plan, Settings, Side, Stranger},
     rng::Rng,
+    stripe::HEADERS,
     world::PROCESSES,
 };
 
@@ -24,7 +25,7 @@ const LONGEST_LAG: u64 = 60;
 const LEFT_BEHIND: u64 = 10;
 
 /// The kinds of operations, as bits of what a seed plays with.
-const KINDS: u32 = 17;
+const KINDS: u32 = 22;
 
 /// How often chance is asked again for a kind that this seed plays with.
 const TRIES: u32 = 12;
@@ -144,7 +145,7 @@ impl Generator {
         let seconds = self.standstill();
         let late = self.rng.pick(&[1, 30, 100, LATEST]);
         let late = u8::try_from(late).expect("minutes");
-        let (at, fault) = match self.rng.between(0, 17) {
+        let (at, fault) = match self.rng.between(0, 21) {
             0..=1 if self.has(1) => (self.port(), Fault::Crash(side)),
             2..=3 if self.has(2) => (self.port(), Fault::Suspend(side, seconds)),
             4..=5 if self.has(3) => {
@@ -166,6 +167,17 @@ impl Generator {
             15 => (self.rng.pick(&[At::Create, At::Ask]), Fault::Limited),
             16 => (At::Create, Fault::InFlight),
             17 => (At::Create, Fault::Slow { seconds: small(&mut self.rng, 50) }),
+            18..=19 if self.has(17) => {
+                (self.rng.pick(&[At::Write, At::Write, At::Read]), Fault::Store(ill(&mut self.rng)))
+            }
+            20 if self.has(18) => {
+                let (odd, done) = (odd(&mut self.rng), self.rng.one_in(2));
+                (self.rng.pick(&[At::Create, At::Create, At::Ask]), Fault::Odd { odd, done })
+            }
+            21 if self.has(19) => {
+                let nth = small(&mut self.rng, HEADERS.len() as u64 - 1);
+                (self.rng.pick(&[At::Create, At::Create, At::Ask]), Fault::Header(nth))
+            }
             _ => return None,
         };
         let skip = if at == At::Create { 0 } else { small(&mut self.rng, 7) };
@@ -191,7 +203,7 @@ impl Generator {
     fn event(&mut self) -> Option<Op> {
         let (process, tenant) = (self.process(), self.tenant());
         let nth = small(&mut self.rng, 3);
-        Some(match self.rng.between(0, 27) {
+        Some(match self.rng.between(0, 32) {
             0..=1 if self.has(1) => Op::Crash { process },
             2 if self.has(2) => Op::Suspend { process, seconds: self.standstill() },
             3..=5 if self.has(6) => Op::Delete { tenant, nth },
@@ -213,6 +225,13 @@ impl Generator {
             }
             24 if self.has(15) => Op::Stranger { tenant, kind: self.stranger() },
             25..=27 if self.has(16) => Op::HostMoves { tenant, nth },
+            28..=29 if self.has(17) => Op::Ail {
+                ill: ill(&mut self.rng),
+                at: self.rng.pick(&[At::Read, At::Write, At::Any]),
+                seconds: a_while(&mut self.rng),
+            },
+            30 if self.has(20) => unbindable(&mut self.rng),
+            31..=32 if self.has(21) => Op::Remake { known: self.rng.one_in(3) },
             _ => return None,
         })
     }
@@ -225,6 +244,28 @@ impl Generator {
             false => self.rng.pick(&[SameEmail, OtherTenant, OtherInstallation]),
         }
     }
+}
+
+pub(crate) fn ill(rng: &mut Rng) -> Ill {
+    use Ill::{
+        Corrupt, Refused, SchemaMismatch, SchemaMissing, SchemaTooNew, SchemaTooOld, Unavailable,
+    };
+    let schema = [SchemaMissing, SchemaTooOld, SchemaTooNew, SchemaMismatch];
+    rng.pick(&[&schema[..], &[Unavailable, Refused, Corrupt]].concat())
+}
+
+pub(crate) fn odd(rng: &mut Rng) -> Odd {
+    rng.pick(&[Odd::Account, Odd::Deleted, Odd::Stranger])
+}
+
+/// A trigger that keeps Customers out of the column for a while.
+pub(crate) fn unbindable(rng: &mut Rng) -> Op {
+    let ill = rng.pick(&[Ill::BindRefused, Ill::BindSwallowed]);
+    Op::Ail { ill, at: At::Write, seconds: a_while(rng) }
+}
+
+fn a_while(rng: &mut Rng) -> u32 {
+    rng.pick(&[1, 10, 60, 600, 3_600, 6 * 3_600])
 }
 
 fn small(rng: &mut Rng, most: u64) -> u8 {

@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, config::DbConfig};
 use tempfile::TempDir;
 use tenant_billing::{
     Database as _, SqliteStore,
@@ -122,6 +122,16 @@ impl Host {
         self.cell(&format!("{sql} = '{tenant}'"))
     }
 
+    /// Whether a Customer of the tenant may exist, or come to exist, as far as the database says.
+    pub(crate) fn is_begun(&self, tenant: &TenantId) -> bool {
+        let of = format!("WHERE tenant_id = '{tenant}'");
+        let row = format!("SELECT state FROM customer_provisioning {of}");
+        // Of a row that was lost, the trail tells.
+        let lost = format!("SELECT 'lost' FROM billing_event {of} AND generation > 0 LIMIT 1");
+        let state = self.cell::<String>(&format!("SELECT coalesce(({row}), ({lost}))"));
+        state.is_some_and(|it| it != "vacant" && it != "rejected")
+    }
+
     /// A connection that another process may ask which Customers the host's columns hold.
     pub(crate) fn columns(&self) -> Columns {
         Columns(Mutex::new(Connection::open(&self.path).expect("a database")))
@@ -137,6 +147,21 @@ impl Host {
         let into = format!("VACUUM INTO '{}'", copy.display());
         self.sql.execute_batch(&into).expect("a backup");
         self.backup = fs::read(copy).expect("a backup");
+    }
+
+    /// Our tables are as they are after their first migration, of another installation. The host's
+    /// stay, and what the watching triggers saw before counts as the host's doing.
+    pub(crate) fn remake(&self) -> String {
+        let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+        self.sql.set_db_config(triggers, false).expect("a setting");
+        let remake = "BEGIN IMMEDIATE;
+            DELETE FROM customer_provisioning; DELETE FROM billing_event;
+            DELETE FROM deleted_customer; DELETE FROM surplus_customer; DELETE FROM stripe_account;
+            UPDATE installation SET id = 'remade-' || printf('%04d', 1 + substr(id, 8, 4));
+            UPDATE sim_row SET by_host = 1; UPDATE sim_column SET by_host = 1; COMMIT";
+        self.sql.execute_batch(remake).expect("a migration");
+        self.sql.set_db_config(triggers, true).expect("a setting");
+        self.cell("SELECT id FROM installation").expect("an installation")
     }
 
     /// The backup takes the database's place, in a new file: whoever has the old one open is dead.

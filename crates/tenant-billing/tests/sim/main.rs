@@ -2,6 +2,8 @@
 //!
 //!     cargo test -p tenant-billing --test sim                      # 2,000 seeds and the named sequences
 //!     SIM_SEEDS=100000 cargo test -p tenant-billing --test sim every_seed
+//!     SIM_SEEDS=100000..102000 cargo test -p tenant-billing --test sim every_seed   # without the last
+//!     SIM_COUNT=1 cargo test -p tenant-billing --test sim every_seed   # which fail, and no stories
 //!     SIM_SEED=4711 cargo test -p tenant-billing --test sim every_seed  # one seed again
 //!
 //! Everything under test is what ships: `Billing` with its loop, recovery and webhooks, and

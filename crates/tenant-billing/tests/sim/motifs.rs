@@ -9,8 +9,10 @@
 use std::time::Duration;
 
 use crate::{
+    generate::{ill, odd, unbindable},
     ops::{At, Fault, Mail, Op, Side},
     rng::Rng,
+    stripe::HEADERS,
     world::PROCESSES,
 };
 
@@ -21,7 +23,7 @@ const LATEST: u64 = 178;
 
 pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
     let (one, two) = (process(rng), process(rng));
-    match rng.between(0, 11) {
+    match rng.between(0, 15) {
         0 => left_behind(rng, one, two),
         1 => too_old(rng, one, two),
         2 => deleted_meanwhile(rng, one, two),
@@ -32,6 +34,9 @@ pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
         7 => marked(rng, one, two),
         8 => decided_long_ago(rng, one, two),
         9..=10 => moved(rng, one, two),
+        11 => not_kept(rng, one, two),
+        12..=13 => remade(rng, one, two),
+        14 => misread(rng, one, two),
         _ => lost(rng, one, two),
     }
 }
@@ -72,7 +77,9 @@ fn first(rng: &mut Rng) -> Fault {
 /// Inquiries that fail in part, or stand still in the middle.
 fn bad_inquiry(rng: &mut Rng, process: u8) -> Vec<Op> {
     let seconds = u32::try_from(rng.between(1, 240)).expect("seconds");
-    let fault = rng.pick(&[Fault::LoseAnswer, Fault::Unstored500, Fault::Limited, Fault::Mangle]);
+    let odd = Fault::Odd { odd: odd(rng), done: true };
+    let fault = [Fault::LoseAnswer, Fault::Unstored500, Fault::Limited, Fault::Mangle, odd];
+    let fault = rng.pick(&fault);
     let skip = u8::try_from(rng.between(0, 3)).expect("a small number");
     match rng.between(0, 3) {
         0 => vec![arm(process, At::Ask, skip, Fault::Suspend(Side::After, seconds))],
@@ -223,7 +230,10 @@ fn overwritten(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
 fn moved(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     let mut ops = Vec::new();
     if rng.one_in(2) {
-        ops.push(arm(one, At::Create, 0, first(rng)));
+        // With the answer at hand, the process may not know yet that the column holds it.
+        let fault = first(rng);
+        let fault = rng.pick(&[fault, Fault::Suspend(Side::After, 20)]);
+        ops.push(arm(one, At::Create, 0, fault));
     }
     ops.extend([call(rng, one), pass(rng, 500, 5 * MINUTE), Op::HostMoves { tenant: 0, nth: 0 }]);
     let lost = Op::LoseRow { tenant: 0 };
@@ -236,6 +246,55 @@ fn moved(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
     if rng.one_in(2) {
         ops.extend([Op::HostMoves { tenant: 0, nth: 0 }, call(rng, one)]);
     }
+    ops
+}
+
+/// A Customer that cannot be bound, or not be written down, for a while.
+fn not_kept(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let ill = ill(rng);
+    let ails = Op::Ail { ill, at: At::Write, seconds: rng.pick(&[2, 60, 3_600, 80_000]) };
+    let ails = if rng.one_in(2) { unbindable(rng) } else { ails };
+    let mut ops = Vec::new();
+    if rng.one_in(2) {
+        ops.extend([call(rng, one), pass(rng, 0, 700), ails]);
+    } else {
+        ops.extend([ails, call(rng, one)]);
+    }
+    ops.extend([pass(rng, 0, MINUTE), call(rng, two), pass(rng, 0, 2 * HOUR)]);
+    ops.extend([Op::Recover { process: two }, pass(rng, 0, 24 * HOUR), call(rng, one)]);
+    ops
+}
+
+/// Our tables are made anew while something is under way.
+fn remade(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let suspended = Fault::Suspend(Side::After, rng.pick(&[2, 20, 3_600]));
+    let fault = first(rng);
+    let fault = rng.pick(&[fault, suspended]);
+    let at = rng.pick(&[At::Create, At::Create, At::Write, At::Read]);
+    let fault = if at == At::Create { fault } else { suspended };
+    let mut ops = vec![arm(one, at, 0, fault), call(rng, one), pass(rng, 0, 2_000)];
+    let remake = Op::Remake { known: rng.one_in(3) };
+    ops.extend([remake, pass(rng, 0, MINUTE), call(rng, two), pass(rng, 0, 6 * HOUR)]);
+    let created = Op::DeliverCreated { process: two, tenant: 0, nth: 0 };
+    ops.push(rng.pick(&[created, Op::HostNulls { tenant: 0 }, Op::Recover { process: one }]));
+    ops.extend([pass(rng, 0, HOUR), call(rng, two), pass(rng, 0, MINUTE)]);
+    ops
+}
+
+/// Answers that are no Customer, to one creation after another, and headers that say nothing.
+fn misread(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let mut ops = Vec::new();
+    for process in [one, two] {
+        let headers = rng.between(0, HEADERS.len() as u64 - 1);
+        let header = Fault::Header(u8::try_from(headers).expect("a small number"));
+        let odd = Fault::Odd { odd: odd(rng), done: rng.one_in(2) };
+        for fault in [header, odd] {
+            let at = rng.pick(&[At::Create, At::Create, At::Ask]);
+            ops.push(arm(process, at, 0, fault));
+        }
+        ops.extend([call(rng, process), pass(rng, 0, HOUR)]);
+    }
+    ops.extend([Op::Recover { process: two }, pass(rng, 0, 24 * HOUR), call(rng, one)]);
     ops
 }
 

@@ -80,6 +80,11 @@ pub(crate) enum Op {
     /// The last backup (or the empty database) is restored; from then on processes run with
     /// `inquire_first`.
     Restore,
+    /// For so many seconds, these calls of the database meet with this, whoever makes them.
+    Ail { ill: Ill, at: At, seconds: u32 },
+    /// Our tables are lost and made anew, and the host's stay. If it is `known`, every process is
+    /// started again as after a restored backup; otherwise they live on.
+    Remake { known: bool },
     /// Somebody deletes the tenant's row, and not its trail.
     LoseRow { tenant: u8 },
     /// The process is started again with this key.
@@ -157,6 +162,8 @@ pub(crate) enum Fault {
     Suspend(Side, u32),
     /// The database does not answer, and has done it or not.
     Database { done: bool },
+    /// The database refuses the call, and does nothing.
+    Store(Ill),
     /// The request never arrives.
     LoseRequest,
     /// The request is executed, and its answer lost.
@@ -175,6 +182,37 @@ pub(crate) enum Fault {
     Limited,
     /// 409, as if another send of the key were under way.
     InFlight,
+    /// A 2xx that shows something else than was asked for, whether or not the work was `done`.
+    Odd { odd: Odd, done: bool },
+    /// The answer has this one of `stripe.rs`'s absurd headers.
+    Header(u8),
+}
+
+/// What may ail the database: every error that a store knows, and a trigger of the host's on the
+/// column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ill {
+    Unavailable,
+    SchemaMissing,
+    SchemaTooOld,
+    SchemaTooNew,
+    SchemaMismatch,
+    Refused,
+    Corrupt,
+    /// No Customer comes into a column: the trigger says no.
+    BindRefused,
+    /// No Customer comes into a column: the trigger says nothing, so the write has no effect.
+    BindSwallowed,
+}
+
+/// What is no Customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Odd {
+    Account,
+    /// A Customer that nobody asked for, which is deleted.
+    Deleted,
+    /// Somebody's subscription.
+    Stranger,
 }
 
 /// A run: where it begins and what happens.

@@ -138,8 +138,9 @@ impl World {
     }
 
     pub(super) fn restore(&mut self) {
-        if self.deeds.unbound_since(self.backed_up_at) {
-            // Known limit: a restored backup forgets which Customers were unbound since.
+        // Known limit: a restored backup forgets which Customers were unbound since. And a backup
+        // from before our tables were made anew would bring the old ones back.
+        if self.deeds.unbound_since(self.backed_up_at) || self.remade.is_some() {
             return;
         }
         // The database was down for it: every process is started again, now with `inquire_first`.
@@ -158,6 +159,29 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// Our tables are made anew. A backup would bring the old ones back, so there is none then.
+    pub(super) fn remake(&mut self, known: bool) {
+        if self.backed_up_at.is_some() || self.restored_at.is_some() && self.remade.is_none() {
+            return;
+        }
+        // In test mode another installation's Customers are nobody's; without search, an inquiry
+        // need not find them; and who was unbound is forgotten.
+        let settings = self.sim.settings;
+        let unbound = self.touched.values().any(|it| it.unbound);
+        let shows = known && settings.live && settings.search && !unbound;
+        self.remade = Some(shows && self.remade != Some(false));
+        let now = self.now();
+        if known {
+            (0..PROCESSES).for_each(|place| self.kill(place));
+            self.restored_at = Some(now);
+        }
+        for place in (0..PROCESSES).filter(|it| self.key(*it) != Key::Own).collect::<Vec<_>>() {
+            self.start(place, Key::Own);
+        }
+        let installation = self.host.remake();
+        self.sim.state().remade = Some((now, installation));
     }
 
     pub(super) fn lose_row(&mut self, of: u8) {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tenant_billing::{Error, OperatorError, Problem, ids::TenantId};
 
 use crate::{
-    deeds::What,
     host::{TENANTS, tenant},
     ops::{Key, Mail, Op},
     world::World,
@@ -25,6 +24,7 @@ impl World {
     pub(crate) fn come_to_rest(&mut self) {
         self.at_rest = true;
         self.sim.state().armed.clear();
+        self.sim.state().ails = None;
         for process in self.processes.iter().flatten() {
             process.gate.wake();
         }
@@ -82,9 +82,7 @@ impl World {
 
     fn recover_all(&mut self) {
         for round in 0..ROUNDS {
-            let billing = self.process(0).billing.clone();
-            let work = async move { billing.recover_once().await.map(drop) };
-            self.run(0, What::Recover, work);
+            self.recover(0);
             self.wait_for_all();
             let due = "FROM customer_provisioning WHERE state IN ('pending', 'in_doubt')";
             let Some(next) = self.host.cell::<i64>(&format!("SELECT min(next_attempt_at) {due}"))
@@ -124,7 +122,8 @@ impl World {
                 .holds(&format!("{row} AND state = 'in_doubt' AND last_error LIKE '%{words}%'"))
         };
         let settings = self.sim.settings;
-        (settings.live && self.touched[of].foreign && why("another installation has created"))
+        let foreign = self.touched[of].foreign || self.remade.is_some();
+        (settings.live && foreign && why("another installation has created"))
             || (!settings.search && why("do not reach back far enough"))
             || (why("is bound to another tenant") && self.has_one_elsewhere(of))
     }

@@ -7,6 +7,7 @@
 mod dashboards;
 mod inquiries;
 mod keys;
+mod losses;
 mod moves;
 mod races;
 mod restores;

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::{
     book::Book,
-    ops::{At, Fault, Settings, Side},
+    ops::{At, Fault, Ill, Settings, Side},
     rng::Rng,
 };
 
@@ -48,7 +48,28 @@ pub(crate) struct State {
     pub(crate) held: BTreeMap<(u64, String, Timestamp), BTreeSet<String>>,
     /// Creations that left a process: when, from which, and for whom.
     pub(crate) sends: Vec<(Timestamp, u64, String)>,
+    /// What each process knew of each tenant.
+    pub(crate) seen: Vec<Seen>,
+    /// What ails the database for a while: what, at which calls, and until when.
+    pub(crate) ails: Option<(Ill, At, Timestamp)>,
+    /// The troubles that processes were told of: when, which process, and the trouble's name.
+    pub(crate) told: Vec<(Timestamp, u64, &'static str)>,
+    /// When our tables were last made anew, and the installation that they are of.
+    pub(crate) remade: Option<(Timestamp, String)>,
+    /// Known limit: what was decided from the lost tables was written into the new ones.
+    pub(crate) written_over: bool,
     pub(crate) port_calls: u64,
+}
+
+/// What a process has read or written of a tenant.
+pub(crate) struct Seen {
+    pub(crate) at: Timestamp,
+    pub(crate) process: u64,
+    pub(crate) tenant: String,
+    /// When the tables that it has it from were made anew, if they were.
+    pub(crate) tables: Option<Timestamp>,
+    /// Whether it shows that something was begun, or may have been.
+    pub(crate) begun: bool,
 }
 
 /// A fault on order.
@@ -71,6 +92,11 @@ impl Sim {
             views: BTreeMap::new(),
             held: BTreeMap::new(),
             sends: Vec::new(),
+            seen: Vec::new(),
+            ails: None,
+            told: Vec::new(),
+            remade: None,
+            written_over: false,
             port_calls: 0,
         };
         Arc::new(Self { settings, start: Instant::now(), state: Mutex::new(state), tracing })
@@ -107,6 +133,19 @@ impl Sim {
             let line = format!("{hours:>4}:{minutes:02}:{seconds:02}.{ms:03}  {line}");
             self.state().trace.push(line);
         }
+    }
+
+    /// What ails the database now, at such a call.
+    pub(crate) fn ill(&self, at: At) -> Option<Ill> {
+        let (now, ails) = (self.now(), self.state().ails);
+        let met = |it: &(Ill, At, Timestamp)| now < it.2 && (it.1 == at || it.1 == At::Any);
+        ails.filter(met).map(|it| it.0)
+    }
+
+    /// A process is told of a trouble of this name.
+    pub(crate) fn tell(&self, process: u64, trouble: &'static str) {
+        let now = self.now();
+        self.state().told.push((now, process, trouble));
     }
 
     /// A promise is broken; the run says so at its end.

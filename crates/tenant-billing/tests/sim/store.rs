@@ -15,18 +15,18 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing::{
-    SqliteStore,
+    OperatorError, SqliteStore,
     audit::{History, Surplus, SurplusReason},
     ids::{CustomerId, InstallationId, TenantId},
     ports::{Backlog, Committed, Store, StoreError},
     request::Account,
-    state::{Change, View},
+    state::{Change, Column, State, View},
 };
 
 use crate::{
     host::Columns,
-    ops::{At, Fault},
-    sim::{Gate, Sim},
+    ops::{At, Fault, Ill},
+    sim::{Gate, Seen, Sim},
 };
 
 /// How long a call takes, in milliseconds.
@@ -46,20 +46,71 @@ impl SimStore {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let fault = self.gate.enter(&self.sim, at, TAKES).await;
-        let away = || StoreError::Unavailable("the simulated database does not answer".into());
-        if let Some(Fault::Database { done: false }) = fault {
-            return Err(away());
-        }
-        let result = at_once(work);
+        let ill = match fault {
+            Some(Fault::Database { done: false }) => Some(Ill::Unavailable),
+            Some(Fault::Store(ill)) => Some(ill),
+            _ => self.sim.ill(at),
+        };
+        let result = match ill.and_then(Ill::error) {
+            Some(error) => Err(self.told(error)),
+            None => at_once(work),
+        };
         self.gate.leave(&self.sim, fault).await;
         match fault {
-            Some(Fault::Database { done: true }) => Err(away()),
+            Some(Fault::Database { done: true }) => Err(self.told(away())),
             _ => result,
         }
     }
 }
 
+fn away() -> StoreError {
+    StoreError::Unavailable("the simulated database does not answer".into())
+}
+
+impl Ill {
+    /// The error of a call that meets with it, whatever the call is.
+    fn error(self) -> Option<StoreError> {
+        let why = || "the simulated database is ill".into();
+        Some(match self {
+            Self::Unavailable => away(),
+            Self::SchemaMissing => StoreError::SchemaMissing,
+            Self::SchemaTooOld => StoreError::SchemaTooOld,
+            Self::SchemaTooNew => StoreError::SchemaTooNew,
+            Self::SchemaMismatch => StoreError::SchemaMismatch(why()),
+            Self::Refused => StoreError::Refused(why()),
+            Self::Corrupt => StoreError::Corrupt(why()),
+            Self::BindRefused | Self::BindSwallowed => return None,
+        })
+    }
+}
+
 impl SimStore {
+    fn told(&self, error: StoreError) -> StoreError {
+        self.sim.tell(self.gate.number, OperatorError::Store(error.clone()).name());
+        error
+    }
+
+    /// What a trigger of the host's makes of a change, if it is against it.
+    fn trigger(&self, change: &Change) -> Option<Result<Committed, StoreError>> {
+        let ill = self.sim.ill(At::Write).filter(|_| matches!(change.column, Column::Bind(_)))?;
+        let refused = StoreError::Refused("the simulated trigger".into());
+        match ill {
+            Ill::BindRefused => Some(Err(self.told(refused))),
+            Ill::BindSwallowed => {
+                self.told(refused);
+                Some(Ok(Committed::Conflict))
+            }
+            _ => None,
+        }
+    }
+
+    fn has_seen(&self, tenant: &TenantId, begun: bool) {
+        let (at, process, tenant) = (self.sim.now(), self.gate.number, tenant.to_string());
+        let mut state = self.sim.state();
+        let tables = state.remade.as_ref().map(|it| it.0);
+        state.seen.push(Seen { at, process, tenant, tables, begun });
+    }
+
     /// Nothing else moves between a view and this, so it was true of that very moment. Where a
     /// process reads a tenant twice within a millisecond, what counts is what the columns held both
     /// times.
@@ -129,14 +180,24 @@ impl Store for SimStore {
             }
             view
         };
-        self.call(At::Read, view).await
+        let view = self.call(At::Read, view).await?;
+        let begun = view.row.as_ref().is_some_and(|it| is_begun(&it.state));
+        self.has_seen(&view.tenant, begun);
+        Ok(view)
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
         let commit = async {
-            let committed = self.inner.commit(change).await;
+            let committed = match self.trigger(change) {
+                Some(refusal) => refusal,
+                None => self.inner.commit(change).await,
+            };
             if committed == Ok(Committed::Yes) {
                 self.none_held_is_surplus(change);
+                let mut state = self.sim.state();
+                let late = state.remade.as_ref().is_some_and(|it| it.0 > change.only_if.decided_at);
+                state.written_over |= late && change.row.is_some();
+                drop(state);
             }
             self.sim.trace(|| {
                 let row = change.row.as_ref();
@@ -146,7 +207,16 @@ impl Store for SimStore {
             });
             committed
         };
-        self.call(At::Write, commit).await
+        let committed = self.call(At::Write, commit).await;
+        match (&committed, &change.row) {
+            (Ok(Committed::Yes), Some(row)) => {
+                self.has_seen(&change.tenant, is_begun(&row.state));
+            }
+            (Ok(_), _) => {}
+            // It may be written all the same.
+            (Err(_), _) => self.has_seen(&change.tenant, true),
+        }
+        committed
     }
 
     async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
@@ -181,6 +251,11 @@ impl Store for SimStore {
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         self.call(At::Read, self.inner.surplus(tenant)).await
     }
+}
+
+/// Whether a Customer may exist, or come to exist, of a row in this state.
+fn is_begun(state: &State) -> bool {
+    matches!(state, State::Pending(_) | State::InDoubt { .. } | State::Provisioned(_))
 }
 
 /// A tenant, short enough for a line of the record.

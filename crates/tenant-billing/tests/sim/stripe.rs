@@ -7,9 +7,9 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tenant_billing::{
-    answer::Answer,
+    answer::{self, Answer},
     ids::{AccountId, CustomerId, Mode},
     ports::{Clock, Stripe},
     request::FrozenRequest,
@@ -28,6 +28,33 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const TRANSIT: (u64, u64) = (5, 150);
 const WORK: (u64, u64) = (20, 400);
 const MINUTE: Duration = Duration::from_secs(60);
+/// Whatever was decided before our tables were made anew has left a process by then.
+const DECIDED: SignedDuration = SignedDuration::from_secs(100);
+/// What is asked for, beside single Customers.
+pub(crate) const ACCOUNT: &str = "its account";
+pub(crate) const LIST: &str = "the list";
+pub(crate) const SEARCH: &str = "a search";
+pub(crate) const EVENTS: &str = "events";
+const CREATION: &str = "cus_9999";
+
+/// Headers as some machine in between may set or spell them. The first ones come with a 429, and
+/// the others take the place of what an answer says.
+pub(crate) const HEADERS: &[(&str, &str)] = &[
+    ("Retry-After", "18446744073709551615"),
+    ("Retry-After", "100000000000000000000000000000"),
+    ("Retry-After", "-5"),
+    ("Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"),
+    ("Request-Id", ""),
+    ("Request-Id", LONG),
+    ("Idempotent-Replayed", "TRUE"),
+    ("Idempotent-Replayed", " true"),
+    ("Idempotent-Replayed", "1"),
+    ("Idempotent-Replayed", ""),
+];
+const LONG: &str = match std::str::from_utf8(&[b'r'; 10_000]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
 
 pub(crate) struct SimStripe {
     pub(crate) sim: Arc<Sim>,
@@ -44,6 +71,7 @@ struct Passage {
 }
 
 impl SimStripe {
+    /// A GET for `what`: an id, or a list of such.
     async fn ask(&self, what: &str, answer: impl FnOnce(&mut Book, Timestamp) -> Answer) -> Answer {
         let fault = self.gate.enter(&self.sim, At::Ask, TRANSIT).await;
         self.sim.sleep(self.sim.between(WORK.0, WORK.1)).await;
@@ -55,6 +83,8 @@ impl SimStripe {
                 Some(Fault::Unstored500) => book.unstored_500(),
                 Some(Fault::Limited) => book.limited(),
                 Some(Fault::Mangle) => mangled(),
+                Some(Fault::Odd { odd, .. }) => book.odd(odd, what),
+                Some(Fault::Header(nth)) => with_header(nth, answer(book, now)),
                 _ => answer(book, now),
             }
         };
@@ -62,6 +92,20 @@ impl SimStripe {
             .trace(|| format!("p{} asks Stripe for {what}: {}", self.gate.process, say(&answer)));
         self.gate.leave(&self.sim, fault).await;
         answer
+    }
+
+    /// Nothing is sent for an installation whose tables are lost.
+    fn is_of_this_database(&self, installation: &str) {
+        let remade = {
+            let state = self.sim.state();
+            state.remade.clone().filter(|_| !state.written_over)
+        };
+        if let Some((at, now)) = remade
+            && self.sim.now().duration_since(at) > DECIDED
+            && installation != now
+        {
+            self.sim.broken(format!("a request of {installation} was sent, which is lost"));
+        }
     }
 
     async fn create(&self, request: &FrozenRequest, fault: Option<Fault>) -> Answer {
@@ -76,12 +120,18 @@ impl SimStripe {
                 sim.sleep(TIMEOUT).await;
                 return no_answer("timed out");
             }
-            Some(Fault::Unstored500 | Fault::Limited | Fault::InFlight) => {
+            Some(
+                Fault::Unstored500
+                | Fault::Limited
+                | Fault::InFlight
+                | Fault::Odd { done: false, .. },
+            ) => {
                 sim.sleep(passage.transit).await;
                 let book = &mut sim.state().book;
                 return match fault {
                     Some(Fault::Unstored500) => book.unstored_500(),
                     Some(Fault::Limited) => book.limited(),
+                    Some(Fault::Odd { odd, .. }) => book.odd(odd, CREATION),
                     _ => book.in_use(),
                 };
             }
@@ -104,6 +154,8 @@ impl SimStripe {
         match (fault, answer) {
             (Some(Fault::LoseAnswer), _) | (_, None) => no_answer("the connection ended"),
             (Some(Fault::Mangle), _) => mangled(),
+            (Some(Fault::Odd { odd, .. }), _) => sim.state().book.odd(odd, CREATION),
+            (Some(Fault::Header(nth)), Some(answer)) => with_header(nth, answer),
             (_, Some(answer)) => answer,
         }
     }
@@ -181,7 +233,11 @@ impl Stripe for SimStripe {
 
     async fn account(&self) -> Answer {
         let id = if self.key == Key::OtherAccount { "acct_other" } else { "acct_ours" };
-        self.ask("its account", |book, _| book.account(id)).await
+        let answer = self.ask(ACCOUNT, |book, _| book.account(id)).await;
+        if answer::account_id(body(&answer)).is_some_and(|it| AccountId::parse(&it).is_err()) {
+            self.sim.tell(self.gate.number, "unexpected_answer");
+        }
+        answer
     }
 
     async fn create_customer(&self, request: &FrozenRequest, begin_by: Duration) -> Answer {
@@ -194,7 +250,9 @@ impl Stripe for SimStripe {
         if self.key != Key::Own {
             self.sim.broken("a key of another account or mode was used to create".into());
         }
-        let tenant = request.key.parts().map(|it| it.tenant.to_string()).unwrap_or_default();
+        let parts = request.key.parts().expect("a key of ours");
+        self.is_of_this_database(parts.installation.as_str());
+        let tenant = parts.tenant.to_string();
         let send = (self.sim.now(), self.gate.number, tenant);
         self.sim.state().sends.push(send);
         self.sim.trace(|| format!("p{} sends {}", self.gate.process, tail(request.key.as_str())));
@@ -213,12 +271,12 @@ impl Stripe for SimStripe {
     }
 
     async fn list_customers(&self, email: &str, after: Option<&CustomerId>) -> Answer {
-        self.ask("the list", |book, _| book.list(email, after.map(CustomerId::as_str))).await
+        self.ask(LIST, |book, _| book.list(email, after.map(CustomerId::as_str))).await
     }
 
     async fn search_customers(&self, query: &str, page: Option<&str>) -> Answer {
         let search = self.sim.settings.search;
-        self.ask("a search", |book, now| match search {
+        self.ask(SEARCH, |book, now| match search {
             true => book.search(query, page, now),
             false => book.no_search(),
         })
@@ -226,12 +284,34 @@ impl Stripe for SimStripe {
     }
 
     async fn list_created_events(&self, since: Timestamp, after: Option<&str>) -> Answer {
-        self.ask("events", |book, now| book.events(since, after, now)).await
+        self.ask(EVENTS, |book, now| book.events(since, after, now)).await
     }
 }
 
 fn no_answer(why: &str) -> Answer {
     Answer::NoAnswer(why.into())
+}
+
+fn body(answer: &Answer) -> &[u8] {
+    match answer {
+        Answer::Response { body, .. } => body,
+        Answer::NoAnswer(_) => &[],
+    }
+}
+
+/// The answer with one of [`HEADERS`], which stands before any other of its name.
+fn with_header(nth: u8, answer: Answer) -> Answer {
+    let header = HEADERS[usize::from(nth) % HEADERS.len()];
+    let Answer::Response { mut status, headers, mut body } = answer else {
+        return answer;
+    };
+    if header.0 == "Retry-After" {
+        (status, body) = (429, Default::default());
+    }
+    let kept = ["Content-Type", "Request-Id", "Original-Request", "Idempotent-Replayed"];
+    let kept = kept.into_iter().filter_map(|name| Some((name, headers.get(name)?)));
+    let headers = [header].into_iter().chain(kept.filter(|_| status != 429)).collect();
+    Answer::Response { status, headers, body }
 }
 
 fn mangled() -> Answer {

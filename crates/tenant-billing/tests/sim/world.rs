@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) touched: BTreeMap<TenantId, Touched>,
     pub(crate) restored_at: Option<Timestamp>,
     pub(crate) backed_up_at: Option<Timestamp>,
+    /// Our tables were made anew; whether there is at most one Customer all the same.
+    pub(crate) remade: Option<bool>,
     started: u64,
     pub(crate) at_rest: bool,
 }
@@ -88,6 +90,7 @@ impl World {
             touched: (0..TENANTS).map(|it| (tenant(it), Touched::default())).collect(),
             restored_at: None,
             backed_up_at: None,
+            remade: None,
             started: 0,
             at_rest: false,
         }
@@ -152,11 +155,7 @@ impl World {
             Op::Call { process, tenant: of, email, patience } => {
                 self.call(process, of, email, Duration::from_secs(u64::from(patience)));
             }
-            Op::Recover { process } => {
-                let billing = self.process(process).billing.clone();
-                let work = async move { billing.recover_once().await.map(drop) };
-                self.run(process, What::Recover, work);
-            }
+            Op::Recover { process } => self.recover(process),
             Op::Pass(time) => self.pass(time),
             Op::Arm { process, at, skip, fault } => {
                 let process = process % PROCESSES;
@@ -215,7 +214,16 @@ impl World {
             }
             Op::Restore => self.restore(),
             Op::LoseRow { tenant: of } => self.lose_row(of),
-            Op::Key { process, key } => self.start(process, key),
+            Op::Ail { ill, at, seconds } => {
+                let until = self.now() + SignedDuration::from_secs(seconds.into());
+                self.sim.state().ails = Some((ill, at, until));
+            }
+            Op::Remake { known } => self.remake(known),
+            Op::Key { process, key } => {
+                // Assumed: no process with another key is the first to use a database.
+                let recorded = self.host.holds("SELECT 1 FROM stripe_account");
+                self.start(process, if recorded { key } else { Key::Own });
+            }
             Op::Stranger { tenant: of, kind } => self.stranger(&tenant(of), kind),
         }
         self.at_most_one();
@@ -226,7 +234,8 @@ impl World {
         let billing = self.process(process).billing.clone();
         let known_deleted = "SELECT group_concat(customer_id) FROM deleted_customer";
         let known_deleted = self.host.cell::<String>(known_deleted).unwrap_or_default();
-        let call = Call { tenant: of.clone(), email, key, known_deleted };
+        let begun = self.host.is_begun(&of);
+        let call = Call { tenant: of.clone(), email, key, known_deleted, begun };
         let details = CustomerDetails::new(Email::parse(email.address()).expect("an address"));
         let number = self.process(process).gate.number;
         let deed = self.deeds.begin(self.now(), number, What::Call(call));
@@ -238,6 +247,16 @@ impl World {
             sim.trace(|| format!("p{place} returns {result:?}"));
             deeds.end(deed, sim.now(), result);
         });
+    }
+
+    /// One round of recovery. What it brings is the last error of a row, if there is one.
+    pub(crate) fn recover(&mut self, process: u8) {
+        let billing = self.process(process).billing.clone();
+        let work = async move {
+            let postponed = billing.recover_once().await?.postponed.pop();
+            postponed.map_or(Ok(()), |(_, error)| Err(error))
+        };
+        self.run(process, What::Recover, work);
     }
 
     /// Work of a process that is not a call, on a task of its own.
