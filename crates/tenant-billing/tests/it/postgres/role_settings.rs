@@ -124,7 +124,7 @@ async fn goes_round(store: &PostgresStore, database: &Database, tenant: &TenantI
             break;
         }
     }
-    assert_eq!(claimed, [tenant.clone()]);
+    assert_eq!(claimed, std::slice::from_ref(tenant));
     assert_eq!(store.claim(Some(tenant), hold, 10).await, Ok(vec![]));
     sandbox.disarm();
     let second = ask().await.unwrap();
