@@ -9,7 +9,7 @@ use std::{
 
 use tenant_billing::{Database, PostgresStore, SqliteStore, ids::Invalid};
 
-use crate::{causes, cli::Options, exit::Failure};
+use crate::{causes, cli::Options, failure::Failure};
 
 /// The name of the setting in messages.
 pub(crate) const FIELD: &str = "DATABASE_URL";

@@ -12,6 +12,7 @@ mod demo;
 mod exit;
 #[cfg(feature = "failpoints")]
 mod failpoint;
+mod failure;
 mod history_text;
 mod logging;
 mod output;

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::{causes, exit::Failure};
+use crate::{causes, failure::Failure};
 
 /// Names the standard streams, 0 and 1, that were closed when the program began.
 const CLOSED: &str = "TENANT_BILLING_CLOSED_STREAMS";

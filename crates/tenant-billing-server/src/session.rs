@@ -11,7 +11,7 @@ use tenant_billing::{
 
 use tokio::task::spawn_blocking;
 
-use crate::{cli::Options, database::Opened, exit::Failure, stripe::Target};
+use crate::{cli::Options, database::Opened, failure::Failure, stripe::Target};
 
 /// How long a command that is done or told to stop waits for work that it began.
 pub(crate) const LINGER: Duration = Duration::from_secs(3);
@@ -44,7 +44,7 @@ impl Session {
         let opened = spawn_blocking(move || Opened::open(&settings)).await;
         let opened = opened.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))?;
         if let Opened::Sqlite(store, _) = &opened {
-            store.migrate().await?;
+            store.migrate_if_needed().await?;
         }
         let beside = opened.beside().to_owned();
         let store = opened.into_store();

@@ -18,7 +18,7 @@ use tenant_billing::{
     ports::Clock,
 };
 
-use crate::{causes, cli::Options, exit::Failure, output};
+use crate::{causes, cli::Options, failure::Failure, output};
 
 const KEY: &str = "STRIPE_SECRET_KEY";
 /// The key for the sandbox, which accepts any key.

@@ -12,6 +12,7 @@ mod connection;
 mod diagnosis;
 mod errors;
 mod grants;
+mod host;
 mod key;
 mod layout;
 mod lookups;
@@ -45,8 +46,9 @@ use tenant_billing_core::{
 use self::{
     connection::{CALL_TIMEOUT, Connections, Lease, MIGRATION_TIMEOUT, with_timeout},
     diagnosis::explain,
+    host::Tenants,
     key::Key,
-    layout::{Layout, Tenants},
+    layout::Layout,
     lookups::{Found, Lookups},
     url::Target,
 };

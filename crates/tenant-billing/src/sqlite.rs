@@ -9,6 +9,7 @@ mod cells;
 mod column;
 mod errors;
 mod host;
+mod layout;
 mod read;
 mod schema;
 mod write;
@@ -80,17 +81,26 @@ impl SqliteStore {
         Self { clock, ..self }
     }
 
-    /// Creates our tables, or brings them up to date. Any number of processes may do so at once.
+    /// Creates our tables, or brings them up to date, and checks the host's. Any number of processes
+    /// may do so at once.
     ///
     /// # Errors
     /// [`StoreError`], and nothing is changed.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        if self.on_reader(|connection, _| schema::is_current(connection)).await? {
-            return Ok(());
-        }
         self.turn_wal_on().await?;
         let random = [self.clock.random(), self.clock.random()];
         self.in_transaction(move |connection, now| schema::migrate(connection, now, random)).await
+    }
+
+    /// Migrates unless our tables are up to date, which one read shows.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::migrate`].
+    pub async fn migrate_if_needed(&self) -> Result<(), StoreError> {
+        match self.on_reader(|connection, _| schema::is_current(connection)).await? {
+            true => Ok(()),
+            false => self.migrate().await,
+        }
     }
 
     /// Runs `read` inline, or on a blocking thread if the file is locked.

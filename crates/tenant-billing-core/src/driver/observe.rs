@@ -93,7 +93,10 @@ impl Drive<'_> {
                 (Ok(Attempt::Lost), _) => return self.recognize_database().await,
                 (Ok(Attempt::Conflict), _) => {
                     conflicts.add(&self.snapshot.view)?;
-                    self.recognize_database().await?;
+                    // A view from before we knew who we are may show no account yet.
+                    if !fresh {
+                        self.recognize_database().await?;
+                    }
                 }
                 (Err(StoreError::Unavailable(why)), Some(customer)) => {
                     let tenant = &self.snapshot.view.tenant;

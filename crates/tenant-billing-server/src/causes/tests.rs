@@ -8,7 +8,7 @@ use tenant_billing::{
 };
 
 use super::*;
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// An error of each kind that the library has.
 fn errors() -> Vec<Problem> {

@@ -12,7 +12,8 @@ use tenant_billing::{
 use crate::{
     causes,
     cli::{GetOrCreate, Options},
-    exit::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     output,
     session::{LINGER, Session},
     signals::told_to_stop,

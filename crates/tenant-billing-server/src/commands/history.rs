@@ -5,7 +5,8 @@ use tenant_billing::ids::TenantId;
 use super::history_json;
 use crate::{
     cli::OneTenant,
-    exit::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     history_text::{self, Table},
     output,
     session::Session,

@@ -5,12 +5,7 @@
 use serde::Serialize;
 use tenant_billing::ids::{CustomerId, TenantId};
 
-use crate::{
-    cli::OneTenant,
-    exit::{Exit, Failure},
-    output,
-    session::Session,
-};
+use crate::{cli::OneTenant, exit::Exit, failure::Failure, output, session::Session};
 
 /// The object that `--json` prints.
 #[derive(Serialize)]

@@ -5,7 +5,8 @@ use tenant_billing::ids::Invalid;
 use crate::{
     cli::{Migrate, Options},
     database::Opened,
-    exit::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     output,
 };
 

@@ -14,7 +14,8 @@ use crate::{
     causes,
     cli::{Cli, Command, Tenant},
     demo,
-    exit::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     output,
     session::Session,
 };

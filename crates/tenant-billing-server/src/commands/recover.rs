@@ -14,7 +14,8 @@ use tenant_billing::{
 
 use crate::{
     cli::{Options, Recover},
-    exit::{Exit, Failure},
+    exit::Exit,
+    failure::Failure,
     output,
     session::{LINGER, Session},
     signals::told_to_stop,

@@ -7,12 +7,7 @@ use tenant_billing::{
     ports::StoreError,
 };
 
-use crate::{
-    causes,
-    exit::{Exit, Failure},
-    output,
-    session::Session,
-};
+use crate::{causes, exit::Exit, failure::Failure, output, session::Session};
 
 /// Registers the tenants, and prints how many of them are new.
 pub(crate) async fn run(session: &Session, tenant_ids: &[String]) -> Result<Exit, Failure> {

@@ -28,13 +28,7 @@ use self::{
     tally::Tally,
     world::{Program, World},
 };
-use crate::{
-    causes,
-    cli::Demo,
-    exit::{Exit, Failure},
-    output,
-    signals::told_to_stop,
-};
+use crate::{causes, cli::Demo, exit::Exit, failure::Failure, output, signals::told_to_stop};
 
 /// The number of acts. Each caller calls once in each.
 const ACTS: usize = 3;

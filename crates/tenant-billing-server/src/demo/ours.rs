@@ -11,7 +11,7 @@ use tenant_billing::{
 };
 
 use super::app::App;
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// `Billing` over a SQLite file and Stripe over HTTP.
 pub(super) struct Ours {

@@ -17,7 +17,7 @@ use super::{
     plan::{Caller, Plan},
     world::{Process, World},
 };
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 const A_DAY: Duration = Duration::from_secs(25 * 3600);
 const A_WHILE: Duration = Duration::from_secs(2 * 3600);

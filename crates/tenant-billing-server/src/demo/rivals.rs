@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension};
 use tenant_billing::ports::Clock;
 
 use super::{app::App, sdk::Sdk};
-use crate::{causes, exit::Failure};
+use crate::{causes, failure::Failure};
 
 /// It reads the id, creates a Customer if there is none, and saves its id.
 pub(super) struct Naive {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tenant_billing::ports::Clock;
 use tokio::sync::Semaphore;
 
-use crate::{causes, exit::Failure};
+use crate::{causes, failure::Failure};
 
 const RETRIES: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{plan::Plan, play::Calls, world::World};
-use crate::{causes, exit::Failure};
+use crate::{causes, failure::Failure};
 
 /// One column of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use super::{
     plan::Plan,
     rivals::{self, Database, KeyAndColumn, Naive},
 };
-use crate::{causes, exit::Failure};
+use crate::{causes, failure::Failure};
 
 /// One of the three programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use tenant_billing_core::ports::StoreError;
 use super::{
     cells::SqlCells,
     connection::{self, Connections},
-    layout::{Layout, Tenants},
+    host::Tenants,
+    layout::Layout,
     primary, schema,
     statement::Statement,
 };

@@ -10,8 +10,8 @@ use tenant_billing_core::ports::StoreError;
 use tokio_postgres::Client;
 
 use super::{
+    host::{HostTables, Tenants},
     key::KeyType,
-    layout::{HostTables, Tenants},
     table::{Column, Table},
 };
 

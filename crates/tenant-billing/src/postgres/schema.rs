@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     cells::SqlCells,
     errors::{failed, names_nothing},
-    layout::{HostTables, Tenants},
+    host::{HostTables, Tenants},
     requirements,
     statement::Statement,
 };

@@ -10,7 +10,7 @@ use tenant_billing_core::ports::StoreError;
 
 use super::{
     errors::{failed, refused},
-    host,
+    layout,
 };
 
 /// Writes a Customer into a tenant's column; `false` if the column is not null.
@@ -93,5 +93,5 @@ fn execute(
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(values))
-        .map_err(|error| refused(table, error, || host::check_layout(connection)))
+        .map_err(|error| refused(table, error, || layout::check(connection)))
 }

@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use tenant_billing_core::ports::StoreError;
 
-use super::{column, errors::failed, schema::has_table};
+use super::{
+    column,
+    errors::failed,
+    layout::{described, has_table, misfits, told},
+};
 use crate::stored::uuid_of;
 
 const TABLES: &str = include_str!("../../migrations/sqlite/host.sql");
@@ -17,7 +21,7 @@ pub(super) fn create_or_check(connection: &Connection, now: Timestamp) -> Result
     if !has_table(connection, "tenant_config")? {
         connection.execute_batch(TABLES).map_err(failed)?;
     }
-    let mut misfits = layout(connection)?;
+    let mut misfits = misfits(connection)?;
     let fits = misfits.is_empty();
     misfits.extend(odd_tenant(connection)?);
     for write in [try_new_row, try_old_row] {
@@ -40,91 +44,6 @@ pub(super) fn create_or_check(connection: &Connection, now: Timestamp) -> Result
         }
     }
     told(&misfits)
-}
-
-/// Checks that the host's tables have what our statements name.
-///
-/// # Errors
-/// [`StoreError::SchemaMismatch`], which names everything that is missing.
-pub(super) fn check_layout(connection: &Connection) -> Result<(), StoreError> {
-    told(&layout(connection)?)
-}
-
-fn told(misfits: &[String]) -> Result<(), StoreError> {
-    match misfits {
-        [] => Ok(()),
-        [misfit] => Err(StoreError::SchemaMismatch(misfit.clone())),
-        misfits => Err(StoreError::SchemaMismatch(
-            misfits.iter().map(|misfit| format!("\n- {misfit}")).collect(),
-        )),
-    }
-}
-
-/// A column as SQLite describes it.
-struct Described {
-    name: String,
-    /// It is NOT NULL and has no default.
-    required: bool,
-    generated: bool,
-}
-
-/// What is wrong with the host's tables, whatever rows they hold.
-fn layout(connection: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut misfits = Vec::new();
-    let columns = |table: &str, needed: &[&str], misfits: &mut Vec<String>| {
-        if !has_table(connection, table)? {
-            let needed = needed.join(", ");
-            misfits
-                .push(format!("there is no table {table}; create it, with the columns {needed}"));
-            return Ok(Vec::new());
-        }
-        let columns = described(connection, table)?;
-        for needed in needed {
-            match columns.iter().find(|it| it.name == *needed) {
-                None => misfits.push(format!("{table} has no column {needed}; add it")),
-                Some(column) if column.generated && table == "tenant_config" => {
-                    misfits.push(format!(
-                        "{table}.{needed} is a generated column, which cannot be written; make it \
-                         an ordinary one"
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok::<_, StoreError>(columns)
-    };
-    columns("tenants", &["id"], &mut misfits)?;
-    let needed = ["id", "tenant_id", "stripe_customer_id", "updated_at"];
-    let config = columns("tenant_config", &needed, &mut misfits)?;
-    for Described { name, .. } in config.iter().filter(|it| it.required) {
-        if !["id", "tenant_id"].contains(&name.as_str()) {
-            misfits.push(format!(
-                "tenant_config.{name} is NOT NULL and has no default; give it one, or allow null"
-            ));
-        }
-    }
-    for column in ["tenant_id", "stripe_customer_id"] {
-        let sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list('tenant_config') AS i
-                   WHERE i.\"unique\" AND NOT i.partial AND
-                   (SELECT group_concat(lower(name)) FROM pragma_index_info(i.name)) = ?1)";
-        let exists = config.iter().any(|it| it.name == column);
-        if exists && !connection.query_row(sql, [column], |row| row.get(0)).map_err(failed)? {
-            misfits
-                .push(format!("tenant_config.{column} is not UNIQUE; create a unique index on it"));
-        }
-    }
-    Ok(misfits)
-}
-
-/// The columns of a table, with their names in lower case, since SQLite does not tell cases apart.
-fn described(connection: &Connection, table: &str) -> Result<Vec<Described>, StoreError> {
-    let sql = "SELECT lower(name), \"notnull\" AND dflt_value IS NULL AND hidden = 0, hidden > 1
-               FROM pragma_table_xinfo(?1)";
-    let mut statement = connection.prepare(sql).map_err(failed)?;
-    let rows = statement.query_map([table], |row| {
-        Ok(Described { name: row.get(0)?, required: row.get(1)?, generated: row.get(2)? })
-    });
-    rows.and_then(Iterator::collect).map_err(failed)
 }
 
 /// Says of a tenant whose id is no UUID, or is spelled in another way than ours, if there is one.

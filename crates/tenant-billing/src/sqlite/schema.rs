@@ -11,6 +11,7 @@ use tenant_billing_core::ports::{Committed, StoreError};
 use super::{
     errors::{failed, names_what_is_missing},
     host,
+    layout::{self, has_table},
 };
 use crate::stored::uuid_of;
 
@@ -60,10 +61,11 @@ pub(super) fn migrate(
     now: Timestamp,
     random: [u64; 2],
 ) -> Result<(Committed, ()), StoreError> {
-    if is_current(connection)? {
+    let current = is_current(connection)?;
+    host::create_or_check(connection, now)?;
+    if current {
         return Ok((Committed::Yes, ()));
     }
-    host::create_or_check(connection, now)?;
     let done = version(connection)?;
     connection
         .execute_batch(
@@ -103,7 +105,7 @@ fn whose_is_missing(connection: &Connection) -> Result<(), StoreError> {
     if version == 0 {
         return Err(StoreError::SchemaMissing);
     }
-    host::check_layout(connection)?;
+    layout::check(connection)?;
     if version < PROGRAM {
         return Err(StoreError::SchemaTooOld);
     }
@@ -117,12 +119,6 @@ fn version(connection: &Connection) -> Result<i64, StoreError> {
     }
     let newest = "SELECT coalesce(max(version), 0) FROM tenant_billing_migration";
     connection.query_row(newest, [], |row| row.get(0)).map_err(failed)
-}
-
-pub(super) fn has_table(connection: &Connection, table: &str) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = ?1";
-    let found = connection.query_row(sql, [table], |_| Ok(())).optional();
-    found.map(|row| row.is_some()).map_err(failed)
 }
 
 /// One of our tables that somebody has dropped.

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::super::{
     errors::failed,
-    layout::HostTables,
+    host::HostTables,
     statement::Statement,
     table::{Column, Table},
 };

@@ -1,6 +1,7 @@
 //! What `migrate` says of a database that a host has made.
 
 use tenant_billing::{
+    Database as _,
     ids::{CustomerId, TenantId},
     ports::{Store, StoreError},
 };
@@ -215,4 +216,23 @@ async fn refused(schema: &str) -> String {
         Err(StoreError::SchemaMismatch(why)) => why,
         result => panic!("{schema}: {result:?}"),
     }
+}
+
+/// Whoever asks for it is told what has become of the host's tables since; a program that opens the
+/// file for a moment is not held up by that.
+#[tokio::test]
+async fn a_migrated_database_is_checked_again_if_that_is_asked_for() {
+    let bench = SqliteBench::fresh();
+    bench.store().migrate().await.unwrap();
+    assert_eq!(bench.store().migrate().await, Ok(()));
+    let trigger = "CREATE TRIGGER no BEFORE INSERT ON tenant_config
+                   BEGIN SELECT RAISE(ABORT, 'no more'); END";
+    bench.sql().execute_batch(trigger).unwrap();
+    let tenant = TenantId::parse(ID).unwrap();
+    bench.store().add_tenant(&tenant).await.unwrap();
+    let Err(StoreError::SchemaMismatch(why)) = bench.store().migrate().await else {
+        panic!("no Customer can be bound");
+    };
+    assert!(why.contains("no more"), "{why}");
+    assert_eq!(bench.store().migrate_if_needed().await, Ok(()));
 }
