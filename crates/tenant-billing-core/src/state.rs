@@ -146,6 +146,8 @@ pub struct Change {
 /// What must hold for a [`Change`] to be written. Its [`Column`] may add conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conditions {
+    /// The database is still this one: our tables were not dropped and made anew.
+    pub installation: InstallationId,
     /// The row still has this version; `None`: there is still no row.
     pub version: Option<u64>,
     /// The view that the change was decided from was read at this time. By the database's clock
@@ -176,6 +178,7 @@ impl Change {
         Self {
             tenant: view.tenant.clone(),
             only_if: Conditions {
+                installation: view.installation.clone(),
                 version: view.row.as_ref().map(|row| row.version),
                 decided_at: view.now,
                 needs_customer_in: None,

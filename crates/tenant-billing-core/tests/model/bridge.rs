@@ -220,6 +220,7 @@ impl Bridge {
         let version = if plan.was { VERSION + 1 } else { 1 };
         Change {
             only_if: state::Conditions {
+                installation: IDENTITY.installation.clone(),
                 version: plan.was.then_some(VERSION),
                 decided_at: *NOW,
                 needs_customer_in: plan.needs_null.then(|| IDENTITY.account.clone()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use tenant_billing_core::{
     audit::SurplusReason,
-    ids::AccountId,
+    ids::{AccountId, InstallationId},
     ports::{Committed, StoreError},
     state::{Change, Column, State},
 };
@@ -25,6 +25,9 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
     ("a change needs the version that it was decided from", |b| Box::pin(versions(b))),
     ("a change that was decided more than a minute ago is not written", |b| {
         Box::pin(old_decisions(b))
+    }),
+    ("a change that was decided from tables made anew since is not written", |b| {
+        Box::pin(other_tables(b))
     }),
     ("of many processes that open a row at once one wins", |b| Box::pin(opening_at_once(b))),
     ("binding sets the column, and inserts a missing row", |b| Box::pin(binding(b))),
@@ -132,6 +135,16 @@ async fn old_decisions(bench: &dyn Bench) {
     let decided = open(&view(&*store, &tenant).await);
     // Less than a minute, since a database's own clock goes on by itself.
     bench.advance(SignedDuration::from_secs(50));
+    written(&*store, &decided).await;
+}
+
+async fn other_tables(bench: &dyn Bench) {
+    let (store, tenant) = ready(bench).await;
+    let mut decided = open(&view(&*store, &tenant).await);
+    let ours = decided.only_if.installation.clone();
+    decided.only_if.installation = InstallationId::parse("22222222-bbbb").expect("an id");
+    conflicts(bench, &*store, &decided).await;
+    decided.only_if.installation = ours;
     written(&*store, &decided).await;
 }
 

@@ -177,13 +177,17 @@ fn bind_row(sql: &mut Statement, row: StoredRow) -> String {
     .join(", ")
 }
 
-/// An SQL condition: the time, the tenant, its column, the account and the Customer meet the
+/// An SQL condition: the time, the database, the tenant, its column, the account and the Customer meet the
 /// change's conditions.
 fn conditions(sql: &mut Statement, layout: &Layout, key: &Key, change: &Change) -> String {
     let config = &layout.config.name;
     let key = sql.bind_key(key);
     let valid_until = sql.bind(change.only_if.decided_at + MAX_DECISION_AGE);
-    let mut condition = format!("tenant_billing.clock() <= {valid_until}");
+    let installation = sql.bind(change.only_if.installation.as_str().to_owned());
+    let mut condition = format!(
+        "tenant_billing.clock() <= {valid_until}
+         AND EXISTS (SELECT 1 FROM tenant_billing.installation WHERE id = {installation})"
+    );
     if let Some(Account { id, mode }) = &change.only_if.needs_customer_in {
         if let Some(tenants) = &layout.tenants {
             condition += &format!(" AND EXISTS (SELECT 1 FROM {} WHERE id = {key})", tenants.name);

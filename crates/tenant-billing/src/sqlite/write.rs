@@ -135,9 +135,13 @@ pub(super) fn add_tenants(
     Ok(new)
 }
 
-/// Whether the tenant, its column, the account and the Customer meet the change's conditions.
+/// Whether the database, the tenant, its column, the account and the Customer meet the change's conditions.
 fn conditions_hold(connection: &Connection, change: &Change) -> Result<bool, StoreError> {
     let tenant = change.tenant.as_str();
+    let sql = "SELECT EXISTS (SELECT 1 FROM installation WHERE id = ?1)";
+    if !is_true(connection, sql, [change.only_if.installation.as_str()])? {
+        return Ok(false);
+    }
     if let Some(account) = &change.only_if.needs_customer_in {
         let sql = "SELECT EXISTS (SELECT 1 FROM tenants WHERE id = ?1)
                AND NOT EXISTS (SELECT 1 FROM tenant_config

@@ -56,8 +56,6 @@ pub(crate) struct State {
     pub(crate) told: Vec<(Timestamp, u64, &'static str)>,
     /// When our tables were last made anew, and the installation that they are of.
     pub(crate) remade: Option<(Timestamp, String)>,
-    /// Known limit: what was decided from the lost tables was written into the new ones.
-    pub(crate) written_over: bool,
     pub(crate) port_calls: u64,
 }
 
@@ -96,7 +94,6 @@ impl Sim {
             ails: None,
             told: Vec::new(),
             remade: None,
-            written_over: false,
             port_calls: 0,
         };
         Arc::new(Self { settings, start: Instant::now(), state: Mutex::new(state), tracing })

@@ -194,10 +194,11 @@ impl Store for SimStore {
             };
             if committed == Ok(Committed::Yes) {
                 self.none_held_is_surplus(change);
-                let mut state = self.sim.state();
-                let late = state.remade.as_ref().is_some_and(|it| it.0 > change.only_if.decided_at);
-                state.written_over |= late && change.row.is_some();
-                drop(state);
+                let remade = self.sim.state().remade.clone();
+                if remade.is_some_and(|it| it.0 > change.only_if.decided_at) {
+                    let what = "what the lost tables showed decides a change of the new ones";
+                    self.sim.broken(what.to_owned());
+                }
             }
             self.sim.trace(|| {
                 let row = change.row.as_ref();

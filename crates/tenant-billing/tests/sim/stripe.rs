@@ -96,10 +96,7 @@ impl SimStripe {
 
     /// Nothing is sent for an installation whose tables are lost.
     fn is_of_this_database(&self, installation: &str) {
-        let remade = {
-            let state = self.sim.state();
-            state.remade.clone().filter(|_| !state.written_over)
-        };
+        let remade = self.sim.state().remade.clone();
         if let Some((at, now)) = remade
             && self.sim.now().duration_since(at) > DECIDED
             && installation != now

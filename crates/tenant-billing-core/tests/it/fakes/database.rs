@@ -136,7 +136,8 @@ impl FakeStore {
                 .needs_customer_in
                 .as_ref()
                 .is_some_and(|it| view.account.as_ref() != Some(it));
-        if dead || wrong || version != conditions.version {
+        let another = conditions.installation != view.installation;
+        if dead || wrong || another || version != conditions.version {
             return Committed::Conflict;
         }
         if let Column::Bind(customer) = &change.column {
