@@ -130,3 +130,33 @@ async fn a_customer_that_cannot_be_retrieved_is_an_operators_matter() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_secret_key_that_stripe_does_not_accept_is_an_operators_matter() {
+    let world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let billing = world.billing_with("sk_test_invalid1", Default::default());
+    let error = call(&billing, &tenant).await.unwrap_err();
+    assert_eq!(error.cause(), "bad_key", "{error:?}");
+    let billing = world.billing_with("rk_test_noaccount", Default::default());
+    let error = call(&billing, &tenant).await.unwrap_err();
+    assert_eq!(error.cause(), "account_unreadable", "{error:?}");
+    assert_eq!(world.state(&tenant).await, "no row");
+}
+
+#[tokio::test]
+async fn a_database_belongs_to_one_account_and_mode() {
+    let world = World::new().await;
+    let (tenant, fresh) = (world.tenant(1).await, world.tenant(2).await);
+    let bound = call(&world.billing(), &tenant).await.unwrap().customer;
+    for key in ["sk_live_1", "sk_test_acct_other"] {
+        let billing = world.billing_with(key, Default::default());
+        let error = call(&billing, &fresh).await.unwrap_err();
+        assert_eq!(error.cause(), "wrong_account", "{error:?}");
+        assert_eq!((error.code(), error.http_status()), ("operator_must_act", 500));
+        // A bound tenant needs no Stripe, so it is served whatever the key.
+        assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound);
+    }
+    assert_eq!(world.creations(), 1);
+    assert_eq!(world.state(&fresh).await, "no row");
+}

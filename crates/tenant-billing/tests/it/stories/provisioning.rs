@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use stripe_sandbox::{Fault, Rule, When};
 use tenant_billing::{
-    Billing, Error, OperatorError, Outcome, Policy, Problem, audit::EventKind as K, ids::TenantId,
+    Billing, Error, Outcome, Policy, Problem, audit::EventKind as K, ids::TenantId,
 };
 
 use super::world::{World, brief, call, details, id};
@@ -370,40 +370,4 @@ async fn stripe_down_is_retry_later_and_the_next_call_succeeds() {
     assert!(error.retry_after().is_some(), "{error:?}");
     assert_eq!((error.code(), error.http_status()), ("retry_later", 503));
     assert_eq!(call(&world.billing(), &tenant).await.unwrap().outcome, Outcome::Created);
-}
-
-#[tokio::test]
-async fn a_secret_key_that_stripe_does_not_accept_is_an_operators_matter() {
-    let world = World::new().await;
-    let tenant = world.tenant(1).await;
-    let billing = world.billing_with("sk_test_invalid1", Default::default());
-    let error = call(&billing, &tenant).await.unwrap_err();
-    assert!(matches!(error.problem(), Problem::Operator(OperatorError::BadKey(_))), "{error:?}");
-    let billing = world.billing_with("rk_test_noaccount", Default::default());
-    let error = call(&billing, &tenant).await.unwrap_err();
-    assert!(
-        matches!(error.problem(), Problem::Operator(OperatorError::AccountUnreadable(_))),
-        "{error:?}"
-    );
-    assert_eq!(world.state(&tenant).await, "no row");
-}
-
-#[tokio::test]
-async fn a_database_belongs_to_one_account_and_mode() {
-    let world = World::new().await;
-    let (tenant, fresh) = (world.tenant(1).await, world.tenant(2).await);
-    let bound = call(&world.billing(), &tenant).await.unwrap().customer;
-    for key in ["sk_live_1", "sk_test_acct_other"] {
-        let billing = world.billing_with(key, Default::default());
-        let error = call(&billing, &fresh).await.unwrap_err();
-        assert!(
-            matches!(error.problem(), Problem::Operator(OperatorError::WrongAccount { .. })),
-            "{error:?}"
-        );
-        assert_eq!((error.code(), error.http_status()), ("operator_must_act", 500));
-        // A bound tenant needs no Stripe, so it is served whatever the key.
-        assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound);
-    }
-    assert_eq!(world.creations(), 1);
-    assert_eq!(world.state(&fresh).await, "no row");
 }
