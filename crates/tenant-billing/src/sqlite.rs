@@ -364,19 +364,4 @@ impl SqliteStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Connection, Duration, SqliteStore, connect};
-
-    /// A commit that has returned survives a power cut. No test from outside can cut the power.
-    #[test]
-    fn every_connection_waits_for_the_disk() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.db");
-        let store = SqliteStore::open(&path).unwrap();
-        let synchronous = |connection: &Connection| -> i64 {
-            connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
-        };
-        assert_eq!(synchronous(&store.writer.blocking_lock()), 2, "2 is FULL");
-        assert_eq!(synchronous(&connect(&path, Duration::ZERO).unwrap()), 2);
-    }
-}
+mod tests;

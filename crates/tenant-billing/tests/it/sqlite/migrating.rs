@@ -87,6 +87,9 @@ async fn every_misfit_is_named_at_once() {
          \n- tenant_config has no column stripe_customer_id; add it\
          \n- tenant_config has no column updated_at; add it"
     );
+    let keyed = TENANTS.replace("(id ", "(key ");
+    let config = CONFIG.replace("REFERENCES tenants (id) ON DELETE CASCADE", "");
+    assert_eq!(refused(&format!("{keyed}{config}")).await, "tenants has no column id; add it");
 }
 
 /// What no look at the columns can tell: that a Customer could never be bound, or never cleared.
