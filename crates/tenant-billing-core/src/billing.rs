@@ -116,7 +116,7 @@ impl Billing {
                 return Err(Problem::Retry { after, why }.into());
             };
             if ticket.answers(details, until, &result) {
-                return result;
+                return result.map_err(|error| error.also_given(nothing_begun));
             }
             if !engine.pause(0, None, until).await {
                 return Err(retry_soon("another call for this tenant has failed").into());

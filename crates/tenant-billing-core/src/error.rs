@@ -154,6 +154,15 @@ impl Error {
         Self { problem, may_have_created: proof.is_none() }
     }
 
+    /// The same error for a caller who joined the work that failed, and has its own proof or none.
+    /// (What that work began with may be older than what this caller has read. A rejection is not:
+    /// it is how the work ended.)
+    pub(crate) fn also_given(self, proof: Option<NothingBegun>) -> Self {
+        let rejected = matches!(self.problem, Problem::Rejected(_));
+        let may_have_created = self.may_have_created || (proof.is_none() && !rejected);
+        Self { may_have_created, ..self }
+    }
+
     /// What stands in the way.
     pub fn problem(&self) -> &Problem {
         &self.problem

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tenant_billing_core::{
     Error, Policy, Problem,
     ids::{InstallationId, Invalid},
-    ports::StoreError,
+    ports::{Clock, StoreError},
     state::{State, View},
 };
 
@@ -189,4 +189,24 @@ async fn a_refused_request_created_nothing() {
     assert!(matches!(told.problem(), Problem::Rejected(_)) && !told.may_have_created(), "{told}");
     let again = world.call().await.map_err(Error::into_problem);
     assert_eq!(again.as_ref().err(), Some(told.problem()));
+}
+
+/// Found by simulation: the work began when there was no row, and fails before it reads again.
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_has_read_more_than_the_work_that_it_joins_is_not_told_less() {
+    let world = world(Policy::default());
+    world.store.data().slow = seconds(1);
+    // The two reads of each call, and then the account cannot be recorded.
+    world.store.data().fails = Some((4, StoreError::Refused("CHECK x of stripe_account".into())));
+    let busy = response(503, &[("Retry-After", "5")], API);
+    let account = response(200, &[], r#"{"id":"acct_ours","object":"account"}"#);
+    world.stripe.says("account", [busy, account]);
+    let later = async {
+        world.clock.sleep(seconds(3)).await;
+        world.store.put(view(At::Pending));
+        world.call_within(seconds(60)).await
+    };
+    let (first, second) = tokio::join!(world.call_within(seconds(60)), later);
+    assert!(!first.expect_err("it is refused").may_have_created());
+    assert!(second.expect_err("it joined").may_have_created());
 }

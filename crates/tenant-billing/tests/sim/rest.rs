@@ -52,7 +52,8 @@ impl World {
 
     /// What living processes were asked to do comes to an end.
     fn wait_for_all(&mut self) {
-        for _ in 0..600 {
+        // A fault that suspends a process for five hours may have been waiting for its moment.
+        for _ in 0..2200 {
             let alive = |number| {
                 let alive = |it: &&crate::world::Process| !it.gate.is_dead();
                 let mut living = self.processes.iter().flatten().filter(alive);
