@@ -114,6 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_is_cut_to_the_width() {
+        for (width, expected) in [(3, "aä…"), (4, "aäbc"), (5, "aäbc")] {
+            assert_eq!(cut("aäbc".to_owned(), width), expected);
+        }
+    }
+
+    #[test]
     fn a_tenant_that_is_gone_and_its_surplus_customers() {
         let id = |text| CustomerId::parse(text).unwrap();
         let (found_at, later) = ("2026-01-02T03:04:05Z", "2026-01-02T04:04:05Z");

@@ -177,3 +177,16 @@ async fn idle_connections_are_closed_after_a_failure() {
     assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
     count("true", "0").await;
 }
+
+/// A server that accepts connections and is silent. Its timeouts are the clock's.
+#[tokio::test(flavor = "multi_thread")]
+async fn timeouts_are_those_of_the_clock_that_is_given() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://u@{}/d", silent.local_addr().unwrap());
+    // A call may take 12 s. The driver gives a connection up after 5 s, by the system's clock.
+    let store = open(&url).with_clock(Arc::new(Hasty(SystemClock::shared())));
+    let Err(StoreError::Unavailable(why)) = store.view(&tenant(), &[]).await else {
+        panic!("nobody answers");
+    };
+    assert!(why.contains("did not answer in time"), "{why}");
+}
