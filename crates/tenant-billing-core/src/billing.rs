@@ -15,7 +15,7 @@ use crate::{
     engine::{Engine, Policy},
     error::{Error, Problem, retry_soon},
     ids::{CustomerId, Email, IdempotencyKey, TenantId},
-    ports::{Store, Stripe},
+    ports::{Store, StoreError, Stripe},
     provisioning::Asker,
     request::CustomerDetails,
     singleflight::SingleFlight,
@@ -101,9 +101,16 @@ impl Billing {
                 let asker = Asker::Caller(&asked, waits);
                 let (tenant, driven) =
                     (snapshot.view.tenant.clone(), driver::drive(&shared, snapshot, asker, until));
-                let result = driven.await.and_then(|bound| {
+                let mut result = driven.await.and_then(|bound| {
                     bound.ok_or_else(|| retry_soon("internal error: no result").into())
                 });
+                if let Err(error) = result {
+                    // Another process may have begun something since, and a caller who has joined this
+                    // work may have read that.
+                    let read = shared.before(until, READ, shared.snapshot(&tenant, &[])).await;
+                    let nothing_begun = read.ok().and_then(|it| it.view.nothing_begun());
+                    result = Err(error.given_now(nothing_begun));
+                }
                 // The callers may be gone by now, so this is where a failure is logged.
                 result.inspect_err(|error| error.log(&tenant))
             });
@@ -116,7 +123,7 @@ impl Billing {
                 return Err(Problem::Retry { after, why }.into());
             };
             if ticket.answers(details, until, &result) {
-                return result.map_err(|error| error.also_given(nothing_begun));
+                return result;
             }
             if !engine.pause(0, None, until).await {
                 return Err(retry_soon("another call for this tenant has failed").into());
@@ -167,13 +174,22 @@ impl Billing {
         let (engine, customer) = (Arc::clone(&self.engine), customer.clone());
         let deadline = engine.deadline(DEFAULT_DEADLINE);
         let work = self.in_flight.detach(async move {
-            let identity = engine.context(deadline).await?.identity;
-            if parts.installation != identity.installation || parts.mode != identity.account.mode {
+            let context = engine.context(deadline).await?;
+            if parts.mode != context.identity.account.mode {
                 return Ok(());
             }
-            let snapshot = engine.snapshot(&parts.tenant, &[]).await?;
+            let snapshot = match engine.snapshot(&parts.tenant, &[]).await {
+                Ok(snapshot) => snapshot,
+                // Not even the form of its tenants' ids is ours.
+                Err(StoreError::Invalid(_))
+                    if parts.installation != context.identity.installation =>
+                {
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            // It is the database that says whose key it is. Our tables may have been made anew.
             if parts.installation != snapshot.view.installation {
-                // Our tables were lost and made anew, and the key is from before.
                 return Ok(());
             }
             let (generation, request, request_id) = (parts.generation, None, None);

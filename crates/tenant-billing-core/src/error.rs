@@ -49,8 +49,9 @@ pub enum Problem {
     Operator(#[from] OperatorError),
 }
 
-/// Proof that nothing was begun for a tenant that may have created a Customer. Only what was read
-/// of the tenant gives it, and it holds until something is written. Without it, an [`Error`] cannot
+/// Proof that nothing was begun for a tenant that may have created a Customer which is still to be
+/// bound. (A surplus one, which never is, does not count.) Only what was read of the tenant gives
+/// it, and it holds until something is written. Without it, an [`Error`] cannot
 /// say that there is no Customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NothingBegun(());
@@ -80,7 +81,8 @@ impl History {
     /// # Errors
     /// [`Problem::UnknownTenant`].
     pub fn known(self) -> Result<Self, Error> {
-        match self.exists || !self.events.is_empty() || self.state.is_some() {
+        let known = self.exists || self.bound.is_some() || self.state.is_some();
+        match known || !self.events.is_empty() || !self.surplus.is_empty() {
             true => Ok(self),
             false => {
                 let nothing_begun = NothingBegun(());
@@ -154,10 +156,9 @@ impl Error {
         Self { problem, may_have_created: proof.is_none() }
     }
 
-    /// The same error for a caller who joined the work that failed, and has its own proof or none.
-    /// (What that work began with may be older than what this caller has read. A rejection is not:
-    /// it is how the work ended.)
-    pub(crate) fn also_given(self, proof: Option<NothingBegun>) -> Self {
+    /// The same error, with the proof that there is now, or none. (A rejection needs no proof: it is
+    /// Stripe's word that nothing was created.)
+    pub(crate) fn given_now(self, proof: Option<NothingBegun>) -> Self {
         let rejected = matches!(self.problem, Problem::Rejected(_));
         let may_have_created = self.may_have_created || (proof.is_none() && !rejected);
         Self { may_have_created, ..self }
@@ -176,8 +177,9 @@ impl Error {
     /// Whether a Customer may exist, or come to exist, from what this call or an earlier one has
     /// begun. It is then bound without another call, once nothing stands in the way.
     ///
-    /// It is `false` only where the tenant's row was read and shows that nothing was begun, or
-    /// where the input was refused before anything was read.
+    /// It is `false` only where the tenant's row was read just now and shows that nothing was begun,
+    /// where Stripe refused the request for good, or where the input was refused before anything was
+    /// read (and so says nothing of earlier calls).
     pub fn may_have_created(&self) -> bool {
         self.may_have_created
     }

@@ -13,7 +13,7 @@ use crate::{
     driver,
     error::Error,
     ids::TenantId,
-    ports::Backlog,
+    ports::{Backlog, StoreError},
     provisioning::Asker,
     tenant_customer::TenantCustomer,
     timing::{CLAIM_FOR, DEFAULT_DEADLINE, POLL_INTERVAL},
@@ -87,7 +87,14 @@ impl Billing {
         let engine = Arc::clone(&self.engine);
         self.in_flight
             .detach(async move {
-                let snapshot = engine.snapshot(&tenant, &[]).await?;
+                let snapshot =
+                    engine.snapshot(&tenant, &[]).await.map_err(|error| match error {
+                        // The id comes from a row, not from a caller.
+                        StoreError::Invalid(invalid) => StoreError::SchemaMismatch(format!(
+                            "the row of tenant {tenant}: {invalid}"
+                        )),
+                        error => error,
+                    })?;
                 let deadline = engine.deadline(DEFAULT_DEADLINE);
                 driver::drive(&engine, snapshot, Asker::Worker, deadline).await
             })

@@ -109,8 +109,8 @@ causes! {
         "The database, its settings, this role, or the application's own tables do not meet the requirements; the message names what is wrong."
         => "check that DATABASE_URL names the right database; if it does, correct what the message names, then run the command again";
     WRITE_REFUSED = "write_refused", Operator, UnlessShown:
-        "The application's own table, or a trigger or rule on it, refuses or swallows what must be written. A Customer that was created waits to be bound."
-        => "change the table, trigger or rule that the message names, so that a Customer's id can be written, then run the command again";
+        "The application's own table, or a trigger or rule on it, refuses or swallows what must be written. If a Customer was created, it waits to be bound."
+        => "change the table, trigger or rule that the message names, so that the write passes, then run the command again";
     CORRUPT = "corrupt", Operator, UnlessShown:
         "The database holds what no version of tenant-billing writes, or has lost a part of what it wrote."
         => "check that DATABASE_URL names the right database; if it does, correct what the message names, or restore a backup and set --restored-at";

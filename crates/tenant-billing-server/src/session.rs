@@ -56,23 +56,23 @@ impl Session {
     /// Which Stripe the settings name. Calls nothing.
     ///
     /// # Errors
-    /// See [`Target::read`].
+    /// See [`Target::read`]; also if `--restored-at` is in the future.
     pub(crate) fn target(&self, options: &Options) -> Result<Target, Failure> {
+        if options.restored_at.is_some_and(|at| at > self.clock.now()) {
+            return Err(Invalid::new("--restored-at", "is in the future").into());
+        }
         Target::read(options, &self.beside)
     }
 
     /// Billing on this database and that Stripe.
     ///
     /// # Errors
-    /// See [`Target::connect`]; also if `--restored-at` is in the future.
+    /// See [`Target::connect`].
     pub(crate) async fn connect(
         &self,
         target: Target,
         options: &Options,
     ) -> Result<Running, Failure> {
-        if options.restored_at.is_some_and(|at| at > self.clock.now()) {
-            return Err(Invalid::new("--restored-at", "is in the future").into());
-        }
         let connection = target.connect(&*self.clock).await?;
         let policy = Policy {
             inquire_first: options.inquire_first,

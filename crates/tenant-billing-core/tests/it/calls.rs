@@ -73,9 +73,11 @@ async fn there_is_a_history_of_every_tenant_that_left_one() {
     let event = NewEvent { kind, generation, customer, request_id, detail };
     for exists in [true, false] {
         for events in [vec![], vec![AuditEvent { at, event: event.clone() }]] {
-            for state in [None, Some(("vacant", None))] {
-                let known = exists || !events.is_empty() || state.is_some();
-                let (bound, surplus) = (None, vec![]);
+            for (state, bound) in
+                [(None, None), (Some(("vacant", None)), None), (None, Some(cus(CID)))]
+            {
+                let known = exists || !events.is_empty() || state.is_some() || bound.is_some();
+                let surplus = vec![];
                 let events = events.clone();
                 let history = History { tenant: tenant(), exists, bound, state, events, surplus };
                 world.store.data().history = Some(history.clone());

@@ -104,6 +104,20 @@ async fn recovery_does_not_report_what_the_host_has_bound() {
     assert_eq!(world.tenant().row.map(|row| row.state), Some(State::Provisioned(cus(HOST))));
 }
 
+/// The id was a row's and not a caller's, so no caller can correct it.
+#[tokio::test(start_paused = true)]
+async fn a_row_whose_tenant_no_longer_fits_the_database_is_an_operators_matter() {
+    let world = world(Policy::default());
+    pending(&world, 1);
+    let invalid = tenant_billing_core::ids::Invalid::new("tenant_id", "is not a UUID");
+    // The claim comes first.
+    world.store.data().fails = Some((1, tenant_billing_core::ports::StoreError::Invalid(invalid)));
+    let recovery = world.billing.recover_once().await.expect("the database is there");
+    let [(_, error)] = &*recovery.postponed else { panic!("{:?}", recovery.postponed) };
+    assert_eq!(error.cause(), "schema_mismatch");
+    assert!(error.may_have_created());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_tenant_does_not_hold_up_another() {
     let world = world(Policy::default());

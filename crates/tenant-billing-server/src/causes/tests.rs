@@ -94,7 +94,7 @@ A command that fails prints what has happened and what to do on standard error, 
 ```
 
 - `code` says who must act, and there is one for each exit code. `cause` says what is wrong. In the library they are `Error::code()` and `Error::cause()`; the causes that the library does not have are the program's own.
-- `customer_may_exist` says whether a Customer may exist, or come to exist, from what this call or an earlier one has begun (in the library `Error::may_have_created()`). It is `false` only where the tenant's row was read and shows that nothing was begun, where Stripe refused the request for good, or where the input was refused before anything was read. So `false` is always true, and `true` may be cautious.
+- `customer_may_exist` says whether a Customer may exist, or come to exist, from what this call or an earlier one has begun (in the library `Error::may_have_created()`). It is `false` only where the tenant's row was read just now and shows that nothing was begun, where Stripe refused the request for good, or where the input was refused before anything was read (`invalid_input`, which says nothing of earlier calls). A surplus Customer, which is never bound, does not count. `true` may be cautious.
 - `retry_after_seconds` is there where trying again is what helps. It is the time after which Stripe permits it and recovery comes back to the tenant, at most 10 minutes where Stripe asks for more. (A key that may no longer be sent, and cannot be given up yet, can take up to 3 hours.)
 - `field` names the argument, setting or parameter that the failure is about.
 

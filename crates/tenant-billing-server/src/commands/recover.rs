@@ -44,7 +44,11 @@ pub(crate) async fn run(options: &Options, arguments: &Recover) -> Result<Exit, 
     progress.finish_and_clear();
     running.close(LINGER).await;
     ended?;
-    let backlog = session.store.backlog().await?;
+    let backlog = tokio::select! {
+        backlog = session.store.backlog() => backlog?,
+        // A second signal, while the database does not say what remains.
+        () = told_to_stop() => return Ok(Exit::Retry),
+    };
     output::print(&summary(provisioned, &backlog))?;
     Ok(if backlog.rows == 0 { Exit::Done } else { Exit::Retry })
 }
@@ -64,7 +68,9 @@ async fn work(
                 recovery.backlog
             }
             Err(error) if wait && matches!(error.problem(), Problem::Retry { .. }) => {
-                session.store.backlog().await?
+                progress.set_message(error.to_string());
+                session.clock.sleep(LONGEST_PAUSE).await;
+                continue;
             }
             Err(error) => return Err(error.into()),
         };
@@ -103,11 +109,11 @@ fn concerns_all(error: &Error) -> bool {
                 | StoreError::SchemaTooOld
                 | StoreError::SchemaTooNew
                 | StoreError::SchemaMismatch(_)
-                | StoreError::Corrupt(_)
                 | StoreError::Invalid(_),
             ) => true,
-            // The application's table may refuse one tenant and accept another.
-            OperatorError::Store(StoreError::Refused(_))
+            // The application's table may refuse one tenant and accept another, and one row may be
+            // unreadable.
+            OperatorError::Store(StoreError::Refused(_) | StoreError::Corrupt(_))
             | OperatorError::UnexpectedAnswer(_)
             | OperatorError::NotPermitted(_)
             | OperatorError::BoundElsewhere(_)

@@ -14,6 +14,8 @@ use tokio_postgres::{
     error::{DbError, SqlState},
 };
 
+use crate::stored::without_personal_words;
+
 /// Converts an error of the driver.
 pub(super) fn failed(error: Error) -> StoreError {
     if let Some(reported) = error.as_db_error() {
@@ -61,16 +63,9 @@ pub(super) fn refused(error: Error, table: &str, column: &str) -> StoreError {
         _ => "the statement fails there",
     };
     let hint = if *said.code() == SqlState::INSUFFICIENT_PRIVILEGE { GRANTS } else { "" };
-    let message = without_addresses(said.message());
+    let message = without_personal_words(said.message());
     let code = said.code().code();
     StoreError::Refused(format!("{table}, {place}: {cause}: {message} ({code}){hint}"))
-}
-
-/// A message without its words that have an @. A trigger of the host's may repeat a row, in which
-/// there may be an e-mail address.
-fn without_addresses(message: &str) -> String {
-    let word = |word| if str::contains(word, '@') { "[…]" } else { word };
-    message.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the error says that a schema, a table or a function does not exist.
@@ -87,7 +82,8 @@ fn may_pass(said: &DbError) -> bool {
     // 40: a transaction that lost a race; 53: the server's resources; 55: locks; 57: an
     // administrator's intervention; 58: the disk; XX: a defect of the server's.
     const CLASSES: [&str; 8] = ["08", "25", "40", "53", "55", "57", "58", "XX"];
-    said.code().code().get(..2).is_some_and(|class| CLASSES.contains(&class))
+    *said.code() != SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
+        && said.code().code().get(..2).is_some_and(|class| CLASSES.contains(&class))
 }
 
 const GRANTS: &str = "; `PostgresStore::grants` and `tenant-billing migrate --print-grants` list \
@@ -98,7 +94,8 @@ const GRANTS: &str = "; `PostgresStore::grants` and `tenant-billing migrate --pr
 /// [`explain`](super::diagnosis::explain) to find out.
 fn reported_by_server(reported: &DbError) -> StoreError {
     let code = reported.code();
-    let text = format!("{} ({})", reported.message(), code.code());
+    // A trigger of the host's may have raised it.
+    let text = format!("{} ({})", without_personal_words(reported.message()), code.code());
     let missing = [
         SqlState::UNDEFINED_TABLE,
         SqlState::UNDEFINED_FUNCTION,
@@ -131,7 +128,7 @@ fn reported_by_server(reported: &DbError) -> StoreError {
     if damaged.contains(code) {
         return StoreError::Corrupt(text);
     }
-    if may_pass(reported) && *code != SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE {
+    if may_pass(reported) {
         return StoreError::Unavailable(text);
     }
     // Retrying does not help: the statement, the data or the login is wrong.
@@ -149,16 +146,5 @@ pub(super) fn no_connection(error: PoolError) -> StoreError {
         PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
             StoreError::Unavailable(error.to_string())
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_of_the_hosts_loses_its_addresses() {
-        let message = "no plan for \"owner@example.com\", tenant 7";
-        assert_eq!(without_addresses(message), "no plan for […] tenant 7");
     }
 }

@@ -62,11 +62,14 @@ impl Layout {
     /// would violate it again.)
     pub(super) fn is_race(&self, error: &Error) -> bool {
         let Some(said) = error.as_db_error() else { return false };
-        let violations = [SqlState::UNIQUE_VIOLATION, SqlState::FOREIGN_KEY_VIOLATION];
-        violations.contains(said.code())
-            && ["tenant_id", "stripe_customer_id"].iter().any(|column| {
-                let constraints = self.config.column(column).map(|column| &column.constraints);
-                constraints.into_iter().flatten().any(|it| Some(it.as_str()) == said.constraint())
-            })
+        let columns: &[_] = match *said.code() {
+            SqlState::UNIQUE_VIOLATION => &["tenant_id", "stripe_customer_id"],
+            SqlState::FOREIGN_KEY_VIOLATION => &["tenant_id"],
+            _ => &[],
+        };
+        columns.iter().any(|column| {
+            let constraints = self.config.column(column).map(|column| &column.constraints);
+            constraints.into_iter().flatten().any(|it| Some(it.as_str()) == said.constraint())
+        })
     }
 }

@@ -82,7 +82,7 @@ async fn all(client: &Client, statements: &[Statement]) -> Result<Vec<Vec<Row>>,
 /// conditions.
 fn conditional(layout: &Layout, key: &Key, change: &Change) -> Result<Vec<Statement>, StoreError> {
     let mut locked: Vec<_> = change.surplus.iter().map(|(customer, _)| customer).collect();
-    if let Column::Bind(customer) = &change.column {
+    if let Column::Bind(customer) | Column::Holds(customer) = &change.column {
         locked.push(customer);
     }
     // Every transaction takes its locks in the same order, so that there is no deadlock.
@@ -276,7 +276,12 @@ pub(super) async fn record_deletion(
         layout.config.name
     );
     for tenant in tenants(&Statement::new(sql).with(text(customer)).rows(client).await?)? {
-        let view = read::view(client, layout, &layout.key_type.parse(&tenant)?, &[]).await?;
+        // The id comes from a row, not from a caller.
+        let key = layout.key_type.parse(&tenant);
+        let key = key.map_err(|invalid| {
+            StoreError::SchemaMismatch(format!("the row of tenant {tenant}: {invalid}"))
+        })?;
+        let view = read::view(client, layout, &key, &[]).await?;
         let change = decide::deletion(&view, customer);
         if apply(client, layout, &change).await? == Committed::Conflict {
             return Ok(Committed::Conflict);

@@ -60,7 +60,7 @@ pub(super) fn clear(
     execute(connection, "tenant_config", sql, params![tenant, customer, now.as_millisecond()])?;
     match held(connection, tenant)? {
         Value::Text(held) if held == customer => Err(StoreError::Refused(
-            "tenant_config.stripe_customer_id still holds the deleted Customer after it was set to \
+            "tenant_config.stripe_customer_id still holds the Customer after it was set to \
              null; look for a trigger on tenant_config that prevents it"
                 .into(),
         )),

@@ -3,6 +3,8 @@
 use rusqlite::{Error, ErrorCode, ffi::SQLITE_CONSTRAINT_TRIGGER};
 use tenant_billing_core::ports::StoreError;
 
+use crate::stored::without_personal_words;
+
 /// The text of [`StoreError::Unavailable`] while the file is locked.
 pub(super) const LOCKED: &str = "another connection holds the lock of the database file";
 
@@ -66,19 +68,13 @@ pub(super) fn refused(
         Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {}
         _ => return failed(error),
     }
-    let text = without_addresses(&text_of(&error));
+    let text = without_personal_words(&text_of(&error));
     let raised =
         error.sqlite_error().is_some_and(|it| it.extended_code == SQLITE_CONSTRAINT_TRIGGER);
     StoreError::Refused(match raised {
         true => format!("a trigger on {table} says: {text}"),
         false => format!("{table}: {text}"),
     })
-}
-
-/// The text that a host's trigger raises may hold an e-mail address.
-fn without_addresses(text: &str) -> String {
-    let words = text.split_whitespace().map(|word| if word.contains('@') { "[…]" } else { word });
-    words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(500).collect()
 }
 
 fn code_of(error: &Error) -> Option<ErrorCode> {

@@ -9,7 +9,7 @@ use super::{
     errors::failed,
     layout::{described, has_table, misfits, told},
 };
-use crate::stored::uuid_of;
+use crate::stored::{uuid_of, without_personal_words};
 
 const TABLES: &str = include_str!("../../migrations/sqlite/host.sql");
 
@@ -40,6 +40,11 @@ pub(super) fn create_or_check(connection: &Connection, now: Timestamp) -> Result
         }
         // A trigger can end the whole transaction, and what follows would then be written for good.
         if connection.is_autocommit() {
+            if misfits.is_empty() {
+                let why = "a trigger on tenants ends the transaction of whoever writes; make it \
+                           RAISE(ABORT, …)";
+                misfits.push(why.into());
+            }
             break;
         }
     }
@@ -57,7 +62,7 @@ fn odd_tenant(connection: &Connection) -> Result<Option<String>, StoreError> {
                OR id NOT GLOB '????????-????-????-????-????????????' LIMIT 1";
     let odd = connection.query_row(odd, [], |row| row.get::<_, String>(0)).optional();
     Ok(odd.map_err(failed)?.map(|odd| {
-        let odd: String = odd.chars().filter(|c| !c.is_control()).take(48).collect();
+        let odd: String = without_personal_words(&odd).chars().take(48).collect();
         format!("tenants.id holds {odd}; each id must be a lower-case, hyphenated UUID")
     }))
 }

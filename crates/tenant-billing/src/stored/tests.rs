@@ -156,6 +156,13 @@ fn rows_of_provisioning() {
     });
 }
 
+#[test]
+fn a_text_of_the_hosts_loses_its_addresses_and_keys() {
+    let text =
+        "no plan for \"Owner@example.com\",\n tenant 7 (owner%40example.com, sk_test_1)\u{1}";
+    assert_eq!(super::without_personal_words(text), "no plan for […] tenant 7 […] […]");
+}
+
 /// Such a count was once read as the same count above zero.
 #[test]
 fn a_count_below_zero_is_corrupt() {

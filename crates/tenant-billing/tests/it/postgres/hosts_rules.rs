@@ -187,6 +187,40 @@ async fn another_unique_key_is_an_operators_matter() {
     assert_eq!(sandbox.counters().customers_created, 2);
 }
 
+/// A copy of Stripe's Customers that lags behind, and a trigger that raises a code which looks as if
+/// it would pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_like_a_race_or_passing_is_the_hosts_own_matter() {
+    for (rule, words, back) in [
+        (
+            "CREATE TABLE mirror (id varchar(255) PRIMARY KEY);
+             ALTER TABLE tenant_config ADD CONSTRAINT mirrored
+                 FOREIGN KEY (stripe_customer_id) REFERENCES mirror",
+            "constraint mirrored",
+            "ALTER TABLE tenant_config DROP CONSTRAINT mirrored",
+        ),
+        (
+            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 RAISE 'ask bob@example.com' USING ERRCODE = '55000'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON public.tenant_config
+                 FOR EACH ROW EXECUTE FUNCTION public.refuse()",
+            "ask […] (55000)",
+            "DROP TRIGGER refuse ON tenant_config",
+        ),
+    ] {
+        let (database, store) = ready().await;
+        let (sandbox, billing) = billing(&store).await;
+        database.run(rule).await;
+        let error = call(&billing, 1).await.unwrap_err();
+        assert_eq!(error.cause(), "write_refused", "{error}");
+        let said = error.to_string();
+        assert!(said.contains(words) && said.contains("waits to be bound"), "{said}");
+        database.run(back).await;
+        call(&billing, 1).await.unwrap();
+        assert_eq!(sandbox.counters().customers_created, 1);
+    }
+}
+
 /// A row that is there is changed, not inserted: what a host does with new rows is not done to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_is_there_is_not_inserted() {

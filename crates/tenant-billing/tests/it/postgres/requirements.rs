@@ -127,6 +127,13 @@ async fn checks_that_refuse_a_customers_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_that_harm_nobody() {
     for harmless in [
+        "ADD status text NOT NULL DEFAULT 'pending';
+         CREATE FUNCTION public.activate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.stripe_customer_id IS NOT NULL THEN NEW.status = 'active'; END IF;
+             RETURN NEW; END $$;
+         CREATE TRIGGER activate BEFORE INSERT OR UPDATE ON public.tenant_config
+             FOR EACH ROW EXECUTE FUNCTION public.activate();
+         ALTER TABLE tenant_config ADD CHECK ((stripe_customer_id IS NULL) = (status = 'pending'))",
         "ADD CHECK (stripe_customer_id ~ '^cus_')",
         "ADD CHECK (length(name) > 0)",
         "ADD CHECK (tenant_id <> '00000000-0000-0000-0000-000000000000')",

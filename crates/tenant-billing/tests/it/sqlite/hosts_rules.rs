@@ -158,7 +158,7 @@ async fn an_update_that_is_swallowed_is_refused_and_one_that_comes_too_late_is_a
 #[tokio::test]
 async fn a_column_that_cannot_be_cleared_is_said_so() {
     for (does, words) in [
-        ("SELECT RAISE(IGNORE)", "still holds the deleted Customer"),
+        ("SELECT RAISE(IGNORE)", "still holds the Customer"),
         ("SELECT RAISE(ABORT, 'keep it')", "a trigger on tenant_config says: keep it"),
     ] {
         let (bench, store, tenant) = ready().await;

@@ -239,3 +239,20 @@ async fn a_migrated_database_is_checked_again_if_that_is_asked_for() {
     assert!(why.contains("no more"), "{why}");
     assert_eq!(bench.store().migrate_if_needed().await, Ok(()));
 }
+
+/// Nothing may be written once the transaction is gone.
+#[tokio::test]
+async fn a_trigger_on_tenants_that_ends_the_transaction_is_told() {
+    let trigger =
+        "CREATE TRIGGER no BEFORE INSERT ON tenants BEGIN SELECT RAISE(ROLLBACK, 'no'); END;";
+    let bench = SqliteBench::fresh();
+    bench.sql().execute_batch(&format!("{TENANTS}{CONFIG}{trigger}")).unwrap();
+    for _ in 0..2 {
+        let Err(StoreError::SchemaMismatch(why)) = bench.store().migrate().await else {
+            panic!("the trigger ends every transaction");
+        };
+        assert!(why.contains("a trigger on tenants ends the transaction"), "{why}");
+    }
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'installation'";
+    assert_eq!(bench.sql().query_row(sql, [], |row| row.get::<_, i64>(0)), Ok(0));
+}
