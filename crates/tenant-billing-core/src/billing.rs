@@ -6,11 +6,12 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use jiff::SignedDuration;
 
 use crate::{
     audit::History,
+    deadline::Deadline,
     driver::{self, Creation},
     engine::{Engine, Policy},
     error::{Error, Problem, retry_soon},
@@ -25,6 +26,12 @@ use crate::{
 
 /// What a caller is told that did not end in time.
 const READ: &str = "reading the database";
+
+/// Whether a tenant has its Customer, or until when to see to it.
+enum Bound {
+    Yes(CustomerId),
+    No(Deadline),
+}
 
 /// Exactly one Stripe Customer per tenant. Cheap to clone; needs a tokio runtime around its calls.
 #[derive(Clone)]
@@ -80,10 +87,10 @@ impl Billing {
         deadline: Duration,
     ) -> Result<TenantCustomer, Error> {
         let engine = &self.engine;
-        let until = engine.deadline(deadline);
-        if let Some(customer) = engine.before(until, READ, engine.store.bound(tenant)).await? {
-            return Ok(TenantCustomer::existing(tenant.clone(), customer));
-        }
+        let until = match self.bound(tenant, deadline).await? {
+            Bound::Yes(customer) => return Ok(TenantCustomer::existing(tenant.clone(), customer)),
+            Bound::No(until) => until,
+        };
         loop {
             let snapshot = engine.before(until, READ, engine.snapshot(tenant, &[])).await?;
             let nothing_begun = snapshot.view.nothing_begun();
@@ -136,15 +143,34 @@ impl Billing {
     /// # Errors
     /// [`Problem::UnknownTenant`], or what the database says.
     pub async fn lookup(&self, tenant: &TenantId) -> Result<Option<CustomerId>, Error> {
-        let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
-        if let Some(customer) = engine.before(until, READ, engine.store.bound(tenant)).await? {
-            return Ok(Some(customer));
-        }
+        let engine = &self.engine;
+        let until = match self.bound(tenant, DEFAULT_DEADLINE).await? {
+            Bound::Yes(customer) => return Ok(Some(customer)),
+            Bound::No(until) => until,
+        };
         let view = engine.before(until, READ, engine.store.view(tenant, &[])).await?;
         match view.bound {
             None if !view.exists => Err(view.unknown_tenant()),
             bound => Ok(bound),
         }
+    }
+
+    /// The one read of a call for a bound tenant.
+    async fn bound(&self, tenant: &TenantId, within: Duration) -> Result<Bound, Problem> {
+        let engine = &self.engine;
+        let mut read = engine.store.bound(tenant);
+        // Reading the clock is a system call, so a read that is done at once, as on SQLite, has no
+        // deadline.
+        let at_once = read.as_mut().now_or_never();
+        if let Some(Ok(Some(customer))) = at_once {
+            return Ok(Bound::Yes(customer));
+        }
+        let until = engine.deadline(within);
+        let bound = match at_once {
+            Some(bound) => bound?,
+            None => engine.before(until, READ, read).await?,
+        };
+        Ok(bound.map_or(Bound::No(until), Bound::Yes))
     }
 
     /// All that is on record of a tenant, also of one that is gone.
