@@ -111,12 +111,15 @@ impl Billing {
                 let mut result = driven.await.and_then(|bound| {
                     bound.ok_or_else(|| retry_soon("internal error: no result").into())
                 });
-                if let Err(error) = result {
+                if let Err(error) = &result
+                    && !error.may_have_created()
+                    && !matches!(error.problem(), Problem::Rejected(_))
+                {
                     // Another process may have begun something since, and a caller who has joined this
                     // work may have read that.
                     let read = shared.before(until, READ, shared.snapshot(&tenant, &[])).await;
                     let nothing_begun = read.ok().and_then(|it| it.view.nothing_begun());
-                    result = Err(error.given_now(nothing_begun));
+                    result = result.map_err(|error| error.given_now(nothing_begun));
                 }
                 // The callers may be gone by now, so this is where a failure is logged.
                 result.inspect_err(|error| error.log(&tenant))

@@ -156,11 +156,9 @@ impl Error {
         Self { problem, may_have_created: proof.is_none() }
     }
 
-    /// The same error, with the proof that there is now, or none. (A rejection needs no proof: it is
-    /// Stripe's word that nothing was created.)
+    /// The same error, with the proof that there is now, or none.
     pub(crate) fn given_now(self, proof: Option<NothingBegun>) -> Self {
-        let rejected = matches!(self.problem, Problem::Rejected(_));
-        let may_have_created = self.may_have_created || (proof.is_none() && !rejected);
+        let may_have_created = self.may_have_created || proof.is_none();
         Self { may_have_created, ..self }
     }
 
