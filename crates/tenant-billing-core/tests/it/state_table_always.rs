@@ -170,3 +170,14 @@ fn the_trail_says_why_an_inquiry_decided_nothing() {
     let says = &proof.events[0].detail;
     assert!(says.contains("no Customer") && says.contains(request(G + 1).key.as_str()), "{says}");
 }
+
+/// Somebody else may change it from then on, so it is read again before the next decision.
+#[test]
+fn what_was_known_of_customers_is_no_longer_known_once_something_is_written() {
+    for at in [At::NoRow, At::Pending, At::InDoubt, At::Provisioned] {
+        let view = view(at);
+        assert!(!view.facts.is_empty());
+        let change = Change::none(&view);
+        assert!(view.changed(change).facts.is_empty(), "{at:?}");
+    }
+}
