@@ -142,6 +142,57 @@ async fn a_database_made_anew_gives_its_new_id_to_what_is_created() {
     assert_eq!(world.stripe.asked(), ["account", "account"]);
 }
 
+/// The same while a call is waiting to try again.
+#[tokio::test(start_paused = true)]
+async fn a_database_made_anew_is_recognized_in_the_middle_of_a_call() {
+    let world = world(Policy::default());
+    world.stripe.answer([response(500, &[("Retry-After", "2")], API)]);
+    let anew = async {
+        world.sent(1).await;
+        world.store.data().installation = Some(anew());
+        world.store.put(view(At::NoRow));
+    };
+    let (called, ()) = tokio::join!(world.call(), anew);
+    assert_eq!(called, created("cus_new2"));
+    let sent = world.stripe.sent();
+    assert!(sent[1].key.as_str().contains("/made-anew/"), "{}", sent[1].key);
+    assert_eq!(world.stripe.asked(), ["account", "account"]);
+}
+
+/// The new tables know nothing of what the lost ones had sent.
+#[tokio::test(start_paused = true)]
+async fn new_tables_prove_nothing_to_a_call_that_has_used_the_lost_ones() {
+    let world = world(Policy::default());
+    world.stripe.answer([response(500, &[("Retry-After", "2")], API)]);
+    let account = response(200, &[], r#"{"id":"acct_ours","object":"account"}"#);
+    world.stripe.says("account", [account, response(401, &[], API)]);
+    let anew = async {
+        world.sent(1).await;
+        world.store.data().installation = Some(anew());
+        world.store.put(view(At::NoRow));
+    };
+    let (called, ()) = tokio::join!(world.call(), anew);
+    let told = called.expect_err("the key is revoked");
+    assert_eq!(told.cause(), "bad_key");
+    assert!(told.may_have_created());
+}
+
+/// A webhook for a key of another installation, whose tenants' ids have another form than ours.
+#[tokio::test(start_paused = true)]
+async fn a_webhook_for_another_installation_need_not_fit_this_database() {
+    let ours = crate::scene::request(G).key.to_string();
+    let theirs = ours.replace(crate::scene::INSTALLATION, "made-anew");
+    assert_ne!(ours, theirs);
+    for (key, accepted) in [(theirs, true), (ours, false)] {
+        let world = world(Policy::default());
+        let invalid = StoreError::Invalid(Invalid::new("tenant_id", "is not a UUID"));
+        // The account is recorded first.
+        world.store.data().fails = Some((1, invalid));
+        let taken = world.billing.customer_created(&key, &crate::scene::cus("cus_1")).await;
+        assert_eq!(taken.is_ok(), accepted, "{key}: {taken:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_no_longer_on_record_is_recorded_again() {
     made_anew(|_| {}).await;

@@ -45,6 +45,8 @@ async fn conflicts_over_a_tenant_that_nobody_changes_are_an_operators_matter() {
     for binding in [false, true] {
         for (conflicts, told) in [(10, false), (11, true)] {
             let world = world(Policy::default());
+            // Time goes on between two readings, and that is no change.
+            world.store.data().slow = Duration::from_millis(1);
             world.store.plan_commits(binding.then_some(Commit::Succeeds));
             let swallowed = std::iter::repeat_n(Commit::KeepsNothing, conflicts);
             world.store.plan_commits(swallowed);
