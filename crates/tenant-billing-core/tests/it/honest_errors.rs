@@ -12,7 +12,7 @@ use tenant_billing_core::{
 
 use crate::{
     answers::{API, INVALID, response},
-    fakes::{World, created, world},
+    fakes::{Commit, World, created, world},
     scene::{At, But, G, in_doubt, now, row_in, unbound, view},
 };
 
@@ -191,6 +191,17 @@ async fn a_webhook_for_another_installation_need_not_fit_this_database() {
         let taken = world.billing.customer_created(&key, &crate::scene::cus("cus_1")).await;
         assert_eq!(taken.is_ok(), accepted, "{key}: {taken:?}");
     }
+}
+
+/// The first call of all reads the tenant before any account is on record. That is no sign of a
+/// loss, also when another process is faster with the bind.
+#[tokio::test(start_paused = true)]
+async fn a_view_from_before_the_account_was_recorded_is_no_sign_of_new_tables() {
+    let world = world(Policy::default());
+    world.store.put(View { account: None, ..view(At::NoRow) });
+    world.store.plan_commits([Commit::Succeeds, Commit::KeepsNothing]);
+    assert_eq!(world.call().await, created("cus_new1"));
+    assert_eq!(world.stripe.asked(), ["account"]);
 }
 
 #[tokio::test(start_paused = true)]
