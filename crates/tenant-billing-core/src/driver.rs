@@ -127,6 +127,9 @@ impl<'a> Drive<'a> {
 
     async fn run(&mut self) -> Result<Option<TenantCustomer>, Problem> {
         loop {
+            if self.snapshot.view.installation != self.context.identity.installation {
+                self.context = self.engine.renewed(&self.context, self.deadline).await?;
+            }
             match next(&self.snapshot.view, self.asker, &self.context) {
                 Step::Done(customer) => return Ok(Some(self.has(customer))),
                 Step::Wait => self.wait(None).await?,
