@@ -125,8 +125,8 @@ fn scrub(mut message: String, personal: &[&str]) -> String {
     }
 }
 
-/// A word that may be an e-mail address (in any disguise) or a key.
-fn looks_personal(word: &str) -> bool {
+/// Whether a word may be an e-mail address (in any disguise) or a key.
+pub fn looks_personal(word: &str) -> bool {
     let word = word.to_lowercase();
     ["@", "＠", "%40", "sk_", "rk_"].iter().any(|mark| word.contains(mark))
 }

@@ -107,11 +107,8 @@ impl<'a> Drive<'a> {
         asker: Asker<'a>,
         deadline: Deadline,
     ) -> Result<Self, Problem> {
-        let mut context = engine.context(deadline).await?;
-        if snapshot.view.installation != context.identity.installation {
-            context = engine.renewed(&context, deadline).await?;
-        }
-        Ok(Self {
+        let context = engine.context(deadline).await?;
+        let mut tenant = Self {
             engine,
             context,
             asker,
@@ -122,15 +119,20 @@ impl<'a> Drive<'a> {
             tries: 0,
             conflicts: Conflicts::default(),
             lost: false,
-        })
+        };
+        // The view may be from before we knew the account.
+        tenant.recognize_database(false).await?;
+        Ok(tenant)
+    }
+
+    async fn next(&mut self) -> Result<Step, Problem> {
+        self.recognize_database(false).await?;
+        Ok(next(&self.snapshot.view, self.asker, &self.context))
     }
 
     async fn run(&mut self) -> Result<Option<TenantCustomer>, Problem> {
         loop {
-            if self.snapshot.view.installation != self.context.identity.installation {
-                self.context = self.engine.renewed(&self.context, self.deadline).await?;
-            }
-            match next(&self.snapshot.view, self.asker, &self.context) {
+            match self.next().await? {
                 Step::Done(customer) => return Ok(Some(self.has(customer))),
                 Step::Wait => self.wait(None).await?,
                 Step::Commit(change) => self.commit(*change).await?,
@@ -162,6 +164,7 @@ impl<'a> Drive<'a> {
             Committed::Conflict => {
                 let decided_from = self.snapshot.view.clone();
                 self.read_again(&[]).await?;
+                self.recognize_database(true).await?;
                 self.conflicts.add(&decided_from)
             }
         }
@@ -172,7 +175,7 @@ impl<'a> Drive<'a> {
         if self.engine.clock.uptime() > self.snapshot.read_at + MAX_SNAPSHOT_AGE {
             // The wait for a slot made the reading old. Asking again here keeps the slot.
             self.read_again(&[]).await?;
-            match next(&self.snapshot.view, self.asker, &self.context) {
+            match self.next().await? {
                 Step::Send(still) => request = still,
                 _ => return Ok(()),
             }
@@ -273,7 +276,7 @@ impl<'a> Drive<'a> {
         let tenant = &self.snapshot.view.tenant;
         let snapshot = self.engine.snapshot(tenant, customers).await?;
         self.saw(snapshot);
-        self.recognize_database().await
+        Ok(())
     }
 
     fn saw(&mut self, snapshot: Snapshot) {
@@ -286,11 +289,12 @@ impl<'a> Drive<'a> {
         self.nothing_begun = self.snapshot.view.nothing_begun().filter(|_| !self.lost);
     }
 
-    /// Finds out anew who we are if our tables were lost and made again. (The account was on record
-    /// once we knew it.)
-    async fn recognize_database(&mut self) -> Result<(), Problem> {
+    /// Finds out anew who we are if our tables were lost and made again, or if the account, which was
+    /// on record when this view was read, is not any more.
+    async fn recognize_database(&mut self, account_was_known: bool) -> Result<(), Problem> {
         let view = &self.snapshot.view;
-        if view.installation != self.context.identity.installation || view.account.is_none() {
+        let forgotten = account_was_known && view.account.is_none();
+        if forgotten || view.installation != self.context.identity.installation {
             tracing::warn!(tenant = %view.tenant, "our tables were lost and made anew");
             self.context = self.engine.renewed(&self.context, self.deadline).await?;
         }

@@ -12,6 +12,7 @@ mod host;
 mod layout;
 mod read;
 mod schema;
+mod statement;
 mod write;
 
 use std::{

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tenant_billing_core::{
-    answer::Rejection,
+    answer::{Rejection, looks_personal},
     audit::{AuditEvent, EventKind, NewEvent, Surplus, SurplusReason},
     ids::{AccountId, CustomerId, IdempotencyKey, InstallationId, Invalid, Mode, TenantId},
     ports::StoreError,
@@ -318,11 +318,7 @@ pub(crate) fn name_tenant(tenant: &TenantId, error: StoreError) -> StoreError {
 /// A text of the host's (what its trigger raises, say) without words that may hold an e-mail address
 /// or a key, without control characters, and not too long.
 pub(crate) fn without_personal_words(text: &str) -> String {
-    let personal = |word: &str| {
-        let word = word.to_lowercase();
-        ["@", "＠", "%40", "sk_", "rk_"].iter().any(|mark| word.contains(mark))
-    };
-    let words = text.split_whitespace().map(|word| if personal(word) { "[…]" } else { word });
+    let words = text.split_whitespace().map(|word| if looks_personal(word) { "[…]" } else { word });
     words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(500).collect()
 }
 

@@ -90,13 +90,11 @@ impl Drive<'_> {
                 self.attempt(observation, (!fresh).then_some(&*customers), request_id).await;
             match (attempt, created) {
                 (Ok(Attempt::Written(problem)), _) => return problem.map_or(Ok(()), Err),
-                (Ok(Attempt::Lost), _) => return self.recognize_database().await,
+                (Ok(Attempt::Lost), _) => return self.recognize_database(false).await,
                 (Ok(Attempt::Conflict), _) => {
                     conflicts.add(&self.snapshot.view)?;
                     // A view from before we knew who we are may show no account yet.
-                    if !fresh {
-                        self.recognize_database().await?;
-                    }
+                    self.recognize_database(!fresh).await?;
                 }
                 (Err(StoreError::Unavailable(why)), Some(customer)) => {
                     let tenant = &self.snapshot.view.tenant;

@@ -159,6 +159,25 @@ async fn a_database_made_anew_is_recognized_in_the_middle_of_a_call() {
     assert_eq!(world.stripe.asked(), ["account", "account"]);
 }
 
+/// The same while Stripe is asked about a Customer, after which nothing is written.
+#[tokio::test(start_paused = true)]
+async fn a_database_made_anew_is_recognized_after_a_retrieve() {
+    let world = world(Policy::default());
+    world.store.put(view(At::Provisioned).nulled());
+    let busy = response(503, &[("Retry-After", "2")], API);
+    let alive = response(200, &[], r#"{"id":"cus_cid","object":"customer"}"#);
+    world.stripe.says("customer cus_cid", [busy, alive]);
+    let remake = async {
+        world.clock.sleep(seconds(1)).await;
+        world.store.data().installation = Some(anew());
+        world.store.put(view(At::NoRow));
+    };
+    let (called, ()) = tokio::join!(world.call(), remake);
+    assert_eq!(called, created("cus_new1"));
+    let key = world.stripe.sent()[0].key.clone();
+    assert!(key.as_str().contains("/made-anew/"), "{key}");
+}
+
 /// The new tables know nothing of what the lost ones had sent.
 #[tokio::test(start_paused = true)]
 async fn new_tables_prove_nothing_to_a_call_that_has_used_the_lost_ones() {

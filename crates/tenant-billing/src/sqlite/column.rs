@@ -10,7 +10,7 @@ use tenant_billing_core::ports::StoreError;
 
 use super::{
     errors::{failed, refused},
-    layout,
+    layout, statement,
 };
 
 /// Writes a Customer into a tenant's column; `false` if the column is not null.
@@ -90,8 +90,6 @@ fn execute(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<usize, StoreError> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.execute(values))
-        .map_err(|error| refused(table, error, || layout::check(connection)))
+    let executed = statement::execute(connection, sql, values);
+    executed.map_err(|error| refused(table, error, || layout::check(connection)))
 }

@@ -15,7 +15,7 @@ use tenant_billing_core::{
     timing::MAX_DECISION_AGE,
 };
 
-use super::{column, errors::failed, read};
+use super::{column, errors::failed, read, statement};
 use crate::stored::{StoredRow, row_columns, to_signed, to_unsigned};
 
 /// The latest time that our tables hold, which is in the year 9000.
@@ -275,10 +275,7 @@ fn execute(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<usize, StoreError> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.execute(values))
-        .map_err(failed)
+    statement::execute(connection, sql, values).map_err(failed)
 }
 
 /// The answer of a statement that returns one boolean.
