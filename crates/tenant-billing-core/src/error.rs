@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::{
     answer::Rejection,
     audit::History,
-    ids::{CustomerId, Invalid, TenantId},
+    ids::{CustomerId, InstallationId, Invalid, TenantId},
     ports::StoreError,
-    request::Account,
+    request::{Account, KeyScope},
     state::{State, View},
 };
 
@@ -109,15 +109,21 @@ pub enum OperatorError {
     NotDeclared(String),
     /// The key acts on another account, or in another mode, than this database belongs to.
     #[error(
-        "this database belongs to {recorded}, but the key acts on {ours}; check whether the \
-         database was copied from another environment"
+        "this database belongs to {recorded}, but the key acts on {ours}; if the database was copied \
+         from another environment, have it start afresh"
     )]
     WrongAccount {
         /// What the database says.
         recorded: Account,
         /// What the key opens.
-        ours: Account,
+        ours: KeyScope,
     },
+    /// The database's records were made in another database.
+    #[error(
+        "this database was copied or moved: installation {0} was made in another one, and a Customer \
+         that the other one creates must not be taken for this one's; say which of the two it is"
+    )]
+    CopiedOrMoved(InstallationId),
     /// Stripe answered in a way that no caller can change.
     #[error("unexpected answer from Stripe ({0}); check the base URL and the key's permissions")]
     UnexpectedAnswer(String),
@@ -127,12 +133,25 @@ pub enum OperatorError {
     /// A Customer of this tenant is bound to another tenant.
     #[error("Customer {0} belongs to this tenant but is bound to another one; correct the column")]
     BoundElsewhere(CustomerId),
-    /// In live mode, another installation has created a Customer for this tenant.
+    /// In live mode, another installation has created a Customer for a tenant of this id.
     #[error(
-        "another installation on the same live account has created Customer {0} for this tenant; \
-         decide which installation should bill it"
+        "installation {installation}, on the same live account, has created Customer {customer} for a \
+         tenant of this id; if it is another application, declare it to be one; if it is this one, on \
+         another database, one of the two databases must go"
     )]
-    ForeignCustomer(CustomerId),
+    ForeignCustomer {
+        /// The Customer.
+        customer: CustomerId,
+        /// The installation that its metadata names.
+        installation: InstallationId,
+    },
+    /// A Customer names a tenant of this id, and does not say which application it is for.
+    #[error(
+        "Customer {0} names a tenant of this id, and may be another application's, since such ids are \
+         not unique; look at it in Stripe, and say whether Customers without our mark are yours: adopt \
+         them, or ignore them"
+    )]
+    UnmarkedCustomer(CustomerId),
     /// Nothing can show any more whether a Customer was created.
     #[error(
         "the first attempt was more than 30 days ago, Stripe's events do not reach back that far, and \
@@ -239,6 +258,20 @@ impl Error {
 }
 
 impl OperatorError {
+    /// Refuses a database that belongs to another account or mode than a key of this scope acts on,
+    /// as far as that is known.
+    ///
+    /// # Errors
+    /// [`OperatorError::WrongAccount`].
+    pub fn check_account(recorded: Option<&Account>, key: &KeyScope) -> Result<(), Self> {
+        match recorded {
+            Some(recorded) if !key.may_be(recorded) => {
+                Err(Self::WrongAccount { recorded: recorded.clone(), ours: key.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Its name, for programs.
     pub fn name(&self) -> &'static str {
         match self {
@@ -249,7 +282,9 @@ impl OperatorError {
             Self::UnexpectedAnswer(_) => "unexpected_answer",
             Self::NotPermitted(_) => "not_permitted",
             Self::BoundElsewhere(_) => "bound_elsewhere",
-            Self::ForeignCustomer(_) => "foreign_customer",
+            Self::CopiedOrMoved(_) => "copied_or_moved",
+            Self::ForeignCustomer { .. } => "foreign_customer",
+            Self::UnmarkedCustomer(_) => "unmarked_customer",
             Self::OutOfReach => "out_of_reach",
             Self::UnknownCustomer(_) => "unknown_customer",
             Self::Store(error) => match error {

@@ -77,7 +77,10 @@ causes! {
         => "set STRIPE_ACCOUNT (or --stripe-account) to the account that the key acts on, or set STRIPE_SECRET_KEY to a key of the declared account";
     WRONG_ACCOUNT = "wrong_account", Operator, UnlessShown:
         "The database belongs to another Stripe account, or to the other mode. Often the database was copied from another environment."
-        => "set STRIPE_SECRET_KEY to a key of the account and mode that the database belongs to, or set DATABASE_URL to another database";
+        => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) for the account and mode that the database belongs to, or set DATABASE_URL to another database; if this database is a copy that is to belong to the key's account, run `tenant-billing account rebind`, which forgets the Customers of the other one";
+    COPIED_OR_MOVED = "copied_or_moved", Operator, UnlessShown:
+        "The records of tenant-billing in this database were made in another one: a dump, a template or a cluster's upgrade brought them here. If both databases were used, one would hand out the other's Customers."
+        => "if the other database is used no more, run `tenant-billing installation moved`; if both are used, run `tenant-billing installation copied` with --forget-bindings (each tenant here gets a Customer of its own) or --keep-bindings";
     UNEXPECTED_ANSWER = "unexpected_answer", Operator, UnlessShown:
         "Stripe answered in a way that neither the caller nor the program can change; the message has the status and Stripe's own codes."
         => "check STRIPE_API_BASE, and the key's permissions in Stripe's dashboard, then run the command again";
@@ -89,7 +92,10 @@ causes! {
         => "compare `tenant-billing history` of both tenants, set tenant_config.stripe_customer_id to null for the tenant that does not own the Customer, then run the command again";
     FOREIGN_CUSTOMER = "foreign_customer", Operator, UnlessShown:
         "In live mode, another installation on the same Stripe account has a Customer for a tenant of this id."
-        => "decide which installation bills this tenant; this one creates a Customer only after the other's is deleted in Stripe";
+        => "if that installation is another application, run `tenant-billing installation ignore {installation}`, and its Customers are passed over from then on; if it is this application on another database, use one of the two databases only";
+    UNMARKED_CUSTOMER = "unmarked_customer", Operator, UnlessShown:
+        "A Customer's metadata names a tenant of this id, and no installation: other software made it. It may be this application's, or that of another one which has a tenant of the same id."
+        => "look at the Customer in Stripe; if such Customers are this application's, run the command again with --unmarked adopt, and if they are another one's, with --unmarked ignore";
     OUT_OF_REACH = "out_of_reach", Operator, UnlessShown:
         "The first attempt was more than 30 days ago, and nothing can show any more whether it created a Customer."
         => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
@@ -168,7 +174,9 @@ impl Cause {
                 OperatorError::UnexpectedAnswer(_) => UNEXPECTED_ANSWER,
                 OperatorError::NotPermitted(_) => NOT_PERMITTED,
                 OperatorError::BoundElsewhere(_) => BOUND_ELSEWHERE,
-                OperatorError::ForeignCustomer(_) => FOREIGN_CUSTOMER,
+                OperatorError::CopiedOrMoved(_) => COPIED_OR_MOVED,
+                OperatorError::ForeignCustomer { .. } => FOREIGN_CUSTOMER,
+                OperatorError::UnmarkedCustomer(_) => UNMARKED_CUSTOMER,
                 OperatorError::OutOfReach => OUT_OF_REACH,
                 OperatorError::UnknownCustomer(_) => UNKNOWN_CUSTOMER,
                 OperatorError::Store(error) => match error {

@@ -17,11 +17,11 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing::{
-    Database,
+    Afresh, Database,
     answer::Answer,
     audit::{History, Surplus},
     ids::{AccountId, CustomerId, InstallationId, Mode, TenantId},
-    ports::{Backlog, Clock, Committed, Store, StoreError, Stripe},
+    ports::{Backlog, Binding, Clock, Committed, Registration, Store, StoreError, Stripe},
     request::{Account, FrozenRequest},
     state::{Change, View},
 };
@@ -84,12 +84,28 @@ impl Database for Stepped<dyn Database> {
     async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
         step!(self.add_tenants(tenants))
     }
+
+    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
+        step!(self.ignore_installation(other))
+    }
+
+    async fn installation_moved(&self) -> Result<(), StoreError> {
+        step!(self.installation_moved())
+    }
+
+    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
+        step!(self.start_afresh(how))
+    }
+
+    async fn count_bound(&self) -> Result<u64, StoreError> {
+        step!(self.count_bound())
+    }
 }
 
 #[async_trait]
 impl Store for Stepped<dyn Database> {
-    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
-        step!(self.bound(tenant))
+    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
+        step!(self.binding(tenant))
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
@@ -104,8 +120,20 @@ impl Store for Stepped<dyn Database> {
         step!(self.record_deletion(customer))
     }
 
-    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
-        step!(self.identify(account))
+    async fn registration(&self) -> Result<Registration, StoreError> {
+        step!(self.registration())
+    }
+
+    async fn register(
+        &self,
+        account: &Account,
+        key: Option<&str>,
+    ) -> Result<(InstallationId, Account), StoreError> {
+        step!(self.register(account, key))
+    }
+
+    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
+        step!(self.ignored_installations())
     }
 
     async fn claim(

@@ -13,6 +13,7 @@ mod diagnosis;
 mod errors;
 mod grants;
 mod host;
+mod installation;
 mod key;
 mod layout;
 mod lookups;
@@ -38,7 +39,7 @@ use deadpool_postgres::Pool;
 use tenant_billing_core::{
     audit::{History, Surplus},
     ids::{CustomerId, InstallationId, Invalid, TenantId},
-    ports::{Backlog, Clock, Committed, Store, StoreError},
+    ports::{Backlog, Binding, Clock, Committed, Registration, Store, StoreError},
     request::Account,
     state::{Change, View},
 };
@@ -52,7 +53,11 @@ use self::{
     lookups::{Found, Lookups},
     url::Target,
 };
-use crate::{database::Database, stored::uuid_of, system::SystemClock};
+use crate::{
+    database::{Afresh, Database, not_our_own},
+    stored::uuid_of,
+    system::SystemClock,
+};
 
 /// How many connections a pool of our own has, unless the host says otherwise.
 const DEFAULT_POOL_SIZE: usize = 4;
@@ -271,7 +276,7 @@ impl PostgresStore {
         let read = self.call(|lease, layout| async move {
             read::bound(&lease, &layout, asked, prepared).await
         });
-        let read: Result<HashMap<Key, Result<CustomerId, StoreError>>, _> = read.await;
+        let read: Result<HashMap<Key, Result<Binding, StoreError>>, _> = read.await;
         let of = |key: &Key| match &read {
             Ok(found) => found.get(key).cloned().transpose(),
             Err(error) => Err(error.clone()),
@@ -282,7 +287,7 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
+    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
         let key = self.layout().await?.key_type.parse(tenant)?;
         let store = self.clone();
         self.lookups.find(key, move |keys| store.clone().look_up(keys)).await
@@ -318,19 +323,35 @@ impl Store for PostgresStore {
         Err(StoreError::Unavailable("the tenant of a deleted Customer keeps changing".into()))
     }
 
-    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
+    async fn registration(&self) -> Result<Registration, StoreError> {
+        self.call(|lease, _| async move { installation::registration(&lease).await }).await
+    }
+
+    async fn register(
+        &self,
+        account: &Account,
+        key: Option<&str>,
+    ) -> Result<(InstallationId, Account), StoreError> {
         self.call(|lease, _| async move {
-            let (installation, mut recorded) = read::identity(&lease).await?;
-            if recorded.is_none() {
-                lease.begin().await?;
-                write::record_account(&lease, account).await?;
-                lease.commit().await?;
-                recorded = read::identity(&lease).await?.1;
-            }
+            lease.begin().await?;
+            installation::record_account(&lease, account).await?;
+            let Registration { installation, account: recorded, .. } =
+                installation::registration(&lease).await?;
             let lost = || StoreError::Corrupt("table stripe_account has lost its row".into());
-            Ok((installation, recorded.ok_or_else(lost)?))
+            let recorded = recorded.ok_or_else(lost)?;
+            if let Some(key) = key
+                && recorded == *account
+            {
+                installation::record_key(&lease, key).await?;
+            }
+            lease.commit().await?;
+            Ok((installation, recorded))
         })
         .await
+    }
+
+    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
+        self.call(|lease, _| async move { installation::ignored(&lease).await }).await
     }
 
     async fn claim(
@@ -383,5 +404,30 @@ impl Database for PostgresStore {
             write::add_tenants(&lease, &layout, &tenants).await
         })
         .await
+    }
+
+    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
+        not_our_own(other, &self.registration().await?)?;
+        self.call(|lease, _| async move { installation::ignore(&lease, other).await }).await
+    }
+
+    async fn installation_moved(&self) -> Result<(), StoreError> {
+        self.call(|lease, _| async move { installation::moved(&lease).await }).await
+    }
+
+    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
+        let id = &uuid_of([self.clock.random(), self.clock.random()]).to_string();
+        self.call(|lease, layout| async move {
+            lease.begin().await?;
+            installation::start_afresh(&lease, &layout, how, id).await?;
+            lease.commit().await?;
+            installation::registration(&lease).await
+        })
+        .await
+    }
+
+    async fn count_bound(&self) -> Result<u64, StoreError> {
+        self.call(|lease, layout| async move { installation::count_bound(&lease, &layout).await })
+            .await
     }
 }

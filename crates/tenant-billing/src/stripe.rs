@@ -39,7 +39,7 @@ use reqwest::{
 };
 use tenant_billing_core::{
     answer::Answer,
-    ids::{AccountId, CustomerId, Invalid, Mode},
+    ids::{AccountId, CustomerId, InstallationId, Invalid, Mode},
     ports::{Clock, Stripe},
     request::{FrozenRequest, STRIPE_VERSION},
 };
@@ -223,6 +223,11 @@ impl Stripe for StripeClient {
 
     fn stripe_account(&self) -> Option<&AccountId> {
         self.account.as_ref()
+    }
+
+    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
+        let account = self.account.as_ref().map_or("", AccountId::as_str);
+        Some(self.key.fingerprint(installation, &[self.base.as_str(), account]))
     }
 
     async fn account(&self) -> Answer {

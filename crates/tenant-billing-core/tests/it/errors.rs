@@ -9,6 +9,7 @@ use tenant_billing_core::{
     ports::StoreError,
 };
 
+use crate::scene::another;
 use crate::{
     scene::{TENANT, account, cus, ours, rejection, tenant},
     summary::without_personal_data,
@@ -82,7 +83,7 @@ fn an_operator_is_told_what_to_do() {
         ),
         (OperatorError::NotDeclared("acct_1".into()), &["acct_1", "declared"]),
         (
-            OperatorError::WrongAccount { recorded, ours },
+            OperatorError::WrongAccount { recorded, ours: ours.into() },
             &["acct_theirs in test mode", "acct_ours in live mode", "copied"],
         ),
         (OperatorError::UnexpectedAnswer(answer()), &["HTTP 403", "base URL"]),
@@ -91,7 +92,15 @@ fn an_operator_is_told_what_to_do() {
             &["events: HTTP 403", "permission", "dashboard"],
         ),
         (OperatorError::BoundElsewhere(cus("cus_1")), &["cus_1", "bound to another"]),
-        (OperatorError::ForeignCustomer(cus("cus_1")), &["cus_1", "another installation", "which"]),
+        (
+            OperatorError::ForeignCustomer { customer: cus("cus_1"), installation: another() },
+            &["cus_1", "installation another-1", "declare"],
+        ),
+        (
+            OperatorError::UnmarkedCustomer(cus("cus_1")),
+            &["cus_1", "look at it", "adopt", "ignore"],
+        ),
+        (OperatorError::CopiedOrMoved(another()), &["another-1", "copied or moved", "which"]),
         (
             OperatorError::UnknownCustomer(cus("cus_1")),
             &["cus_1", "does not say that it is deleted", "account and mode"],

@@ -156,7 +156,10 @@ fn problem_in_words(problem: &Problem) -> String {
 fn operators(error: &OperatorError) -> String {
     match error {
         OperatorError::BoundElsewhere(id) => format!("`{id}` is bound to another tenant"),
-        OperatorError::ForeignCustomer(id) => format!("`{id}` is another installation's"),
+        OperatorError::ForeignCustomer { customer, .. } => {
+            format!("`{customer}` is another installation's")
+        }
+        OperatorError::UnmarkedCustomer(id) => format!("`{id}` may be another application's"),
         OperatorError::UnknownCustomer(id) => format!("Stripe does not know `{id}`"),
         OperatorError::WrongAccount { .. } => "the database belongs to another account".into(),
         OperatorError::UnexpectedAnswer(_) => "unexpected answer from Stripe".into(),
@@ -165,6 +168,7 @@ fn operators(error: &OperatorError) -> String {
         OperatorError::BadKey(_)
         | OperatorError::AccountUnreadable(_)
         | OperatorError::NotDeclared(_)
+        | OperatorError::CopiedOrMoved(_)
         | OperatorError::Store(_) => error.to_string(),
     }
 }

@@ -2,6 +2,7 @@
 //! prove that there is none.
 
 mod sources;
+mod whose;
 
 use jiff::SignedDuration;
 use tenant_billing_core::{
@@ -14,11 +15,11 @@ use tenant_billing_core::{
 
 use crate::{
     answers::{API, INVALID, MISSING, response},
-    fakes::{Called, FakeStripe, World, created, event, retries, world, world_with},
+    fakes::{Called, World, created, event, retries, world},
     ids::parts,
     scene::{
-        At, But, EMAIL, G, INSTALLATION, TENANT, X, account, cus, hours, in_doubt, now, request,
-        row_in, tenant, unbound, view,
+        At, But, EMAIL, G, INSTALLATION, TENANT, X, cus, hours, in_doubt, now, request, row_in,
+        tenant, unbound, view,
     },
 };
 
@@ -29,7 +30,22 @@ fn list() -> String {
 }
 
 fn search() -> String {
-    format!("search metadata['tenantId']:'{TENANT}'")
+    search_by("tenantId")
+}
+
+/// The search for the tenant under this metadata key: in every common spelling.
+fn search_by(key: &str) -> String {
+    let (upper, simple) = (TENANT.to_uppercase(), TENANT.replace('-', ""));
+    let spellings = [
+        TENANT.to_owned(),
+        upper.clone(),
+        simple.to_uppercase(),
+        simple,
+        format!("{{{upper}}}"),
+        format!("{{{TENANT}}}"),
+    ];
+    let clauses = spellings.map(|it| format!("metadata['{key}']:'{it}'"));
+    format!("search {}", clauses.join(" OR "))
 }
 
 /// A tenant whose row is in doubt and two hours old, and for which an inquiry is conclusive.
@@ -138,35 +154,6 @@ async fn what_our_key_created_stays_ours_however_often_it_is_named() {
     on_record_too.stripe.shows(&search(), &page(std::slice::from_ref(&theirs), "false"));
     on_record_too.stripe.shows("customer cus_x", &theirs);
     assert_eq!(on_record_too.call().await, adopted(X));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_customer_of_another_installation_is_for_an_operator_in_live_mode_only() {
-    let foreign = naming(X, 1, TENANT, Some("another-installation"));
-    let theirs = page(std::slice::from_ref(&foreign), "false");
-    let live = tenant_in_doubt();
-    live.stripe.shows(&list(), &theirs);
-    live.stripe.shows("customer cus_x", &foreign);
-    let told = live.call().await;
-    assert_eq!(told, Err(OperatorError::ForeignCustomer(cus(X)).into()));
-    assert!(live.stripe.sent().is_empty());
-
-    // A Customer of ours beside it is bound.
-    let both = [foreign.clone(), naming("cus_y", 2, TENANT, Some(INSTALLATION))];
-    live.stripe.shows(&list(), &page(&both, "false"));
-    live.stripe.shows("customer cus_y", &both[1]);
-    live.store.put(unbound(Some(row_in(in_doubt(now(), true)))));
-    assert_eq!(live.call().await, adopted("cus_y"));
-
-    let mut stripe = FakeStripe::default();
-    stripe.test_mode = true;
-    let test = put(world_with(Policy::default(), stripe));
-    let mut view = test.tenant();
-    view.account = Some(account("acct_ours", Mode::Test));
-    test.store.put(view);
-    test.stripe.shows(&list(), &theirs);
-    test.stripe.shows("customer cus_x", &foreign);
-    assert_eq!(test.call().await, created("cus_new1"));
 }
 
 #[tokio::test(start_paused = true)]

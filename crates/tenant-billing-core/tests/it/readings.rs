@@ -12,7 +12,7 @@ use crate::{
         API, BAD_EMAIL, HTML, INVALID, LOCKED, MADE, MISSING, Pairs, REPLAYED, RETRY, WAIT,
         response,
     },
-    scene::{context, cus, tenant},
+    scene::cus,
 };
 
 #[test]
@@ -72,34 +72,6 @@ fn a_customer_is_read_leniently() {
     ];
     for (body, expected) in table {
         assert_eq!(read(body), expected, "{body}");
-    }
-}
-
-#[test]
-fn a_customer_names_its_tenant_and_its_installation() {
-    let tenant = tenant();
-    let installation = context().identity.installation;
-    let (ours, ids) = (installation.as_str(), tenant.as_str());
-    let table = [
-        (format!(r#"{{"tenantId":"{ids}"}}"#), true, None),
-        (format!(r#"{{"tenantId":"{ids}","tenantBillingInstallation":"{ours}"}}"#), true, None),
-        (
-            format!(r#"{{"tenantId":"{ids}","tenantBillingInstallation":"another"}}"#),
-            true,
-            Some("another"),
-        ),
-        (format!(r#"{{"tenantId":"{}"}}"#, ids.to_uppercase()), false, None),
-        (format!(r#"{{"tenantid":"{ids}"}}"#), false, None),
-        ("{}".to_owned(), false, None),
-    ];
-    for (metadata, names, foreign) in table {
-        let body = format!(r#"{{"object":"customer","id":"cus_1","metadata":{metadata}}}"#);
-        let it = Customer::parse(body.as_bytes()).expect("a Customer");
-        assert_eq!(
-            (it.names(&tenant), it.foreign_to(&installation)),
-            (names, foreign),
-            "{metadata}"
-        );
     }
 }
 

@@ -8,6 +8,7 @@ use tenant_billing_core::{
     state::{Change, Column, State, View},
 };
 
+use crate::scene::another;
 use crate::{
     scene::{
         At, But, CID, COLUMNS, DETAILS, G, HOST, OLD, OTHER, X, caller, context, cus, found, hours,
@@ -63,7 +64,8 @@ fn observations() -> Vec<Observation> {
         found(&[CID]),
         found(&[OLD, X, CID]),
         Findings::Nothing,
-        Findings::Inconclusive(Inconclusive::Foreign(cus(X))),
+        Findings::Inconclusive(Inconclusive::Foreign(cus(X), another())),
+        Findings::Inconclusive(Inconclusive::Unmarked(cus(X))),
         Findings::Inconclusive(Inconclusive::OutOfReach),
         Findings::Inconclusive(Inconclusive::UnknownCustomer(cus(X))),
         Findings::Inconclusive(Inconclusive::Unavailable("HTTP 500".into())),
@@ -157,7 +159,14 @@ fn the_trail_says_why_an_inquiry_decided_nothing() {
         (Inconclusive::Unavailable("events: HTTP 503".into()), "could not read events: HTTP 503"),
         (Inconclusive::NotPermitted("events: HTTP 403".into()), "may not read events: HTTP 403"),
         (Inconclusive::UnknownCustomer(cus(X)), "Stripe does not know cus_x"),
-        (Inconclusive::Foreign(cus(X)), "another installation has created cus_x for this tenant"),
+        (
+            Inconclusive::Unmarked(cus(X)),
+            "cus_x names a tenant of this id, and may be another application's",
+        ),
+        (
+            Inconclusive::Foreign(cus(X), another()),
+            "installation another-1 has created cus_x for a tenant of this id",
+        ),
         (Inconclusive::OutOfReach, "events do not reach back far enough"),
     ];
     for (why, says) in table {

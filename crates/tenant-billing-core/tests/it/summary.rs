@@ -131,13 +131,17 @@ fn problem_in_short(problem: &Problem) -> String {
             OperatorError::UnexpectedAnswer(_) => "operator: unexpected answer".into(),
             OperatorError::NotPermitted(_) => "operator: not permitted".into(),
             OperatorError::BoundElsewhere(id) => format!("operator: {id} is another tenant's"),
-            OperatorError::ForeignCustomer(id) => format!("operator: {id} is foreign"),
+            OperatorError::ForeignCustomer { customer, .. } => {
+                format!("operator: {customer} is foreign")
+            }
+            OperatorError::UnmarkedCustomer(id) => format!("operator: {id} is unmarked"),
             OperatorError::UnknownCustomer(id) => format!("operator: {id} is unknown"),
             OperatorError::OutOfReach => "operator: out of reach".into(),
             OperatorError::WrongAccount { recorded, .. } => format!("operator: {recorded}"),
             OperatorError::BadKey(_)
             | OperatorError::AccountUnreadable(_)
             | OperatorError::NotDeclared(_)
+            | OperatorError::CopiedOrMoved(_)
             | OperatorError::Store(_) => panic!("no decision says so: {error}"),
         },
         Problem::UnknownTenant(tenant) => {

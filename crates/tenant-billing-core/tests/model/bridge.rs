@@ -160,6 +160,7 @@ impl Bridge {
     pub(crate) fn view(&self, seen: Snapshot) -> View {
         View {
             tenant: TENANT.clone(),
+            uuid_keys: true,
             now: *NOW,
             exists: true,
             bound: seen.bound.map(cus),

@@ -1,8 +1,10 @@
 //! The commands, one file each. A command prints its result and returns its exit code.
 
+mod account;
 mod get_or_create;
 mod history;
 mod history_json;
+mod installation;
 mod lookup;
 mod migrate;
 mod recover;
@@ -12,7 +14,7 @@ use tokio::runtime::Builder;
 
 use crate::{
     causes,
-    cli::{Cli, Command, Tenant},
+    cli::{self, Cli, Command, Tenant},
     demo,
     exit::Exit,
     failure::Failure,
@@ -26,6 +28,9 @@ pub(crate) fn run(cli: Cli) -> Exit {
     let as_json = match &command {
         Command::GetOrCreate(it) => it.json,
         Command::Lookup(it) | Command::History(it) => it.json,
+        Command::Account(cli::Account::Show(it))
+        | Command::Installation(cli::Installation::Show(it)) => it.json,
+        Command::Account(_) | Command::Installation(_) => false,
         Command::Migrate(_) | Command::Tenant(_) | Command::Recover(_) | Command::Demo(_) => false,
     };
     let ended = match command {
@@ -39,6 +44,10 @@ pub(crate) fn run(cli: Cli) -> Exit {
                 Command::GetOrCreate(it) => get_or_create::run(&options, &it).await,
                 Command::Lookup(it) => lookup::run(&Session::open(&options).await?, &it).await,
                 Command::History(it) => history::run(&Session::open(&options).await?, &it).await,
+                Command::Account(it) => account::run(&Session::open(&options).await?, &it).await,
+                Command::Installation(it) => {
+                    installation::run(&Session::open(&options).await?, &it).await
+                }
                 Command::Recover(it) => recover::run(&options, &it).await,
                 Command::Demo(it) => demo::run(&it),
             }

@@ -103,6 +103,7 @@ fn concerns_all(error: &Error) -> bool {
             | OperatorError::AccountUnreadable(_)
             | OperatorError::NotDeclared(_)
             | OperatorError::WrongAccount { .. }
+            | OperatorError::CopiedOrMoved(_)
             | OperatorError::Store(
                 StoreError::Unavailable(_)
                 | StoreError::SchemaMissing
@@ -117,7 +118,8 @@ fn concerns_all(error: &Error) -> bool {
             | OperatorError::UnexpectedAnswer(_)
             | OperatorError::NotPermitted(_)
             | OperatorError::BoundElsewhere(_)
-            | OperatorError::ForeignCustomer(_)
+            | OperatorError::ForeignCustomer { .. }
+            | OperatorError::UnmarkedCustomer(_)
             | OperatorError::OutOfReach
             | OperatorError::UnknownCustomer(_) => false,
         },

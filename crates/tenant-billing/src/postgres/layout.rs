@@ -15,6 +15,9 @@ use super::{
     table::Table,
 };
 
+/// Where the two cells of the account begin in a row of [`Layout::lookup`].
+pub(super) const ACCOUNT_CELLS: usize = 3;
+
 /// What statements must know about the host's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -24,7 +27,8 @@ pub(super) struct Layout {
     pub(super) config: Table,
     /// The type of the tenants' keys.
     pub(super) key_type: KeyType,
-    /// The statement that reads the Customers of many tenants. Its one parameter is an array of
+    /// The statement that reads the Customers of many tenants, and the account that the database
+    /// belongs to. Its one parameter is an array of
     /// keys.
     pub(super) lookup: String,
 }
@@ -51,8 +55,10 @@ impl Layout {
         let tenants = host.tenants;
         let (table, native) = (&config.name, key_type.sql());
         let lookup = format!(
-            "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text FROM {table}
-             WHERE tenant_id = ANY ($1::{native}[]) AND stripe_customer_id IS NOT NULL"
+            "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text,
+                    (SELECT account_id FROM tenant_billing.stripe_account),
+                    (SELECT mode FROM tenant_billing.stripe_account)
+             FROM {table} WHERE tenant_id = ANY ($1::{native}[]) AND stripe_customer_id IS NOT NULL"
         );
         Ok(Self { tenants, config, key_type, lookup })
     }

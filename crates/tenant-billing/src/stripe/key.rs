@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::HeaderValue;
-use tenant_billing_core::ids::{Invalid, Mode};
+use sha2::Sha256;
+use tenant_billing_core::ids::{InstallationId, Invalid, Mode};
 use zeroize::Zeroizing;
 
 /// The largest number of characters in a key.
@@ -61,6 +63,19 @@ impl SecretKey {
         }
         let text = Zeroizing::new(text.to_owned());
         Ok(Self { text, mode })
+    }
+
+    /// A hash of the key and what goes with it, keyed with the installation's id, so that two databases
+    /// hold different hashes of the same key.
+    pub(super) fn fingerprint(&self, installation: &InstallationId, with: &[&str]) -> String {
+        let keyed = Hmac::<Sha256>::new_from_slice(installation.as_str().as_bytes());
+        let mut hash = keyed.expect("HMAC takes a key of any length");
+        for part in [self.text.as_str()].iter().chain(with) {
+            hash.update(part.as_bytes());
+            hash.update(b"\0");
+        }
+        let digits = hash.finalize().into_bytes().into_iter().map(|byte| format!("{byte:02x}"));
+        digits.collect()
     }
 
     /// The key's mode.
