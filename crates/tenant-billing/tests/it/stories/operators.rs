@@ -154,8 +154,11 @@ async fn a_database_belongs_to_one_account_and_mode() {
         let error = call(&billing, &fresh).await.unwrap_err();
         assert_eq!(error.cause(), "wrong_account", "{error:?}");
         assert_eq!((error.code(), error.http_status()), ("operator_must_act", 500));
-        // A bound tenant needs no Stripe, so it is served whatever the key.
-        assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound);
+        // The mode is in the key. Which account it opens is not, and a bound tenant asks no Stripe.
+        match key.contains("live") {
+            true => assert_eq!(call(&billing, &tenant).await.unwrap_err().cause(), "wrong_account"),
+            false => assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound),
+        }
     }
     assert_eq!(world.creations(), 1);
     assert_eq!(world.state(&fresh).await, "no row");
