@@ -94,7 +94,9 @@ impl Billing {
         loop {
             let snapshot = engine.before(until, READ, engine.snapshot(tenant, &[])).await?;
             let nothing_begun = snapshot.view.nothing_begun();
-            engine.guard(snapshot.view.account.as_ref())?;
+            engine
+                .guard(snapshot.view.account.as_ref())
+                .map_err(|error| Error::new(error.into(), nothing_begun))?;
             if let Some(customer) = snapshot.view.bound {
                 return Ok(TenantCustomer::existing(snapshot.view.tenant, customer));
             }

@@ -166,9 +166,7 @@ pub trait Stripe: Send + Sync + 'static {
     /// A keyed hash of all that decides which account requests act on (the key, the base URL, the
     /// declared account), from which none of them can be told. A database remembers which account it
     /// opened, so that a process which starts for one call need not ask. `None`: it asks each time.
-    fn fingerprint(&self, _installation: &InstallationId) -> Option<String> {
-        None
-    }
+    fn fingerprint(&self, installation: &InstallationId) -> Option<String>;
 
     /// `GET /v1/account`.
     async fn account(&self) -> Answer;

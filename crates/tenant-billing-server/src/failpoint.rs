@@ -168,6 +168,10 @@ impl Stripe for Stepped<dyn Stripe> {
         self.0.mode()
     }
 
+    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
+        self.0.fingerprint(installation)
+    }
+
     fn stripe_account(&self) -> Option<&AccountId> {
         self.0.stripe_account()
     }

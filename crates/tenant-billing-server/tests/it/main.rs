@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod children;
 #[cfg(test)]
+mod environments;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod golden;
@@ -27,3 +29,5 @@ mod stage;
 mod steps;
 #[cfg(test)]
 mod together;
+#[cfg(test)]
+mod whose;

@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing::{
     answer::{self, Answer},
-    ids::{AccountId, CustomerId, Mode},
+    ids::{AccountId, CustomerId, InstallationId, Mode},
     ports::{Clock, Stripe},
     request::FrozenRequest,
 };
@@ -226,6 +226,10 @@ impl Stripe for SimStripe {
 
     fn stripe_account(&self) -> Option<&AccountId> {
         None
+    }
+
+    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
+        Some(format!("{installation} {:?}", self.key))
     }
 
     async fn account(&self) -> Answer {

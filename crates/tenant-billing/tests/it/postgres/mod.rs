@@ -4,6 +4,7 @@ pub(crate) mod server;
 
 mod adopting;
 mod bench;
+mod copies;
 mod embedding;
 mod hosts_rules;
 mod outages;
