@@ -13,12 +13,7 @@ pub(super) struct SqlCells<'a> {
 
 impl<'a> SqlCells<'a> {
     pub(super) fn of(row: &'a Row) -> Self {
-        Self::from(row, 0)
-    }
-
-    /// The cells from this one on.
-    pub(super) fn from(row: &'a Row, first: usize) -> Self {
-        Self { row, next: first }
+        Self { row, next: 0 }
     }
 
     fn next<T: FromSql<'a>>(&mut self) -> Result<Option<T>, StoreError> {

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use tenant_billing_core::{
     audit::{History, Surplus},
-    ids::{CustomerId, TenantId},
+    ids::{AccountId, CustomerId, Mode, TenantId},
     ports::{Backlog, Binding, StoreError},
+    request::Account,
     state::View,
 };
 use tokio_postgres::{Client, Row};
@@ -16,11 +17,11 @@ use super::{
     connection::Lease,
     errors::failed,
     key::{Key, KeyType},
-    layout::{ACCOUNT_CELLS, Layout},
+    layout::Layout,
     primary::{self, READ_ONLY},
     statement::Statement,
 };
-use crate::stored::{Cells, name_tenant, state_and_customer};
+use crate::stored::{Cells, name_tenant, parsed, state_and_customer};
 
 /// The Customers that are bound to these tenants, and the account that the database belongs to: the
 /// only read of a call that finds one. A tenant without a Customer is not in the result.
@@ -59,13 +60,22 @@ pub(super) async fn bound(
         return Ok(HashMap::new());
     };
     // Each row has the same account.
-    let account = SqlCells::from(first, ACCOUNT_CELLS).account()?;
+    let account = account_of(first)?;
     let binding = |row| {
         let (key, customer) = customer_of(row, layout.key_type)?;
         let account = account.clone();
         Ok((key, customer.map(|customer| Binding { customer, account })))
     };
     rows.iter().map(binding).collect()
+}
+
+/// The account in a row of [`Layout::lookup`].
+fn account_of(row: &Row) -> Result<Option<Account>, StoreError> {
+    let text: Option<&str> =
+        row.try_get(3).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let (mode, id) = text.and_then(|text| text.split_once(' ')).unzip();
+    let (mode, id) = (parsed(mode, Mode::parse)?, parsed(id, AccountId::parse)?);
+    Ok(mode.zip(id).map(|(mode, id)| Account { id, mode }))
 }
 
 /// A row of [`Layout::lookup`]. An unreadable Customer id concerns that tenant alone.
