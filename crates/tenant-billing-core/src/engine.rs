@@ -1,6 +1,11 @@
 //! What all work shares: the ports, who we are, deadlines, and reads that wait for Stripe.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 use tokio::sync::{Mutex, Semaphore};
@@ -57,8 +62,9 @@ pub(crate) struct Engine {
     /// Limits how many creations are on their way at once.
     pub(crate) sends: Semaphore,
     pub(crate) policy: Policy,
-    /// What is known of our key without asking Stripe.
+    /// What is known of our key without asking Stripe, and once it is known what it opens.
     key: KeyScope,
+    opened: OnceLock<KeyScope>,
     context: Mutex<Option<Context>>,
 }
 
@@ -72,7 +78,16 @@ impl Engine {
     pub(crate) fn new(store: Arc<dyn Store>, stripe: Arc<dyn Stripe>, policy: Policy) -> Self {
         let (clock, sends) = (stripe.clock(), Semaphore::new(policy.concurrent_sends.max(1)));
         let key = KeyScope { mode: stripe.mode(), account: stripe.stripe_account().cloned() };
-        Self { store, stripe, clock, sends, policy, key, context: Mutex::default() }
+        Self {
+            store,
+            stripe,
+            clock,
+            sends,
+            policy,
+            key,
+            opened: OnceLock::new(),
+            context: Mutex::default(),
+        }
     }
 
     /// Who we are. It is found out once, before this process's first call that writes to Stripe:
@@ -125,6 +140,7 @@ impl Engine {
                 ours
             }
         };
+        let _ = self.opened.set(ours.clone().into());
         let stripe_account = self.stripe.stripe_account().cloned();
         let identity = Identity { installation, account: ours, stripe_account };
         let Policy { inquire_first, restored_at, .. } = self.policy;
@@ -134,7 +150,7 @@ impl Engine {
     /// Refuses a database of another account or mode than our key's, as far as that can be told
     /// without asking Stripe.
     pub(crate) fn guard(&self, recorded: Option<&Account>) -> Result<(), OperatorError> {
-        OperatorError::check_account(recorded, &self.key)
+        OperatorError::check_account(recorded, self.opened.get().unwrap_or(&self.key))
     }
 
     /// Asks Stripe which account our key acts on.

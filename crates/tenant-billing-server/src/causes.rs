@@ -92,7 +92,7 @@ causes! {
         => "compare `tenant-billing history` of both tenants, set tenant_config.stripe_customer_id to null for the tenant that does not own the Customer, then run the command again";
     FOREIGN_CUSTOMER = "foreign_customer", Operator, UnlessShown:
         "In live mode, another installation on the same Stripe account has a Customer for a tenant of this id."
-        => "if that installation is another application, run `tenant-billing installation ignore {installation}`, and its Customers are passed over from then on; if it is this application on another database, use one of the two databases only";
+        => "if that installation is another application, run `tenant-billing installation ignore {installation}`, and its Customers are passed over from then on; if it is this application on another database, use one of the two databases only; if it was this database before its tables were lost, write the Customer's id into the column of Customer ids";
     UNMARKED_CUSTOMER = "unmarked_customer", Operator, UnlessShown:
         "A Customer's metadata names a tenant of this id, and no installation: other software made it. It may be this application's, or that of another one which has a tenant of the same id."
         => "look at the Customer in Stripe; if such Customers are this application's, run the command again with --unmarked adopt, and if they are another one's, with --unmarked ignore";

@@ -138,6 +138,18 @@ async fn a_bound_tenants_customer_is_not_given_for_another_account_or_mode() {
     }
 }
 
+/// The database was given to another account of the same mode while this process lives.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_knows_its_account_gives_no_other_accounts_customer() {
+    let world = world(Policy::default());
+    assert_eq!(world.call().await, created("cus_new1"));
+    let theirs = account("acct_theirs", Mode::Live);
+    let (bound, account) = (Some(cus(CID)), Some(theirs.clone()));
+    world.store.put(View { bound, account, ..unbound(None) });
+    let wrong = OperatorError::WrongAccount { recorded: theirs, ours: ours().into() };
+    assert_eq!(world.billing.lookup(&tenant()).await, Err(wrong.into()));
+}
+
 /// What a process found out once, no other process asks for again.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_known_to_open_the_account_is_not_asked_for_it_again() {
