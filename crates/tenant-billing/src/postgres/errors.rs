@@ -87,7 +87,9 @@ fn may_pass(said: &DbError) -> bool {
 }
 
 const GRANTS: &str = "; `PostgresStore::grants` and `tenant-billing migrate --print-grants` list \
-                      the rights that this role needs";
+                      the rights that this role needs; to migrate, and to say which database this is \
+                      (`account rebind`, `installation moved`, `copied` and `ignore`), use the role \
+                      that owns the tables";
 
 /// Converts an error that the server reported for a statement on our own tables, or for a read.
 /// Whether something is missing because a schema or table has changed is for
