@@ -2,11 +2,12 @@
 //! true at one moment.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use tenant_billing_core::{
     audit::{History, Surplus},
-    ids::{CustomerId, TenantId},
+    ids::{AccountId, CustomerId, Mode, TenantId},
     ports::{Backlog, Binding, StoreError},
+    request::Account,
     state::View,
 };
 
@@ -14,7 +15,7 @@ use super::{
     cells::{SqlCells, time},
     errors::failed,
 };
-use crate::stored::{Cells, name_tenant, state_and_customer, to_unsigned};
+use crate::stored::{Cells, name_tenant, parsed, state_and_customer, to_unsigned};
 
 /// The Customer that is bound to a tenant, and the account that the database belongs to: the only
 /// read of a call that finds one.
@@ -26,12 +27,18 @@ pub(super) fn binding(
                FROM tenant_config AS c LEFT JOIN stripe_account AS a ON a.only_row = 1
                WHERE c.tenant_id = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
-    let mut rows = statement.query([tenant.as_str()]).map_err(failed)?;
-    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
-    let cells = &mut SqlCells::of(row);
-    let customer = cells.parsed(CustomerId::parse);
+    // Without a copy of each text, since this is what every call does.
+    let found = statement.query_row([tenant.as_str()], |row| {
+        let customer = parsed(row.get_ref(0)?.as_str_or_null()?, CustomerId::parse);
+        let id = parsed(row.get_ref(1)?.as_str_or_null()?, AccountId::parse);
+        let mode = parsed(row.get_ref(2)?.as_str_or_null()?, Mode::parse);
+        Ok((customer, id, mode))
+    });
+    let Some((customer, id, mode)) = found.optional().map_err(failed)? else {
+        return Ok(None);
+    };
+    let account = id?.zip(mode?).map(|(id, mode)| Account { id, mode });
     let customer = customer.map_err(|error| name_tenant(tenant, error))?;
-    let account = cells.account()?;
     Ok(customer.map(|customer| Binding { customer, account }))
 }
 
