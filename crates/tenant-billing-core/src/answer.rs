@@ -52,7 +52,20 @@ pub enum Failure {
     /// There is none yet, or it is unknown. Send the same key again, after at least this long.
     Retry(Option<Duration>),
     /// There is none, and sending again does not help until an operator acts.
-    Operator,
+    Operator(Refusal),
+}
+
+/// What an operator must put right before Stripe does what it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing was sent: no TLS connection to Stripe can be trusted.
+    Untrusted,
+    /// Stripe does not accept the key.
+    BadKey,
+    /// The key lacks a permission.
+    NotPermitted,
+    /// Something else.
+    Unexpected,
 }
 
 /// Stripe's final refusal of one request, without personal data.
@@ -67,11 +80,18 @@ pub struct Rejection {
     pub message: String,
 }
 
+/// Stripe's `code` where a key does not act for the account that the request names.
+const NO_ACCESS: &str = "account_invalid";
+
 /// Judges the answer to a creation of `request`; the first line that matches wins.
 pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
     let retry = Failure::Retry;
-    let Answer::Response { status, headers, body } = answer else {
-        return Verdict::Failed(retry(None));
+    let (status, headers, body) = match answer {
+        Answer::Response { status, headers, body } => (status, headers, body),
+        Answer::NoAnswer(_) => return Verdict::Failed(retry(None)),
+        Answer::Untrusted(_) => {
+            return Verdict::Failed(Failure::Operator(Refusal::Untrusted));
+        }
     };
     let replayed = headers.get("Idempotent-Replayed") == Some("true")
         || headers.get("Original-Request").is_some_and(|id| headers.get("Request-Id") != Some(id));
@@ -90,7 +110,11 @@ pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
         (409, _) => Failure::InFlight,
         (429, _) => retry(retry_after(headers)),
         _ if headers.get("Stripe-Should-Retry") == Some("true") => retry(retry_after(headers)),
-        (400..=499, _) if error.r#type.is_some() => Failure::Operator,
+        (400..=499, _) if error.r#type.is_some() => Failure::Operator(match *status {
+            401 => Refusal::BadKey,
+            403 if error.code.as_deref() != Some(NO_ACCESS) => Refusal::NotPermitted,
+            _ => Refusal::Unexpected,
+        }),
         // A 5xx, a 3xx, or a body that is not Stripe's: some machine in between has answered.
         _ => retry(retry_after(headers)),
     })

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::{
-    answer::Rejection,
+    answer::{Refusal, Rejection},
     audit::History,
     ids::{CustomerId, Invalid, TenantId},
     ports::StoreError,
@@ -121,9 +121,15 @@ pub enum OperatorError {
     /// Stripe answered in a way that no caller can change.
     #[error("unexpected answer from Stripe ({0}); check the base URL and the key's permissions")]
     UnexpectedAnswer(String),
-    /// The key lacks a permission.
-    #[error("the secret key may not read {0}; give it that permission in Stripe's dashboard")]
+    /// The key lacks a permission. The text says for what, and which, if Stripe names it.
+    #[error("the secret key may not {0}; give it that permission in Stripe's dashboard")]
     NotPermitted(String),
+    /// No TLS connection to Stripe can be trusted, so nothing was sent.
+    #[error(
+        "this machine trusts no TLS connection to Stripe ({0}); give it the certificate authorities \
+         that it lacks"
+    )]
+    TlsUntrusted(String),
     /// A Customer of this tenant is bound to another tenant.
     #[error("Customer {0} belongs to this tenant but is bound to another one; correct the column")]
     BoundElsewhere(CustomerId),
@@ -239,6 +245,16 @@ impl Error {
 }
 
 impl OperatorError {
+    /// What Stripe's refusal to do `what` means. `summary` is that of its answer.
+    pub(crate) fn refused(refusal: Refusal, what: &str, summary: &str) -> Self {
+        match refusal {
+            Refusal::Untrusted => Self::TlsUntrusted(summary.to_owned()),
+            Refusal::BadKey => Self::BadKey(summary.to_owned()),
+            Refusal::NotPermitted => Self::NotPermitted(format!("{what}: {summary}")),
+            Refusal::Unexpected => Self::UnexpectedAnswer(summary.to_owned()),
+        }
+    }
+
     /// Its name, for programs.
     pub fn name(&self) -> &'static str {
         match self {
@@ -248,6 +264,7 @@ impl OperatorError {
             Self::WrongAccount { .. } => "wrong_account",
             Self::UnexpectedAnswer(_) => "unexpected_answer",
             Self::NotPermitted(_) => "not_permitted",
+            Self::TlsUntrusted(_) => "tls_untrusted",
             Self::BoundElsewhere(_) => "bound_elsewhere",
             Self::ForeignCustomer(_) => "foreign_customer",
             Self::OutOfReach => "out_of_reach",
@@ -257,6 +274,7 @@ impl OperatorError {
                 StoreError::SchemaTooOld => "schema_too_old",
                 StoreError::SchemaTooNew => "schema_too_new",
                 StoreError::SchemaMismatch(_) => "schema_mismatch",
+                StoreError::Tls(_) => "database_tls",
                 StoreError::Refused(_) => "write_refused",
                 StoreError::Corrupt(_) => "corrupt",
                 StoreError::Unavailable(_) => "unavailable",
@@ -284,6 +302,7 @@ impl From<StoreError> for Problem {
             | StoreError::SchemaTooOld
             | StoreError::SchemaTooNew
             | StoreError::SchemaMismatch(_)
+            | StoreError::Tls(_)
             | StoreError::Refused(_)
             | StoreError::Corrupt(_) => Self::Operator(OperatorError::Store(error)),
         }

@@ -231,6 +231,7 @@ impl PostgresStore {
                 | StoreError::SchemaTooOld
                 | StoreError::SchemaTooNew
                 | StoreError::SchemaMismatch(_)
+                | StoreError::Tls(_)
                 | StoreError::Refused(_)
                 | StoreError::Corrupt(_),
             ) => {}

@@ -87,8 +87,12 @@ fn an_operator_is_told_what_to_do() {
         ),
         (OperatorError::UnexpectedAnswer(answer()), &["HTTP 403", "base URL"]),
         (
-            OperatorError::NotPermitted("events: HTTP 403".into()),
-            &["events: HTTP 403", "permission", "dashboard"],
+            OperatorError::NotPermitted("read events: HTTP 403".into()),
+            &["may not read events: HTTP 403", "permission", "dashboard"],
+        ),
+        (
+            OperatorError::TlsUntrusted("not sent: the certificate has expired".into()),
+            &["not sent: the certificate has expired", "certificate authorities"],
         ),
         (OperatorError::BoundElsewhere(cus("cus_1")), &["cus_1", "bound to another"]),
         (OperatorError::ForeignCustomer(cus("cus_1")), &["cus_1", "another installation", "which"]),
@@ -101,6 +105,7 @@ fn an_operator_is_told_what_to_do() {
         (store(StoreError::SchemaTooOld), &["older", "migrations"]),
         (store(StoreError::SchemaTooNew), &["newer", "upgrade"]),
         (store(StoreError::SchemaMismatch("no table tenants".into())), &["no table tenants"]),
+        (store(StoreError::Tls("sslrootcert".into())), &["no TLS connection", "sslrootcert"]),
         (store(StoreError::Refused("CHECK x".into())), &["own table refuses", "CHECK x"]),
         (store(StoreError::Corrupt("state".into())), &["no version", "state"]),
     ];
@@ -123,6 +128,7 @@ fn the_databases_errors_keep_their_meaning() {
         StoreError::SchemaTooOld,
         StoreError::SchemaTooNew,
         StoreError::SchemaMismatch("x".into()),
+        StoreError::Tls("x".into()),
         StoreError::Refused("x".into()),
         StoreError::Corrupt("x".into()),
     ] {

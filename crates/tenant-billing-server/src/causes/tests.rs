@@ -21,7 +21,8 @@ fn errors() -> Vec<Problem> {
         OperatorError::NotDeclared("acct_1".into()),
         OperatorError::WrongAccount { recorded: account("acct_1"), ours: account("acct_2") },
         OperatorError::UnexpectedAnswer(text()),
-        OperatorError::NotPermitted("events".into()),
+        OperatorError::NotPermitted("read events".into()),
+        OperatorError::TlsUntrusted(text()),
         OperatorError::BoundElsewhere(customer()),
         OperatorError::ForeignCustomer(customer()),
         OperatorError::OutOfReach,
@@ -30,6 +31,7 @@ fn errors() -> Vec<Problem> {
         OperatorError::Store(StoreError::SchemaTooOld),
         OperatorError::Store(StoreError::SchemaTooNew),
         OperatorError::Store(StoreError::SchemaMismatch(text())),
+        OperatorError::Store(StoreError::Tls(text())),
         OperatorError::Store(StoreError::Refused(text())),
         OperatorError::Store(StoreError::Corrupt(text())),
     ];

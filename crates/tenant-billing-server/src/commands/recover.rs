@@ -103,12 +103,14 @@ fn concerns_all(error: &Error) -> bool {
             | OperatorError::AccountUnreadable(_)
             | OperatorError::NotDeclared(_)
             | OperatorError::WrongAccount { .. }
+            | OperatorError::TlsUntrusted(_)
             | OperatorError::Store(
                 StoreError::Unavailable(_)
                 | StoreError::SchemaMissing
                 | StoreError::SchemaTooOld
                 | StoreError::SchemaTooNew
                 | StoreError::SchemaMismatch(_)
+                | StoreError::Tls(_)
                 | StoreError::Invalid(_),
             ) => true,
             // The application's table may refuse one tenant and accept another, and one row may be

@@ -6,6 +6,7 @@ mod adopting;
 mod bench;
 mod embedding;
 mod hosts_rules;
+mod logins;
 mod outages;
 mod pooler;
 mod proxy;

@@ -106,6 +106,8 @@ async fn nobody_there() {
             assert!(known.iter().any(|it| why.starts_with(it)), "{why}");
         }
         Answer::Response { status, .. } => assert!(status >= 400),
+        // A machine without authorities connects to nobody.
+        Answer::Untrusted(_) => {}
     }
 }
 
@@ -115,7 +117,7 @@ async fn a_server_without_tls() {
     let wire = Wire::new([Reply::Slam]).await;
     let url = wire.url.replace("http:", "https:");
     let why = no_answer(client(&url).list_customers(EMAIL, None).await);
-    let known = ["cannot connect", "TLS failed", "the machine's TLS trust roots cannot be read"];
+    let known = ["cannot connect", "TLS failed"];
     assert!(known.iter().any(|it| why.starts_with(it)), "{why}");
     for scrap in wire.seen().scraps {
         assert!(!scrap.contains("HTTP/1.1"), "nothing goes in the clear");
@@ -163,7 +165,7 @@ async fn nothing_is_sent_twice_in_a_race_either() {
         let request = frozen_for(&format!("tenant-{call}"), EMAIL);
         match client.create_customer(&request, BEGIN_BY).await {
             Answer::Response { .. } => answered += 1,
-            answer @ Answer::NoAnswer(_) => drop(no_answer(answer)),
+            answer => drop(no_answer(answer)),
         }
     }
     let seen = wire.ended().await;
