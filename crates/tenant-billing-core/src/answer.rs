@@ -11,11 +11,11 @@ mod objects;
 use std::time::Duration;
 
 pub use self::{
-    http::{Answer, Headers, request_id, status, summary},
+    http::{Answer, Headers, denies_account, request_id, status, summary},
     objects::{CreatedEvent, Customer, Page, Reading, account_id, created_events, customers, read},
 };
 use self::{
-    http::{StripeError, is_stripes_word, retry_after, stripe_error},
+    http::{NO_ACCESS, StripeError, is_stripes_word, retry_after, stripe_error},
     objects::created,
 };
 use crate::{
@@ -62,6 +62,8 @@ pub enum Refusal {
     Untrusted,
     /// Stripe does not accept the key.
     BadKey,
+    /// The key may not act for the account that the request names.
+    NotItsAccount,
     /// The key lacks a permission.
     NotPermitted,
     /// Something else.
@@ -79,9 +81,6 @@ pub struct Rejection {
     /// Stripe's message, without what it repeats of the request.
     pub message: String,
 }
-
-/// Stripe's `code` where a key does not act for the account that the request names.
-const NO_ACCESS: &str = "account_invalid";
 
 /// Judges the answer to a creation of `request`; the first line that matches wins.
 pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
@@ -112,7 +111,8 @@ pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
         _ if headers.get("Stripe-Should-Retry") == Some("true") => retry(retry_after(headers)),
         (400..=499, _) if error.r#type.is_some() => Failure::Operator(match *status {
             401 => Refusal::BadKey,
-            403 if error.code.as_deref() != Some(NO_ACCESS) => Refusal::NotPermitted,
+            403 if error.code.as_deref() == Some(NO_ACCESS) => Refusal::NotItsAccount,
+            403 => Refusal::NotPermitted,
             _ => Refusal::Unexpected,
         }),
         // A 5xx, a 3xx, or a body that is not Stripe's: some machine in between has answered.

@@ -97,6 +97,9 @@ impl Engine {
             }
             (Reading::Unauthorized, _) => return Err(OperatorError::BadKey(summary).into()),
             (Reading::Untrusted, _) => return Err(OperatorError::TlsUntrusted(summary).into()),
+            (Reading::Forbidden, Some(_)) if answer::denies_account(&last) => {
+                return Err(OperatorError::AccountRefused(summary).into());
+            }
             // A restricted key may not read the account, so what was declared is believed.
             (Reading::Forbidden | Reading::Missing, Some(declared)) => declared.clone(),
             (Reading::Forbidden | Reading::Missing, None) if answer::status(&last) == Some(404) => {

@@ -104,6 +104,11 @@ pub enum OperatorError {
          key that permission"
     )]
     AccountUnreadable(String),
+    /// The key may not act for the declared account.
+    #[error(
+        "the secret key may not act for the declared account ({0}); check which account that is"
+    )]
+    AccountRefused(String),
     /// The key acts on another account than was declared.
     #[error("the secret key acts on account {0}, which is not the declared one")]
     NotDeclared(String),
@@ -250,6 +255,7 @@ impl OperatorError {
         match refusal {
             Refusal::Untrusted => Self::TlsUntrusted(summary.to_owned()),
             Refusal::BadKey => Self::BadKey(summary.to_owned()),
+            Refusal::NotItsAccount => Self::AccountRefused(summary.to_owned()),
             Refusal::NotPermitted => Self::NotPermitted(format!("{what}: {summary}")),
             Refusal::Unexpected => Self::UnexpectedAnswer(summary.to_owned()),
         }
@@ -260,6 +266,7 @@ impl OperatorError {
         match self {
             Self::BadKey(_) => "bad_key",
             Self::AccountUnreadable(_) => "account_unreadable",
+            Self::AccountRefused(_) => "account_refused",
             Self::NotDeclared(_) => "not_declared",
             Self::WrongAccount { .. } => "wrong_account",
             Self::UnexpectedAnswer(_) => "unexpected_answer",

@@ -72,6 +72,9 @@ causes! {
     ACCOUNT_UNREADABLE = "account_unreadable", Operator, UnlessShown:
         "The key is restricted and may not read its own account, so the program cannot tell which account it acts on."
         => "set STRIPE_ACCOUNT (or --stripe-account) to the id of the key's own account, acct_…, then run the command again";
+    ACCOUNT_REFUSED = "account_refused", Operator, UnlessShown:
+        "The key may not act for the account that STRIPE_ACCOUNT names, or there is no such account."
+        => "set STRIPE_ACCOUNT (or --stripe-account) to the account that the key acts on, or set STRIPE_SECRET_KEY to a key that may act for the declared account, then run the command again";
     NOT_DECLARED = "not_declared", Operator, UnlessShown:
         "The key acts on another account than STRIPE_ACCOUNT says."
         => "set STRIPE_ACCOUNT (or --stripe-account) to the account that the key acts on, or set STRIPE_SECRET_KEY to a key of the declared account";
@@ -112,7 +115,7 @@ causes! {
         "The database, its settings, this role, or the application's own tables do not meet the requirements; the message names what is wrong."
         => "check that DATABASE_URL names the right database; if it does, correct what the message names, then run the command again";
     DATABASE_TLS = "database_tls", Operator, UnlessShown:
-        "No TLS connection to PostgreSQL can be made as DATABASE_URL demands; the message names the certificate, file or parameter that stands in the way."
+        "No TLS connection to PostgreSQL can be made as DATABASE_URL (or DATABASE_DIRECT_URL) demands; the message names the certificate, file or parameter that stands in the way."
         => "do what the message says, then run the command again";
     WRITE_REFUSED = "write_refused", Operator, UnlessShown:
         "The application's own table, or a trigger or rule on it, refuses or swallows what must be written. If a Customer was created, it waits to be bound."
@@ -169,6 +172,7 @@ impl Cause {
             Problem::Operator(error) => match error {
                 OperatorError::BadKey(_) => BAD_KEY,
                 OperatorError::AccountUnreadable(_) => ACCOUNT_UNREADABLE,
+                OperatorError::AccountRefused(_) => ACCOUNT_REFUSED,
                 OperatorError::NotDeclared(_) => NOT_DECLARED,
                 OperatorError::WrongAccount { .. } => WRONG_ACCOUNT,
                 OperatorError::UnexpectedAnswer(_) => UNEXPECTED_ANSWER,

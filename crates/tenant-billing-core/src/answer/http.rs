@@ -76,6 +76,19 @@ pub fn status(answer: &Answer) -> Option<u16> {
     }
 }
 
+/// Stripe's `code` where a key may not act for the account that the request names.
+pub(super) const NO_ACCESS: &str = "account_invalid";
+
+/// Whether Stripe says that the key may not act for the account that the request named.
+pub fn denies_account(answer: &Answer) -> bool {
+    match answer {
+        Answer::Response { status: 403, body, .. } => {
+            stripe_error(body).code.as_deref() == Some(NO_ACCESS)
+        }
+        Answer::Response { .. } | Answer::NoAnswer(_) | Answer::Untrusted(_) => false,
+    }
+}
+
 /// The answer in a few words without personal data: status, type, code and param; and of the
 /// message only the permissions that the key lacks.
 pub fn summary(answer: &Answer) -> String {

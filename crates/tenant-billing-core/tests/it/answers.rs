@@ -2,7 +2,9 @@
 //! proxies and outages bring.
 
 use bytes::Bytes;
-use tenant_billing_core::answer::{Answer, Failure, Headers, Refusal, Verdict, judge};
+use tenant_billing_core::answer::{
+    Answer, Failure, Headers, Refusal, Verdict, denies_account, judge,
+};
 
 use crate::scene::request;
 
@@ -247,9 +249,14 @@ fn any_other_client_error_is_for_an_operator() {
         };
         judged(&[(status, &[], INVALID, operator), (status, FIRST, BAD_AMOUNT, operator)]);
     }
-    // No permission helps where the key does not act for the account.
+    // No permission helps where the key may not act for the account.
     let account = r#"{"error":{"type":"invalid_request_error","code":"account_invalid"}}"#;
-    judged(&[(403, &[], account, "operator(unexpected)")]);
+    judged(&[(403, &[], account, "operator(notitsaccount)")]);
+    assert!(denies_account(&response(403, &[], account)));
+    for (status, body) in [(400, account), (403, INVALID), (403, HTML)] {
+        assert!(!denies_account(&response(status, &[], body)), "{status} {body}");
+    }
+    assert!(!denies_account(&Answer::NoAnswer("reset".into())));
 }
 
 #[test]

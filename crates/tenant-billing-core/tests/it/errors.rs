@@ -80,6 +80,7 @@ fn an_operator_is_told_what_to_do() {
             OperatorError::AccountUnreadable(answer()),
             &["HTTP 403", "declare the account's id", "permission"],
         ),
+        (OperatorError::AccountRefused(answer()), &["HTTP 403", "declared account"]),
         (OperatorError::NotDeclared("acct_1".into()), &["acct_1", "declared"]),
         (
             OperatorError::WrongAccount { recorded, ours },

@@ -130,6 +130,7 @@ fn problem_in_short(problem: &Problem) -> String {
         Problem::Operator(error) => match error {
             OperatorError::UnexpectedAnswer(_) => "operator: unexpected answer".into(),
             OperatorError::NotPermitted(_) => "operator: not permitted".into(),
+            OperatorError::AccountRefused(_) => "operator: not its account".into(),
             OperatorError::BadKey(_) => "operator: bad key".into(),
             OperatorError::TlsUntrusted(_) => "operator: no trusted TLS".into(),
             OperatorError::BoundElsewhere(id) => format!("operator: {id} is another tenant's"),

@@ -18,6 +18,7 @@ fn errors() -> Vec<Problem> {
     let operators = [
         OperatorError::BadKey(text()),
         OperatorError::AccountUnreadable(text()),
+        OperatorError::AccountRefused(text()),
         OperatorError::NotDeclared("acct_1".into()),
         OperatorError::WrongAccount { recorded: account("acct_1"), ours: account("acct_2") },
         OperatorError::UnexpectedAnswer(text()),

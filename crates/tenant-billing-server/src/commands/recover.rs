@@ -101,6 +101,7 @@ fn concerns_all(error: &Error) -> bool {
         Problem::Operator(error) => match error {
             OperatorError::BadKey(_)
             | OperatorError::AccountUnreadable(_)
+            | OperatorError::AccountRefused(_)
             | OperatorError::NotDeclared(_)
             | OperatorError::WrongAccount { .. }
             | OperatorError::TlsUntrusted(_)

@@ -135,9 +135,26 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .cause("Stripe refuses a field")
             .cells(["–", "–", "R3 [rejected]", "–", "–", "–"]),
         refused("Status 401", Refusal::BadKey, "postponed [send_failed] operator: bad key"),
-        refused("Status 403", Refusal::NotPermitted, "postponed [send_failed] operator: not permitted"),
-        refused("Another status 4xx", Refusal::Unexpected, "postponed [send_failed] operator: unexpected answer"),
-        refused("No TLS connection can be trusted", Refusal::Untrusted, "postponed [send_failed] operator: no trusted TLS"),
+        refused(
+            "Status 403: the key lacks a permission",
+            Refusal::NotPermitted,
+            "postponed [send_failed] operator: not permitted",
+        ),
+        refused(
+            "Status 403: the key may not act for the account",
+            Refusal::NotItsAccount,
+            "postponed [send_failed] operator: not its account",
+        ),
+        refused(
+            "Another status 4xx",
+            Refusal::Unexpected,
+            "postponed [send_failed] operator: unexpected answer",
+        ),
+        refused(
+            "No TLS connection can be trusted",
+            Refusal::Untrusted,
+            "postponed [send_failed] operator: no trusted TLS",
+        ),
     ]
 }
 
