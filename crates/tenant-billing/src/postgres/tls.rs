@@ -102,17 +102,21 @@ fn identified(
     })
 }
 
-/// libpq's rule: nobody else may read the key, except that a group may read what is root's.
 #[cfg(unix)]
 fn is_open_to_others(key: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let forbidden = |owner| if owner == 0 { 0o027 } else { 0o077 };
-    fs::metadata(key).is_ok_and(|it| it.is_file() && it.mode() & forbidden(it.uid()) != 0)
+    fs::metadata(key).is_ok_and(|it| lets_others_in(it.mode(), it.uid()))
 }
 
 #[cfg(not(unix))]
 fn is_open_to_others(_: &Path) -> bool {
     false
+}
+
+/// libpq's rule: nobody else may use the key, except that a group may read what is root's.
+#[cfg(unix)]
+fn lets_others_in(mode: u32, owner: u32) -> bool {
+    mode & if owner == 0 { 0o037 } else { 0o077 } != 0
 }
 
 fn certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
@@ -141,4 +145,24 @@ fn contents(parameter: &str, path: &Path) -> Result<Vec<u8>, StoreError> {
 /// A file that the URL names is unusable. Its name is no secret.
 fn unreadable(parameter: &str, path: &Path, why: &str) -> StoreError {
     StoreError::Tls(format!("the file {} ({parameter}) {why}", path.display()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::lets_others_in;
+
+    #[test]
+    fn who_may_read_a_key() {
+        for (mode, owner, open) in [
+            (0o100_600, 0, false),
+            (0o100_400, 1000, false),
+            (0o100_640, 0, false),
+            (0o100_640, 1000, true),
+            (0o100_660, 0, true),
+            (0o100_644, 0, true),
+            (0o100_604, 1000, true),
+        ] {
+            assert_eq!(lets_others_in(mode, owner), open, "{mode:o} {owner}");
+        }
+    }
 }

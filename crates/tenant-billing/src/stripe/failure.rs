@@ -34,14 +34,28 @@ fn of_connection(error: &reqwest::Error) -> String {
     if error.is_dns() {
         return "the host's name cannot be resolved".into();
     }
-    if causes(error).any(|it| it.is::<rustls::Error>()) {
+    if causes(error).any(<dyn Error>::is::<rustls::Error>) {
         return "TLS failed".into();
+    }
+    if let Some(why) = causes(error).find_map(of_proxy) {
+        return why.into();
     }
     match (connecting, io_kind(error)) {
         (true, Some(kind)) => format!("cannot connect: {kind}"),
         (true, None) => "cannot connect".into(),
         (false, Some(kind)) => format!("the connection failed: {kind}"),
         (false, None) => "the connection ended, or spoke no HTTP, before an answer".into(),
+    }
+}
+
+/// Why a proxy did not connect us. hyper-util does not export the type of this error.
+fn of_proxy(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    match &*error.to_string() {
+        "tunnel error: proxy authorization required" => {
+            Some("the proxy in HTTPS_PROXY asks for a user and a password")
+        }
+        "tunnel error: unsuccessful" => Some("the proxy in HTTPS_PROXY refuses to connect"),
+        _ => None,
     }
 }
 

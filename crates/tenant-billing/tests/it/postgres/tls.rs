@@ -196,6 +196,19 @@ async fn a_certificate_out_of_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_is_a_server_too() {
+    let ours = authority("ours");
+    let mut params = localhost();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "an authority below");
+    let server = Secure::with(&signed(&params, &ours));
+    let file = server.file("ours.pem", &ours.pem());
+    let words = ["rustls", "CA:TRUE", "subjectAltName"];
+    server.refuses("localhost", &from(&file, "verify-full"), &words).await;
+    server.accepts("localhost", "sslmode=require").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls() {
     let server = Secure::with(&signed(&localhost(), &authority("ours")));
     server.server.file("pg_hba.conf", "host all all all trust\n");

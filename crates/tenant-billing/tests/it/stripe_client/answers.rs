@@ -1,5 +1,7 @@
 //! How answers are read: a whole response is handed on as it is, and everything else is no answer.
 
+use std::sync::Arc;
+
 use tenant_billing::{answer::Answer, ports::Stripe};
 
 use super::{
@@ -109,6 +111,34 @@ async fn nobody_there() {
         // A machine without authorities connects to nobody.
         Answer::Untrusted(_) => {}
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_connect() {
+    for (status, expected) in [
+        ("407 Proxy Authentication Required", "asks for a user and a password"),
+        ("403 Forbidden", "refuses to connect"),
+    ] {
+        let wire = Wire::new([Reply::Say(whole(status, ""))]).await;
+        let proxy = reqwest::Proxy::all(&wire.url).unwrap();
+        let http = through(proxy);
+        let client = client("https://nobody.invalid").with_http(http);
+        let why = no_answer(client.create_customer(&frozen(), BEGIN_BY).await);
+        assert_eq!(why, format!("the proxy in HTTPS_PROXY {expected}"));
+        let seen = wire.seen().requests;
+        assert!(seen.len() == 1 && seen[0].starts_with("CONNECT nobody.invalid:443 "), "{seen:?}");
+    }
+}
+
+/// A client with a proxy, which trusts nobody.
+fn through(proxy: reqwest::Proxy) -> reqwest::Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls).proxy(proxy).build().unwrap()
 }
 
 /// Also shows that TLS is made ready without a process-wide provider.
