@@ -169,6 +169,10 @@ impl Engine {
                 Ok(id)
             }
             (Reading::Unauthorized, _) => Err(OperatorError::BadKey(summary).into()),
+            (Reading::Untrusted, _) => Err(OperatorError::TlsUntrusted(summary).into()),
+            (Reading::Forbidden, Some(_)) if answer::denies_account(&last) => {
+                Err(OperatorError::AccountRefused(summary).into())
+            }
             // A restricted key may not read the account, so what was declared is believed.
             (Reading::Forbidden | Reading::Missing, Some(declared)) => Ok(declared.clone()),
             (Reading::Forbidden | Reading::Missing, None) if answer::status(&last) == Some(404) => {
@@ -237,15 +241,23 @@ impl Engine {
         longest.mul_f64(self.clock.random() as f64 / u64::MAX as f64)
     }
 
-    /// A Customer as Stripe shows it now. An answer with a different id is unreadable.
-    pub(crate) async fn retrieve(&self, id: &CustomerId, deadline: Deadline) -> Reading<Customer> {
+    /// A Customer as Stripe shows it now, and the answer in a few words. An answer with a different
+    /// id is unreadable.
+    pub(crate) async fn retrieve(
+        &self,
+        id: &CustomerId,
+        deadline: Deadline,
+    ) -> (Reading<Customer>, String) {
         let parse = |body: &[u8]| Customer::parse(body).filter(|customer| customer.id == *id);
-        match self.patiently(deadline, || self.stripe.retrieve_customer(id), parse).await {
-            (Reading::Found(customer), last) => {
+        let ask = || self.stripe.retrieve_customer(id);
+        let (reading, last) = self.patiently(deadline, ask, parse).await;
+        let summary = answer::summary(&last);
+        match reading {
+            Reading::Found(customer) => {
                 let request_id = answer::request_id(&last).map(str::to_owned);
-                Reading::Found(Customer { request_id, ..customer })
+                (Reading::Found(Customer { request_id, ..customer }), summary)
             }
-            (reading, _) => reading,
+            reading => (reading, summary),
         }
     }
 

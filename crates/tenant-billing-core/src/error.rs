@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::{
-    answer::Rejection,
+    answer::{Refusal, Rejection},
     audit::History,
     ids::{CustomerId, InstallationId, Invalid, TenantId},
     ports::StoreError,
@@ -104,6 +104,11 @@ pub enum OperatorError {
          key that permission"
     )]
     AccountUnreadable(String),
+    /// The key may not act for the declared account.
+    #[error(
+        "the secret key may not act for the declared account ({0}); check which account that is"
+    )]
+    AccountRefused(String),
     /// The key acts on another account than was declared.
     #[error("the secret key acts on account {0}, which is not the declared one")]
     NotDeclared(String),
@@ -127,9 +132,15 @@ pub enum OperatorError {
     /// Stripe answered in a way that no caller can change.
     #[error("unexpected answer from Stripe ({0}); check the base URL and the key's permissions")]
     UnexpectedAnswer(String),
-    /// The key lacks a permission.
-    #[error("the secret key may not read {0}; give it that permission in Stripe's dashboard")]
+    /// The key lacks a permission. The text says for what, and which, if Stripe names it.
+    #[error("the secret key may not {0}; give it that permission in Stripe's dashboard")]
     NotPermitted(String),
+    /// No TLS connection to Stripe can be trusted, so nothing was sent.
+    #[error(
+        "this machine trusts no TLS connection to Stripe ({0}); give it the certificate authorities \
+         that it lacks"
+    )]
+    TlsUntrusted(String),
     /// A Customer of this tenant is bound to another tenant.
     #[error("Customer {0} belongs to this tenant but is bound to another one; correct the column")]
     BoundElsewhere(CustomerId),
@@ -272,15 +283,28 @@ impl OperatorError {
         }
     }
 
+    /// What Stripe's refusal to do `what` means. `summary` is that of its answer.
+    pub(crate) fn refused(refusal: Refusal, what: &str, summary: &str) -> Self {
+        match refusal {
+            Refusal::Untrusted => Self::TlsUntrusted(summary.to_owned()),
+            Refusal::BadKey => Self::BadKey(summary.to_owned()),
+            Refusal::NotItsAccount => Self::AccountRefused(summary.to_owned()),
+            Refusal::NotPermitted => Self::NotPermitted(format!("{what}: {summary}")),
+            Refusal::Unexpected => Self::UnexpectedAnswer(summary.to_owned()),
+        }
+    }
+
     /// Its name, for programs.
     pub fn name(&self) -> &'static str {
         match self {
             Self::BadKey(_) => "bad_key",
             Self::AccountUnreadable(_) => "account_unreadable",
+            Self::AccountRefused(_) => "account_refused",
             Self::NotDeclared(_) => "not_declared",
             Self::WrongAccount { .. } => "wrong_account",
             Self::UnexpectedAnswer(_) => "unexpected_answer",
             Self::NotPermitted(_) => "not_permitted",
+            Self::TlsUntrusted(_) => "tls_untrusted",
             Self::BoundElsewhere(_) => "bound_elsewhere",
             Self::CopiedOrMoved(_) => "copied_or_moved",
             Self::ForeignCustomer { .. } => "foreign_customer",
@@ -292,6 +316,7 @@ impl OperatorError {
                 StoreError::SchemaTooOld => "schema_too_old",
                 StoreError::SchemaTooNew => "schema_too_new",
                 StoreError::SchemaMismatch(_) => "schema_mismatch",
+                StoreError::Tls(_) => "database_tls",
                 StoreError::Refused(_) => "write_refused",
                 StoreError::Corrupt(_) => "corrupt",
                 StoreError::Unavailable(_) => "unavailable",
@@ -319,6 +344,7 @@ impl From<StoreError> for Problem {
             | StoreError::SchemaTooOld
             | StoreError::SchemaTooNew
             | StoreError::SchemaMismatch(_)
+            | StoreError::Tls(_)
             | StoreError::Refused(_)
             | StoreError::Corrupt(_) => Self::Operator(OperatorError::Store(error)),
         }

@@ -30,7 +30,8 @@ struct Search<'a> {
     deadline: Deadline,
     /// Each Customer, and whether one of our keys is known to have created it.
     named: BTreeMap<CustomerId, bool>,
-    not_permitted: Option<String>,
+    /// What an operator must put right before it can be read.
+    refused: Option<Inconclusive>,
     unavailable: Option<String>,
     /// Stripe answers `resource_missing` for this Customer, which was named.
     unknown: Option<CustomerId>,
@@ -52,7 +53,7 @@ pub(crate) async fn inquire(
         identity: &context.identity,
         deadline,
         named: BTreeMap::new(),
-        not_permitted: None,
+        refused: None,
         unavailable: None,
         unknown: None,
         no_search: false,
@@ -152,8 +153,14 @@ impl Search<'_> {
                 (Reading::Missing | Reading::Forbidden, None) if source == SEARCH => {
                     return self.no_search = true;
                 }
-                (Reading::Missing | Reading::Forbidden | Reading::Unauthorized, _) => {
-                    return self.not_permitted = Some(what);
+                (Reading::Missing | Reading::Forbidden, _) => {
+                    return self.refused = Some(Inconclusive::NotPermitted(what));
+                }
+                (Reading::Unauthorized, _) => {
+                    return self.refused = Some(Inconclusive::BadKey(what));
+                }
+                (Reading::Untrusted, _) => {
+                    return self.refused = Some(Inconclusive::Untrusted(what));
                 }
             };
             after = cursor(&page);
@@ -174,7 +181,9 @@ impl Search<'_> {
     async fn confirm(mut self, ownership: &Ownership<'_>) -> Result<Findings, Problem> {
         let (mut ours, mut foreign, mut unclear) = (Vec::new(), Vec::new(), None);
         for (id, by_our_key) in std::mem::take(&mut self.named) {
-            match self.engine.retrieve(&id, self.deadline).await {
+            let (reading, summary) = self.engine.retrieve(&id, self.deadline).await;
+            let what = format!("Customer {id}: {summary}");
+            match reading {
                 Reading::Found(customer) if customer.deleted => {
                     self.engine.store.record_deletion(&id).await?;
                 }
@@ -187,9 +196,9 @@ impl Search<'_> {
                     Owner::Other => {}
                 },
                 Reading::Missing => self.unknown = Some(id),
-                Reading::Forbidden | Reading::Unauthorized => {
-                    self.not_permitted = Some(format!("Customer {id}"));
-                }
+                Reading::Forbidden => self.refused = Some(Inconclusive::NotPermitted(what)),
+                Reading::Unauthorized => self.refused = Some(Inconclusive::BadKey(what)),
+                Reading::Untrusted => self.refused = Some(Inconclusive::Untrusted(what)),
                 Reading::Retry(_) => self.unavailable = Some(format!("Customer {id}")),
             }
         }
@@ -203,7 +212,7 @@ impl Search<'_> {
         let out_of_reach = self.inquiry.needs_search && self.no_search;
         let why = foreign.map(|(id, installation)| Inconclusive::Foreign(id, installation));
         let why = why.or(unclear.map(Inconclusive::Unmarked));
-        let why = why.or(self.not_permitted.map(Inconclusive::NotPermitted));
+        let why = why.or(self.refused);
         let why = why.or(self.unknown.map(Inconclusive::UnknownCustomer));
         let why = why.or(self.unavailable.map(Inconclusive::Unavailable));
         let why = why.or(out_of_reach.then_some(Inconclusive::OutOfReach));

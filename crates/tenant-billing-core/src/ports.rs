@@ -138,6 +138,10 @@ pub enum StoreError {
     /// The database, or the host's tables in it, do not meet our requirements.
     #[error("the database does not meet the requirements: {0}")]
     SchemaMismatch(String),
+    /// No TLS connection to the database can be made as its URL demands: a certificate or a key of
+    /// one side, or a file that the URL names. The text says which, and what to do.
+    #[error("no TLS connection to the database: {0}")]
+    Tls(String),
     /// The host's own tables, or a trigger or rule on them, refuse a write or swallow it. The text
     /// names the table, and the column or constraint where the database says it.
     #[error("the host's own table refuses what must be written: {0}")]

@@ -201,6 +201,10 @@ pub enum Inconclusive {
     Unavailable(String),
     /// Our Stripe API key lacks a permission to read what must be read.
     NotPermitted(String),
+    /// Stripe does not accept our API key.
+    BadKey(String),
+    /// No TLS connection to Stripe can be trusted, so nothing was asked.
+    Untrusted(String),
     /// Stripe answers `resource_missing` for this Customer, which Stripe or our records named
     /// before.
     UnknownCustomer(CustomerId),

@@ -37,6 +37,7 @@ mod sqlite;
 mod stored;
 mod stripe;
 mod system;
+mod trust;
 pub mod webhook;
 
 pub use database::{Afresh, Database};

@@ -87,14 +87,17 @@ impl PostgresStore {
     /// hosts are separated by commas. The store connects when it is first used.
     ///
     /// The parameters are libpq's. `sslmode` may be anything up to `verify-full`, with
-    /// `sslrootcert` (a PEM file, or `system`). Unknown parameters are ignored with a warning. Of
-    /// several hosts, the primary is used. `prepared_statements=true` makes lookups faster. Set it
+    /// `sslrootcert` (a PEM file, or `system`); `sslcert` and `sslkey` name the client's own
+    /// certificate. Those that demand more than is done here, such as `sslcrl`, are refused, and
+    /// unknown ones are ignored with a warning. Nothing that the URL does not name is read: no
+    /// variable of libpq's, and no file in `~/.postgresql`. Of several hosts, the primary is used. `prepared_statements=true` makes lookups faster. Set it
     /// only if no pooler is in front: behind one, another program's statement may have the same
     /// name.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for field `database_url`, whose reason never repeats the URL;
-    /// [`StoreError::SchemaMismatch`] if a certificate that the URL asks for cannot be read.
+    /// [`StoreError::Tls`], with the file's name, if a certificate or key that the URL names cannot
+    /// be used.
     pub fn open(url: &str) -> Result<Self, StoreError> {
         let target = Target::parse(url, "database_url")?;
         let connections = connection::pool(&target, DEFAULT_POOL_SIZE)?;
@@ -236,6 +239,7 @@ impl PostgresStore {
                 | StoreError::SchemaTooOld
                 | StoreError::SchemaTooNew
                 | StoreError::SchemaMismatch(_)
+                | StoreError::Tls(_)
                 | StoreError::Refused(_)
                 | StoreError::Corrupt(_),
             ) => {}

@@ -22,12 +22,16 @@ pub enum Reading<T> {
     Forbidden,
     /// The key itself is refused.
     Unauthorized,
+    /// Nothing was sent: no TLS connection to Stripe can be trusted.
+    Untrusted,
 }
 
 /// Reads a typed object from the answer to a GET.
 pub fn read<T>(answer: &Answer, parse: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
-    let Answer::Response { status, headers, body } = answer else {
-        return Reading::Retry(None);
+    let (status, headers, body) = match answer {
+        Answer::Response { status, headers, body } => (status, headers, body),
+        Answer::NoAnswer(_) => return Reading::Retry(None),
+        Answer::Untrusted(_) => return Reading::Untrusted,
     };
     match *status {
         200..=299 => parse(body).map_or(Reading::Retry(None), Reading::Found),

@@ -118,7 +118,14 @@ fn explain(why: &Inconclusive) -> (String, Option<OperatorError>) {
     match why {
         Inconclusive::Unavailable(what) => (format!("could not read {what}"), None),
         Inconclusive::NotPermitted(what) => {
-            (format!("may not read {what}"), Some(OperatorError::NotPermitted(what.clone())))
+            let error = OperatorError::NotPermitted(format!("read {what}"));
+            (format!("may not read {what}"), Some(error))
+        }
+        Inconclusive::BadKey(what) => {
+            (format!("the key is refused: {what}"), Some(OperatorError::BadKey(what.clone())))
+        }
+        Inconclusive::Untrusted(what) => {
+            (format!("could not read {what}"), Some(OperatorError::TlsUntrusted(what.clone())))
         }
         Inconclusive::UnknownCustomer(id) => {
             (format!("Stripe does not know {id}"), Some(OperatorError::UnknownCustomer(id.clone())))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenant_billing_core::{
-    OperatorError, Outcome, Policy, ids::Mode, request::KeyScope, state::View,
+    OperatorError, Outcome, Policy, answer::Answer, ids::Mode, request::KeyScope, state::View,
 };
 
 use crate::{
@@ -28,6 +28,28 @@ async fn a_key_that_may_not_read_its_account_acts_on_the_declared_one() {
         assert_eq!(sent.stripe_account, "acct_ours".parse().ok());
         assert_eq!(sent.account, ours());
     }
+}
+
+/// A restricted key may not read its account; but this says that it is not the key's at all.
+#[tokio::test(start_paused = true)]
+async fn a_declared_account_that_the_key_may_not_act_for_is_not_believed() {
+    let world = declared("acct_ours");
+    let refused = r#"{"error":{"type":"invalid_request_error","code":"account_invalid"}}"#;
+    world.stripe.says("account", [response(403, &[], refused)]);
+    let error = world.call().await.expect_err("the account is not the key's");
+    assert_eq!(error.cause(), "account_refused", "{error}");
+    assert!(world.store.data().written.is_empty() && world.stripe.sent().is_empty());
+    assert_eq!(world.store.data().account, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_account_is_asked_for_over_tls_that_is_not_trusted() {
+    let world = world(Policy::default());
+    world.stripe.says("account", [Answer::Untrusted("the certificate has expired".into())]);
+    let error = world.call().await.expect_err("nothing was sent");
+    assert_eq!(error.cause(), "tls_untrusted", "{error}");
+    assert!(error.retry_after().is_none() && !error.may_have_created(), "{error}");
+    assert!(error.to_string().contains("not sent: the certificate has expired"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

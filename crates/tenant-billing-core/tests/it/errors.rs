@@ -81,6 +81,7 @@ fn an_operator_is_told_what_to_do() {
             OperatorError::AccountUnreadable(answer()),
             &["HTTP 403", "declare the account's id", "permission"],
         ),
+        (OperatorError::AccountRefused(answer()), &["HTTP 403", "declared account"]),
         (OperatorError::NotDeclared("acct_1".into()), &["acct_1", "declared"]),
         (
             OperatorError::WrongAccount { recorded, ours: ours.into() },
@@ -88,8 +89,12 @@ fn an_operator_is_told_what_to_do() {
         ),
         (OperatorError::UnexpectedAnswer(answer()), &["HTTP 403", "base URL"]),
         (
-            OperatorError::NotPermitted("events: HTTP 403".into()),
-            &["events: HTTP 403", "permission", "dashboard"],
+            OperatorError::NotPermitted("read events: HTTP 403".into()),
+            &["may not read events: HTTP 403", "permission", "dashboard"],
+        ),
+        (
+            OperatorError::TlsUntrusted("not sent: the certificate has expired".into()),
+            &["not sent: the certificate has expired", "certificate authorities"],
         ),
         (OperatorError::BoundElsewhere(cus("cus_1")), &["cus_1", "bound to another"]),
         (
@@ -110,6 +115,7 @@ fn an_operator_is_told_what_to_do() {
         (store(StoreError::SchemaTooOld), &["older", "migrations"]),
         (store(StoreError::SchemaTooNew), &["newer", "upgrade"]),
         (store(StoreError::SchemaMismatch("no table tenants".into())), &["no table tenants"]),
+        (store(StoreError::Tls("sslrootcert".into())), &["no TLS connection", "sslrootcert"]),
         (store(StoreError::Refused("CHECK x".into())), &["own table refuses", "CHECK x"]),
         (store(StoreError::Corrupt("state".into())), &["no version", "state"]),
     ];
@@ -132,6 +138,7 @@ fn the_databases_errors_keep_their_meaning() {
         StoreError::SchemaTooOld,
         StoreError::SchemaTooNew,
         StoreError::SchemaMismatch("x".into()),
+        StoreError::Tls("x".into()),
         StoreError::Refused("x".into()),
         StoreError::Corrupt("x".into()),
     ] {

@@ -164,9 +164,11 @@ fn operators(error: &OperatorError) -> String {
         OperatorError::WrongAccount { .. } => "the database belongs to another account".into(),
         OperatorError::UnexpectedAnswer(_) => "unexpected answer from Stripe".into(),
         OperatorError::NotPermitted(_) => "the key lacks a permission".into(),
+        OperatorError::AccountRefused(_) => "the key may not act for the account".into(),
+        OperatorError::BadKey(_) => "Stripe does not accept the key".into(),
+        OperatorError::TlsUntrusted(_) => "no TLS connection to Stripe can be trusted".into(),
         OperatorError::OutOfReach => "nothing can show any more whether there is one".into(),
-        OperatorError::BadKey(_)
-        | OperatorError::AccountUnreadable(_)
+        OperatorError::AccountUnreadable(_)
         | OperatorError::NotDeclared(_)
         | OperatorError::CopiedOrMoved(_)
         | OperatorError::Store(_) => error.to_string(),

@@ -202,12 +202,28 @@ async fn a_customer_that_stripe_does_not_know_is_for_an_operator() {
 
 #[tokio::test(start_paused = true)]
 async fn a_customer_that_the_key_may_not_retrieve_is_for_an_operator() {
-    for status in [401, 403] {
-        let world = named_and_answered(response(status, &[], INVALID));
-        let told = world.call().await;
-        let error = OperatorError::NotPermitted("Customer cus_x".into());
-        assert_eq!(told, Err(error.into()), "{status}");
-        stays_in_doubt(&world, "may not read Customer cus_x");
+    let summary = |status| format!("Customer cus_x: HTTP {status} type=invalid_request_error");
+    let not_sent = "Customer cus_x: not sent: the certificate has expired";
+    for (answer, error, trail) in [
+        (
+            response(403, &[], INVALID),
+            OperatorError::NotPermitted(format!("read {}", summary(403))),
+            format!("may not read {}", summary(403)),
+        ),
+        (
+            response(401, &[], INVALID),
+            OperatorError::BadKey(summary(401)),
+            format!("the key is refused: {}", summary(401)),
+        ),
+        (
+            Answer::Untrusted("the certificate has expired".into()),
+            OperatorError::TlsUntrusted(not_sent.into()),
+            format!("could not read {not_sent}"),
+        ),
+    ] {
+        let world = named_and_answered(answer);
+        assert_eq!(world.call().await, Err(error.into()), "{trail}");
+        stays_in_doubt(&world, &trail);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What holds across the table: no live Customer is lost, and nothing is created without proof.
 
 use tenant_billing_core::{
-    answer::Failure,
+    answer::{Failure, Refusal},
     audit::SurplusReason,
     decide::{after, deletion, next},
     provisioning::{Asker, Findings, Inconclusive, Observation},
@@ -34,7 +34,7 @@ fn observations() -> Vec<Observation> {
         Failure::InFlight,
         Failure::StoredFailure,
         Failure::Mismatched,
-        Failure::Operator,
+        Failure::Operator(Refusal::NotPermitted),
         Failure::Rejected(rejection()),
     ];
     let mut observations = vec![
@@ -70,6 +70,8 @@ fn observations() -> Vec<Observation> {
         Findings::Inconclusive(Inconclusive::UnknownCustomer(cus(X))),
         Findings::Inconclusive(Inconclusive::Unavailable("HTTP 500".into())),
         Findings::Inconclusive(Inconclusive::NotPermitted("HTTP 403".into())),
+        Findings::Inconclusive(Inconclusive::BadKey("HTTP 401".into())),
+        Findings::Inconclusive(Inconclusive::Untrusted("not sent: …".into())),
     ];
     observations.extend(findings.map(inquired));
     observations
@@ -158,6 +160,8 @@ fn the_trail_says_why_an_inquiry_decided_nothing() {
     let table = [
         (Inconclusive::Unavailable("events: HTTP 503".into()), "could not read events: HTTP 503"),
         (Inconclusive::NotPermitted("events: HTTP 403".into()), "may not read events: HTTP 403"),
+        (Inconclusive::BadKey("events: HTTP 401".into()), "the key is refused: events: HTTP 401"),
+        (Inconclusive::Untrusted("events: not sent".into()), "could not read events: not sent"),
         (Inconclusive::UnknownCustomer(cus(X)), "Stripe does not know cus_x"),
         (
             Inconclusive::Unmarked(cus(X)),

@@ -130,6 +130,9 @@ fn problem_in_short(problem: &Problem) -> String {
         Problem::Operator(error) => match error {
             OperatorError::UnexpectedAnswer(_) => "operator: unexpected answer".into(),
             OperatorError::NotPermitted(_) => "operator: not permitted".into(),
+            OperatorError::AccountRefused(_) => "operator: not its account".into(),
+            OperatorError::BadKey(_) => "operator: bad key".into(),
+            OperatorError::TlsUntrusted(_) => "operator: no trusted TLS".into(),
             OperatorError::BoundElsewhere(id) => format!("operator: {id} is another tenant's"),
             OperatorError::ForeignCustomer { customer, .. } => {
                 format!("operator: {customer} is foreign")
@@ -138,8 +141,7 @@ fn problem_in_short(problem: &Problem) -> String {
             OperatorError::UnknownCustomer(id) => format!("operator: {id} is unknown"),
             OperatorError::OutOfReach => "operator: out of reach".into(),
             OperatorError::WrongAccount { recorded, .. } => format!("operator: {recorded}"),
-            OperatorError::BadKey(_)
-            | OperatorError::AccountUnreadable(_)
+            OperatorError::AccountUnreadable(_)
             | OperatorError::NotDeclared(_)
             | OperatorError::CopiedOrMoved(_)
             | OperatorError::Store(_) => panic!("no decision says so: {error}"),

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
     Problem,
-    answer::{Customer, Failure, Rejection},
+    answer::{Customer, Failure, Refusal, Rejection},
     audit::SurplusReason,
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
     provisioning::{self, Context, Findings, Inconclusive, Observation, Step},
@@ -291,7 +291,7 @@ impl Bridge {
                     Failed::StoredFailure => Failure::StoredFailure,
                     Failed::Mismatched => Failure::Mismatched,
                     Failed::Retry => Failure::Retry(None),
-                    Failed::Operator => Failure::Operator,
+                    Failed::Operator => Failure::Operator(Refusal::Unexpected),
                 },
                 summary: "an answer".into(),
             },

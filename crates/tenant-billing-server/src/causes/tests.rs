@@ -19,10 +19,12 @@ fn errors() -> Vec<Problem> {
     let operators = [
         OperatorError::BadKey(text()),
         OperatorError::AccountUnreadable(text()),
+        OperatorError::AccountRefused(text()),
         OperatorError::NotDeclared("acct_1".into()),
         OperatorError::WrongAccount { recorded: account("acct_1"), ours: account("acct_2").into() },
         OperatorError::UnexpectedAnswer(text()),
-        OperatorError::NotPermitted("events".into()),
+        OperatorError::NotPermitted("read events".into()),
+        OperatorError::TlsUntrusted(text()),
         OperatorError::BoundElsewhere(customer()),
         OperatorError::ForeignCustomer { customer: customer(), installation: another.clone() },
         OperatorError::UnmarkedCustomer(customer()),
@@ -33,6 +35,7 @@ fn errors() -> Vec<Problem> {
         OperatorError::Store(StoreError::SchemaTooOld),
         OperatorError::Store(StoreError::SchemaTooNew),
         OperatorError::Store(StoreError::SchemaMismatch(text())),
+        OperatorError::Store(StoreError::Tls(text())),
         OperatorError::Store(StoreError::Refused(text())),
         OperatorError::Store(StoreError::Corrupt(text())),
     ];

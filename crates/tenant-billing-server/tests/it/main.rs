@@ -14,6 +14,8 @@ mod honest;
 #[cfg(test)]
 mod import_circles;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod lost;

@@ -34,6 +34,9 @@ impl SecretKey {
         if text.trim() != text {
             return wrong("has a space or a line break around it");
         }
+        if text.starts_with(['"', '\'']) {
+            return wrong("has quotation marks around it");
+        }
         if text.len() > MAX_LENGTH {
             return wrong("is longer than 255 characters");
         }
@@ -43,6 +46,12 @@ impl SecretKey {
         if text.starts_with("whsec_") {
             return wrong(
                 "is the secret of a webhook endpoint; a secret key begins with sk_ or rk_",
+            );
+        }
+        if text.starts_with("sk_org_") {
+            return wrong(
+                "is an organization's key, which opens many accounts and names no mode; use a secret \
+                 key (sk_…) or a restricted key (rk_…) of the one account",
             );
         }
         let Some(rest) = ["sk_", "rk_"].iter().find_map(|it| text.strip_prefix(it)) else {
@@ -107,8 +116,9 @@ mod tests {
 
     #[test]
     fn secret_keys() {
-        const WORDS: &[&str] =
-            &["sk_", "rk_", "pk_", "whsec_", "test_", "live_", "a", "7", "_", "-", " ", "\n"];
+        const WORDS: &[&str] = &[
+            "sk_", "rk_", "org_", "pk_", "whsec_", "test_", "live_", "a", "7", "_", "-", " ", "\n",
+        ];
         let prefixes = ["sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "whsec_"];
         let short = || {
             (select(prefixes.to_vec()), letters(LETTERS, 0..=32))

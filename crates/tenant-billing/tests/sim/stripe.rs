@@ -296,7 +296,7 @@ fn no_answer(why: &str) -> Answer {
 fn body(answer: &Answer) -> &[u8] {
     match answer {
         Answer::Response { body, .. } => body,
-        Answer::NoAnswer(_) => &[],
+        Answer::NoAnswer(_) | Answer::Untrusted(_) => &[],
     }
 }
 
@@ -328,7 +328,7 @@ fn tail(key: &str) -> &str {
 
 fn say(answer: &Answer) -> String {
     match answer {
-        Answer::NoAnswer(why) => why.clone(),
+        Answer::NoAnswer(why) | Answer::Untrusted(why) => why.clone(),
         Answer::Response { status, body, headers } => {
             let replayed = headers.get("Idempotent-Replayed").map_or("", |_| " replayed");
             let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();

@@ -136,6 +136,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Inconclusive::NotPermitted("events: HTTP 403".into()),
         )
         .cells(["–", "–", "–", "postponed [inquiry_failed] operator: not permitted", "–", "–"]),
+        inconclusive("Stripe does not accept the key", Inconclusive::BadKey("HTTP 401".into()))
+            .cells(["–", "–", "–", "postponed [inquiry_failed] operator: bad key", "–", "–"]),
+        inconclusive(
+            "No TLS connection can be trusted",
+            Inconclusive::Untrusted("events: not sent".into()),
+        )
+        .cells(["–", "–", "–", "postponed [inquiry_failed] operator: no trusted TLS", "–", "–"]),
         inconclusive(
             "Stripe does not know `cus_x`, which a source named",
             Inconclusive::UnknownCustomer(cus(X)),

@@ -7,6 +7,7 @@ mod bench;
 mod copies;
 mod embedding;
 mod hosts_rules;
+mod logins;
 mod outages;
 mod pooler;
 mod proxy;
