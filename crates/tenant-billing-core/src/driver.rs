@@ -298,7 +298,7 @@ impl<'a> Drive<'a> {
         let view = &self.snapshot.view;
         let forgotten = account_was_known && view.account.is_none();
         if forgotten || view.installation != self.context.identity.installation {
-            tracing::warn!(tenant = %view.tenant, "our tables were lost and made anew");
+            tracing::warn!(tenant = %view.tenant, "the database is another installation now");
             self.context = self.engine.renewed(&self.context, self.deadline).await?;
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::{
     answer::{self, Answer, Customer, Reading},
     deadline::Deadline,
     error::{OperatorError, Problem, retry_soon},
-    ids::{AccountId, CustomerId, MetadataKey, TenantId},
+    ids::{AccountId, CustomerId, InstallationId, MetadataKey, TenantId},
     ownership::Unmarked,
     ports::{Clock, Registration, Store, StoreError, Stripe},
     provisioning::Context,
@@ -122,16 +122,18 @@ impl Engine {
             return Err(OperatorError::CopiedOrMoved(installation).into());
         }
         self.guard(account.as_ref())?;
-        let fingerprint = self.stripe.fingerprint(&installation);
-        let known = fingerprint.as_ref().is_some_and(|it| keys.contains(it));
+        let fingerprint = |account: &Account| self.stripe.fingerprint(&installation, account);
+        let is_known =
+            |account: &Account| fingerprint(account).is_some_and(|it| keys.contains(&it));
         let ours = match account {
-            Some(account) if known => account,
+            Some(account) if is_known(&account) => account,
             account => {
                 let id = self.account_of_key(deadline).await?;
                 let ours = Account { id, mode: self.key.mode };
+                let fingerprint = fingerprint(&ours);
                 let recorded = match account {
                     Some(recorded) if fingerprint.is_none() || recorded != ours => recorded,
-                    _ => self.store.register(&ours, fingerprint.as_deref()).await?.1,
+                    _ => self.register(&installation, &ours, fingerprint.as_deref()).await?,
                 };
                 if recorded != ours {
                     let ours = ours.into();
@@ -145,6 +147,18 @@ impl Engine {
         let identity = Identity { installation, account: ours, stripe_account };
         let Policy { inquire_first, restored_at, .. } = self.policy;
         Ok(Context { identity, inquire_first, restored_at })
+    }
+
+    async fn register(
+        &self,
+        installation: &InstallationId,
+        ours: &Account,
+        key: Option<&str>,
+    ) -> Result<Account, Problem> {
+        let now = self.store.register(installation, ours, key).await?;
+        let recorded = now.account.filter(|_| now.installation == *installation);
+        recorded
+            .ok_or_else(|| retry_soon("the database has just been given another installation id"))
     }
 
     /// Refuses a database of another account or mode than our key's, as far as that can be told

@@ -156,13 +156,15 @@ pub enum OperatorError {
         /// The installation that its metadata names.
         installation: InstallationId,
     },
-    /// A Customer names a tenant of this id, and does not say which application it is for.
+    /// These Customers name a tenant of this id, and do not say which application they are for.
+    /// [`Policy::unmarked`](crate::Policy::unmarked) says what to do about such Customers.
     #[error(
-        "Customer {0} names a tenant of this id, and may be another application's, since such ids are \
-         not unique; look at it in Stripe, and say whether Customers without our mark are yours: adopt \
-         them, or ignore them"
+        "found in Stripe without our mark, and naming a tenant of this id: {}; another application may \
+         have such a tenant too, so look at them in Stripe, and say whether such Customers are yours: \
+         adopt them, or ignore them",
+        listed(.0)
     )]
-    UnmarkedCustomer(CustomerId),
+    UnmarkedCustomers(Vec<CustomerId>),
     /// Nothing can show any more whether a Customer was created.
     #[error(
         "the first attempt was more than 30 days ago, Stripe's events do not reach back that far, and \
@@ -268,6 +270,10 @@ impl Error {
     }
 }
 
+pub(crate) fn listed(customers: &[CustomerId]) -> String {
+    customers.iter().map(CustomerId::as_str).collect::<Vec<_>>().join(", ")
+}
+
 impl OperatorError {
     /// Refuses a database that belongs to another account or mode than a key of this scope acts on,
     /// as far as that is known.
@@ -308,7 +314,7 @@ impl OperatorError {
             Self::BoundElsewhere(_) => "bound_elsewhere",
             Self::CopiedOrMoved(_) => "copied_or_moved",
             Self::ForeignCustomer { .. } => "foreign_customer",
-            Self::UnmarkedCustomer(_) => "unmarked_customer",
+            Self::UnmarkedCustomers(_) => "unmarked_customer",
             Self::OutOfReach => "out_of_reach",
             Self::UnknownCustomer(_) => "unknown_customer",
             Self::Store(error) => match error {

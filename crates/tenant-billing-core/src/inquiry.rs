@@ -14,7 +14,7 @@ use crate::{
     engine::{Engine, Policy},
     error::Problem,
     ids::{CustomerId, IdempotencyKey, InstallationId, Mode, TenantId},
-    ownership::{Owner, Ownership, names_tenant, spellings, tenant_keys},
+    ownership::{Owner, Ownership, Proof, names_tenant, spellings, tenant_keys},
     provisioning::{Context, Findings, Inconclusive, Inquiry},
     request::Identity,
 };
@@ -179,7 +179,7 @@ impl Search<'_> {
 
     /// Retrieves every Customer that was named, and says what the inquiry has found.
     async fn confirm(mut self, ownership: &Ownership<'_>) -> Result<Findings, Problem> {
-        let (mut ours, mut foreign, mut unclear) = (Vec::new(), Vec::new(), None);
+        let (mut ours, mut foreign, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
         for (id, by_our_key) in std::mem::take(&mut self.named) {
             let (reading, summary) = self.engine.retrieve(&id, self.deadline).await;
             let what = format!("Customer {id}: {summary}");
@@ -187,11 +187,11 @@ impl Search<'_> {
                 Reading::Found(customer) if customer.deleted => {
                     self.engine.store.record_deletion(&id).await?;
                 }
-                Reading::Found(customer) if by_our_key => ours.push(customer),
+                Reading::Found(customer) if by_our_key => ours.push((Proof::Key, customer)),
                 Reading::Found(customer) => match ownership.of(&customer) {
-                    Owner::Ours => ours.push(customer),
+                    Owner::Ours(proof) => ours.push((proof, customer)),
                     Owner::Foreign(installation) => foreign.push((id, installation)),
-                    Owner::Unclear => unclear = Some(id),
+                    Owner::Unclear => unclear.push(id),
                     // The search was behind, say: by now the metadata names somebody else.
                     Owner::Other => {}
                 },
@@ -202,8 +202,12 @@ impl Search<'_> {
                 Reading::Retry(_) => self.unavailable = Some(format!("Customer {id}")),
             }
         }
-        ours.sort_by(|a: &Customer, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-        let mut ours = ours.into_iter();
+        // What we have made goes before what others have, and what is older before what is younger.
+        ours.sort_by(|(proof, a): &(Proof, Customer), (other, b)| {
+            let by_others = |proof: &Proof| *proof == Proof::Tenant;
+            (by_others(proof), a.created, &a.id).cmp(&(by_others(other), b.created, &b.id))
+        });
+        let mut ours = ours.into_iter().map(|(_, customer)| customer);
         if let Some(oldest) = ours.next() {
             return Ok(Findings::Found { oldest, others: ours.collect() });
         }
@@ -211,6 +215,7 @@ impl Search<'_> {
         let foreign = self.not_ignored(foreign).await?;
         let out_of_reach = self.inquiry.needs_search && self.no_search;
         let why = foreign.map(|(id, installation)| Inconclusive::Foreign(id, installation));
+        let unclear = (!unclear.is_empty()).then_some(unclear);
         let why = why.or(unclear.map(Inconclusive::Unmarked));
         let why = why.or(self.refused);
         let why = why.or(self.unknown.map(Inconclusive::UnknownCustomer));

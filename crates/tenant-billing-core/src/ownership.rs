@@ -10,6 +10,17 @@ use crate::{
     request::{INSTALLATION_KEY, TENANT_KEY},
 };
 
+/// What shows that a Customer is ours.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// One of our keys created it.
+    Key,
+    /// It names this installation.
+    Mark,
+    /// It names this tenant, and an id like that is nobody else's, or an operator has said so.
+    Tenant,
+}
+
 /// What to do about a Customer that names a tenant of ours, and no installation: other software made
 /// it, or it is ours and somebody has edited its metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +61,7 @@ pub(crate) struct Ownership<'a> {
 /// Whose a Customer is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    Ours,
+    Ours(Proof),
     /// Another installation's, which has a tenant of the same id.
     Foreign(InstallationId),
     /// It may be ours or another application's, and an operator must say which.
@@ -65,13 +76,8 @@ impl Ownership<'_> {
         let mark = mark.and_then(|mark| InstallationId::parse(mark).ok());
         let ours = customer.metadata(TENANT_KEY).is_some_and(|text| self.is_exactly(text));
         match mark {
-            Some(mark) if mark == *self.installation => {
-                if ours {
-                    Owner::Ours
-                } else {
-                    Owner::Other
-                }
-            }
+            Some(mark) if mark == *self.installation && ours => Owner::Ours(Proof::Mark),
+            Some(mark) if mark == *self.installation => Owner::Other,
             Some(mark) if ours => Owner::Foreign(mark),
             Some(_) => Owner::Other,
             None => self.unmarked(customer),
@@ -79,17 +85,22 @@ impl Ownership<'_> {
     }
 
     fn unmarked(&self, customer: &Customer) -> Owner {
-        let names = names(customer, self.other_keys);
-        let mut names = names.filter(|text| same(self.tenant, text)).peekable();
-        if names.peek().is_none() {
+        // Our own key says whom it is for. Without it, it may name a user and an organization, say.
+        let mut names: Vec<_> = customer.metadata(TENANT_KEY).into_iter().collect();
+        if names.is_empty() {
+            names = names_under(customer, self.other_keys).collect();
+        }
+        if !names.iter().any(|text| same(self.tenant, text)) {
             return Owner::Other;
         }
-        let certain = ids::uuid(self.tenant.as_str()).is_some();
-        let certain = certain && names.any(|text| self.is_exactly(text));
+        let agree = names.iter().all(|text| same(self.tenant, text));
+        let certain = ids::uuid(self.tenant.as_str()).is_some()
+            && agree
+            && names.iter().any(|text| self.is_exactly(text));
         let by_default = if certain { Unmarked::Adopt } else { Unmarked::Stop };
         match self.unmarked.unwrap_or(by_default) {
-            Unmarked::Adopt => Owner::Ours,
-            Unmarked::Stop => Owner::Unclear,
+            Unmarked::Adopt if agree => Owner::Ours(Proof::Tenant),
+            Unmarked::Adopt | Unmarked::Stop => Owner::Unclear,
             Unmarked::Ignore => Owner::Other,
         }
     }
@@ -106,14 +117,16 @@ pub(crate) fn names_tenant(
     tenant: &TenantId,
     other_keys: &[MetadataKey],
 ) -> bool {
-    names(customer, other_keys).any(|text| same(tenant, text))
+    let mut names =
+        customer.metadata(TENANT_KEY).into_iter().chain(names_under(customer, other_keys));
+    names.any(|text| same(tenant, text))
 }
 
-fn names<'a>(
+fn names_under<'a>(
     customer: &'a Customer,
-    other_keys: &'a [MetadataKey],
+    keys: &'a [MetadataKey],
 ) -> impl Iterator<Item = &'a str> {
-    tenant_keys(other_keys).filter_map(|key| customer.metadata(key))
+    keys.iter().filter_map(|key| customer.metadata(key.as_str()))
 }
 
 /// The metadata keys that name a tenant.
@@ -155,6 +168,7 @@ mod tests {
         "{7c9e6679-7425-40de-944b-e07fc1f90ae7}",
         "{7c9e-66797425-40de-944be07f-c1f90ae7}",
     ];
+    const OURS: Owner = Owner::Ours(Proof::Tenant);
     const ADOPT: Option<Unmarked> = Some(Unmarked::Adopt);
     const STOP: Option<Unmarked> = Some(Unmarked::Stop);
     const IGNORE: Option<Unmarked> = Some(Unmarked::Ignore);
@@ -171,7 +185,7 @@ mod tests {
         metadata: &[(&str, &str)],
     ) -> Owner {
         let (tenant, ours) = (TenantId::parse(tenant).unwrap(), id("ours-ours"));
-        let other_keys = [MetadataKey::parse("userId").unwrap()];
+        let other_keys = ["userId", "orgId"].map(|key| MetadataKey::parse(key).unwrap());
         let metadata: serde_json::Map<_, _> =
             metadata.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         let object = serde_json::json!({"id": "cus_1", "object": "customer", "metadata": metadata});
@@ -186,17 +200,17 @@ mod tests {
         let marked = |tenant, uuid_keys, named, mark| {
             owner(tenant, uuid_keys, ADOPT, &[(TENANT_KEY, named), (INSTALLATION_KEY, mark)])
         };
-        assert_eq!(marked("7", false, "7", "ours-ours"), Owner::Ours);
+        assert_eq!(marked("7", false, "7", "ours-ours"), Owner::Ours(Proof::Mark));
         assert_eq!(marked("7", false, "7", "another-1"), Owner::Foreign(id("another-1")));
         for mark in ["ours-ours", "another-1"] {
             assert_eq!(marked("7", false, "8", mark), Owner::Other);
             // We write the database's spelling. In a text column another one is another tenant.
             assert_eq!(marked(UUID, false, SPELLED[0], mark), Owner::Other);
         }
-        assert_eq!(marked(UUID, true, SPELLED[0], "ours-ours"), Owner::Ours);
+        assert_eq!(marked(UUID, true, SPELLED[0], "ours-ours"), Owner::Ours(Proof::Mark));
         assert_eq!(marked(UUID, true, SPELLED[0], "another-1"), Owner::Foreign(id("another-1")));
         // No version of this program writes such a mark.
-        assert_eq!(marked("7", false, "7", "?"), Owner::Ours);
+        assert_eq!(marked("7", false, "7", "?"), Owner::Ours(Proof::Tenant));
         // Other software's key beside our mark proves nothing.
         let edited = [("userId", "7"), (INSTALLATION_KEY, "ours-ours")];
         assert_eq!(owner("7", false, ADOPT, &edited), Owner::Other);
@@ -209,23 +223,40 @@ mod tests {
                 owner(tenant, uuid_keys, policy, &[(key, named)])
             };
             for (tenant, by_default) in
-                [("7", Owner::Unclear), ("acme", Owner::Unclear), (UUID, Owner::Ours)]
+                [("7", Owner::Unclear), ("acme", Owner::Unclear), (UUID, OURS)]
             {
                 assert_eq!(unmarked(tenant, false, None, tenant), by_default, "{tenant}");
-                assert_eq!(unmarked(tenant, false, ADOPT, tenant), Owner::Ours);
+                assert_eq!(unmarked(tenant, false, ADOPT, tenant), OURS);
                 assert_eq!(unmarked(tenant, false, STOP, tenant), Owner::Unclear);
                 assert_eq!(unmarked(tenant, false, IGNORE, tenant), Owner::Other);
                 assert_eq!(unmarked(tenant, false, ADOPT, "another"), Owner::Other);
             }
             for spelling in SPELLED {
-                assert_eq!(unmarked(UUID, true, None, spelling), Owner::Ours, "{spelling}");
+                assert_eq!(unmarked(UUID, true, None, spelling), OURS, "{spelling}");
                 // A text column may hold both spellings, as two tenants.
                 assert_eq!(unmarked(UUID, false, None, spelling), Owner::Unclear, "{spelling}");
             }
         }
-        assert_eq!(owner("7", false, ADOPT, &[("orgId", "7")]), Owner::Other);
+        assert_eq!(owner("7", false, ADOPT, &[("teamId", "7")]), Owner::Other);
         assert_eq!(owner("7", false, ADOPT, &[("tenantid", "7")]), Owner::Other);
         assert_eq!(owner("7", false, ADOPT, &[]), Owner::Other);
+    }
+
+    /// A user and an organization, say, of which both may be tenants.
+    #[test]
+    fn one_that_names_two_tenants_is_nobodys_for_certain() {
+        const OTHER: &str = "0e3c8a5e-0000-4000-8000-000000000000";
+        for (metadata, policy, expected) in [
+            // Our own key counts alone.
+            ([(TENANT_KEY, UUID), ("userId", OTHER)], None, OURS),
+            ([(TENANT_KEY, OTHER), ("userId", UUID)], ADOPT, Owner::Other),
+            ([("orgId", OTHER), ("userId", UUID)], None, Owner::Unclear),
+            ([("orgId", OTHER), ("userId", UUID)], ADOPT, Owner::Unclear),
+            ([("orgId", OTHER), ("userId", UUID)], IGNORE, Owner::Other),
+            ([("orgId", UUID), ("userId", UUID)], None, OURS),
+        ] {
+            assert_eq!(owner(UUID, true, policy, &metadata), expected, "{metadata:?}");
+        }
     }
 
     #[test]

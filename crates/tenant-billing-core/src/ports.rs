@@ -47,13 +47,14 @@ pub trait Store: Send + Sync + 'static {
     async fn registration(&self) -> Result<Registration, StoreError>;
 
     /// Records that the database belongs to this account, unless it belongs to one already, and that
-    /// the key of this fingerprint opens it. Returns the database's own id, and the account on
-    /// record.
+    /// the key of this fingerprint opens it; nothing if the database is another installation by now.
+    /// Returns who the database is then.
     async fn register(
         &self,
+        installation: &InstallationId,
         account: &Account,
         key: Option<&str>,
-    ) -> Result<(InstallationId, Account), StoreError>;
+    ) -> Result<Registration, StoreError>;
 
     /// The installations that an operator has declared to be other applications.
     async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError>;
@@ -167,10 +168,11 @@ pub trait Stripe: Send + Sync + 'static {
     /// The account that was declared for `Stripe-Account`, if any.
     fn stripe_account(&self) -> Option<&AccountId>;
 
-    /// A keyed hash of all that decides which account requests act on (the key, the base URL, the
-    /// declared account), from which none of them can be told. A database remembers which account it
-    /// opened, so that a process which starts for one call need not ask. `None`: it asks each time.
-    fn fingerprint(&self, installation: &InstallationId) -> Option<String>;
+    /// A keyed hash of this account and of all that decides which account requests act on (the key,
+    /// the host, the declared account), from which none of them can be told. The database of this
+    /// installation remembers it once it has seen the key open the account, so that a process which
+    /// starts for one call need not ask. `None`: it asks each time.
+    fn fingerprint(&self, installation: &InstallationId, account: &Account) -> Option<String>;
 
     /// `GET /v1/account`.
     async fn account(&self) -> Answer;

@@ -172,7 +172,8 @@ pub struct Inquiry {
 pub enum Findings {
     /// There are live Customers of this tenant that are ours.
     Found {
-        /// The one that was created first (by `created`, then by id).
+        /// The one to bind: of those that we have made, or else of those that name the tenant and no
+        /// installation, the one that was created first (by `created`, then by id).
         oldest: Customer,
         /// The rest.
         others: Vec<Customer>,
@@ -210,8 +211,8 @@ pub enum Inconclusive {
     UnknownCustomer(CustomerId),
     /// In live mode, another installation has created this Customer for a tenant of the same id.
     Foreign(CustomerId, InstallationId),
-    /// This Customer names a tenant of this id, and may be another application's.
-    Unmarked(CustomerId),
+    /// These Customers name a tenant of this id, and may be another application's.
+    Unmarked(Vec<CustomerId>),
     /// Stripe's events do not reach back far enough, and this account has no search.
     OutOfReach,
 }

@@ -83,7 +83,7 @@ causes! {
         => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) for the account and mode that the database belongs to, or set DATABASE_URL to another database; if this database is a copy that is to belong to the key's account, run `tenant-billing account rebind`, which forgets the Customers of the other one";
     COPIED_OR_MOVED = "copied_or_moved", Operator, UnlessShown:
         "The records of tenant-billing in this database were made in another one: a dump, a template or a cluster's upgrade brought them here. If both databases were used, one would hand out the other's Customers."
-        => "if the other database is used no more, run `tenant-billing installation moved`; if both are used, run `tenant-billing installation copied` with --forget-bindings (each tenant here gets a Customer of its own) or --keep-bindings";
+        => "if this database is to belong to another account or mode, run `tenant-billing account rebind`; if it stays with its account and the other database is used no more, run `tenant-billing installation moved`; if both are used, run `tenant-billing installation copied` with --forget-bindings (each tenant here gets a Customer of its own) or --keep-bindings";
     UNEXPECTED_ANSWER = "unexpected_answer", Operator, UnlessShown:
         "Stripe answered in a way that neither the caller nor the program can change; the message has the status and Stripe's own codes."
         => "check STRIPE_API_BASE, STRIPE_ACCOUNT, and the key's permissions in Stripe's dashboard, then run the command again";
@@ -101,7 +101,7 @@ causes! {
         => "if that installation is another application, run `tenant-billing installation ignore {installation}`, and its Customers are passed over from then on; if it is this application on another database, use one of the two databases only; if it was this database before its tables were lost, write the Customer's id into the column of Customer ids";
     UNMARKED_CUSTOMER = "unmarked_customer", Operator, UnlessShown:
         "A Customer's metadata names a tenant of this id, and no installation: other software made it. It may be this application's, or that of another one which has a tenant of the same id."
-        => "look at the Customer in Stripe; if such Customers are this application's, run the command again with --unmarked adopt, and if they are another one's, with --unmarked ignore";
+        => "look at the Customer in Stripe; if such Customers are this application's, run the command again with --unmarked adopt, and if they are another one's, with --unmarked ignore (it looks again within 10 minutes)";
     OUT_OF_REACH = "out_of_reach", Operator, UnlessShown:
         "The first attempt was more than 30 days ago, and nothing can show any more whether it created a Customer."
         => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
@@ -187,7 +187,7 @@ impl Cause {
                 OperatorError::BoundElsewhere(_) => BOUND_ELSEWHERE,
                 OperatorError::CopiedOrMoved(_) => COPIED_OR_MOVED,
                 OperatorError::ForeignCustomer { .. } => FOREIGN_CUSTOMER,
-                OperatorError::UnmarkedCustomer(_) => UNMARKED_CUSTOMER,
+                OperatorError::UnmarkedCustomers(_) => UNMARKED_CUSTOMER,
                 OperatorError::OutOfReach => OUT_OF_REACH,
                 OperatorError::UnknownCustomer(_) => UNKNOWN_CUSTOMER,
                 OperatorError::Store(error) => match error {

@@ -225,10 +225,10 @@ pub(crate) struct Confirmed {
 #[group(required = true, multiple = false, id = "bindings")]
 pub(crate) struct Bindings {
     /// Each tenant here gets a Customer of its own at its next call
-    #[arg(long, group = "bindings")]
+    #[arg(long)]
     pub(crate) forget_bindings: bool,
     /// Tenants here keep the Customers that they share with the original
-    #[arg(long, group = "bindings")]
+    #[arg(long)]
     pub(crate) keep_bindings: bool,
 }
 

@@ -126,10 +126,11 @@ impl Store for Stepped<dyn Database> {
 
     async fn register(
         &self,
+        installation: &InstallationId,
         account: &Account,
         key: Option<&str>,
-    ) -> Result<(InstallationId, Account), StoreError> {
-        step!(self.register(account, key))
+    ) -> Result<Registration, StoreError> {
+        step!(self.register(installation, account, key))
     }
 
     async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
@@ -168,8 +169,8 @@ impl Stripe for Stepped<dyn Stripe> {
         self.0.mode()
     }
 
-    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
-        self.0.fingerprint(installation)
+    fn fingerprint(&self, installation: &InstallationId, account: &Account) -> Option<String> {
+        self.0.fingerprint(installation, account)
     }
 
     fn stripe_account(&self) -> Option<&AccountId> {

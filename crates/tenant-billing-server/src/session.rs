@@ -24,6 +24,7 @@ pub(crate) struct Session {
     pub(crate) clock: Arc<dyn Clock>,
     /// The path from which the sandbox's state file gets its name.
     beside: PathBuf,
+    policy: Policy,
 }
 
 /// Billing on a database and a Stripe.
@@ -39,6 +40,7 @@ impl Session {
     /// # Errors
     /// If the URL is invalid, or the database cannot be used.
     pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
+        let policy = policy(options)?;
         // A file that somebody has locked must not hold up this thread, which has a deadline to keep.
         let settings = options.clone();
         let opened = spawn_blocking(move || Opened::open(&settings)).await;
@@ -50,7 +52,7 @@ impl Session {
         let store = opened.into_store();
         #[cfg(feature = "failpoints")]
         let store = crate::failpoint::store(store);
-        Ok(Self { store, clock: SystemClock::shared(), beside })
+        Ok(Self { store, clock: SystemClock::shared(), beside, policy })
     }
 
     /// Which Stripe the settings name. Calls nothing.
@@ -68,22 +70,18 @@ impl Session {
     ///
     /// # Errors
     /// See [`Target::connect`].
-    pub(crate) async fn connect(
-        &self,
-        target: Target,
-        options: &Options,
-    ) -> Result<Running, Failure> {
-        let policy = policy(options)?;
+    pub(crate) async fn connect(&self, target: Target) -> Result<Running, Failure> {
         let connection = target.connect(&*self.clock).await?;
         let store = Arc::clone(&self.store);
         let stripe: Arc<dyn Stripe> = Arc::new(connection.client);
         #[cfg(feature = "failpoints")]
         let stripe = crate::failpoint::stripe(stripe);
-        let billing = Billing::shared(store, stripe, policy);
+        let billing = Billing::shared(store, stripe, self.policy.clone());
         Ok(Running { billing, sandbox: connection.sandbox })
     }
 }
 
+/// The policy that the settings say.
 fn policy(options: &Options) -> Result<Policy, Invalid> {
     let keys = options.tenant_metadata_key.iter().map(|key| MetadataKey::parse(key));
     Ok(Policy {

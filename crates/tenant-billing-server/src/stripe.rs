@@ -13,10 +13,10 @@ use std::{
 
 use stripe_sandbox::{Config, Sandbox};
 use tenant_billing::{
-    SecretKey, StripeClient,
+    OperatorError, SecretKey, StripeClient,
     ids::{AccountId, Invalid},
-    ports::{Clock, Stripe as _},
-    request::KeyScope,
+    ports::{Clock, Registration, Stripe as _},
+    request::{Account, KeyScope},
 };
 
 use crate::{causes, cli::Options, failure::Failure, output};
@@ -69,6 +69,15 @@ impl Target {
         KeyScope { mode: self.client.mode(), account: self.client.stripe_account().cloned() }
     }
 
+    /// Whether the key is known to open the account that the database belongs to.
+    pub(crate) fn opens(&self, database: &Registration) -> bool {
+        let account = database.account.as_ref();
+        account.is_some_and(|account| {
+            let fingerprint = self.client.fingerprint(&database.installation, account);
+            fingerprint.is_some_and(|it| database.keys.contains(&it))
+        })
+    }
+
     /// Starts the sandbox, if it is used.
     ///
     /// # Errors
@@ -98,6 +107,19 @@ fn key(text: &str) -> Result<SecretKey, Failure> {
     SecretKey::parse(text).map_err(|invalid| {
         Failure::new(causes::KEY_MALFORMED, format!("{KEY}: {}", invalid.reason)).about(KEY)
     })
+}
+
+/// Refuses a database of another account than the one that is declared, where there is no key.
+///
+/// # Errors
+/// If the declared account is malformed, or not the one on record.
+pub(crate) fn check_declared(options: &Options, recorded: Option<&Account>) -> Result<(), Failure> {
+    let declared = options.stripe_account.as_deref().map(parse_account).transpose()?;
+    if let (Some(account), Some(recorded)) = (declared, recorded) {
+        let key = KeyScope { mode: recorded.mode, account: Some(account) };
+        OperatorError::check_account(Some(recorded), &key)?;
+    }
+    Ok(())
 }
 
 fn parse_account(text: &str) -> Result<AccountId, Invalid> {

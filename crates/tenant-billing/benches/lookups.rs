@@ -12,7 +12,6 @@ use rusqlite::{Connection, OptionalExtension};
 use tenant_billing::{
     Billing, FakeStripe, SqliteStore,
     ids::{Mode, TenantId},
-    ports::Store as _,
     request::Account,
 };
 
@@ -42,7 +41,9 @@ fn main() {
     runtime.block_on(store.migrate()).expect("tables");
     // As in production, each read also shows whose database it is.
     let account = Account { id: "acct_bench".parse().expect("an account"), mode: Mode::Test };
-    runtime.block_on(store.register(&account, None)).expect("an account on record");
+    runtime
+        .block_on(tenant_billing::conformance::register(&store, &account, None))
+        .expect("an account on record");
     let ids: Vec<String> = (0..TENANTS).map(tenant).collect();
     fill(&path, &ids);
 

@@ -14,7 +14,7 @@ mod recovery;
 use std::future::Future;
 
 use self::bench::Check;
-pub use self::bench::{Bench, SteppedClock};
+pub use self::bench::{Bench, SteppedClock, register};
 
 /// Runs every check, each on a database that `fresh` makes.
 ///

@@ -18,7 +18,7 @@ use tenant_billing_core::{
     answer::Answer,
     ids::{AccountId, CustomerId, InstallationId, Mode},
     ports::{Clock, Stripe},
-    request::FrozenRequest,
+    request::{Account, FrozenRequest},
 };
 
 use crate::system::SystemClock;
@@ -127,7 +127,7 @@ impl Stripe for FakeStripe {
         None
     }
 
-    fn fingerprint(&self, _: &InstallationId) -> Option<String> {
+    fn fingerprint(&self, _: &InstallationId, _: &Account) -> Option<String> {
         None
     }
 

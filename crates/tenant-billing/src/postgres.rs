@@ -61,6 +61,8 @@ use crate::{
 
 /// How many connections a pool of our own has, unless the host says otherwise.
 const DEFAULT_POOL_SIZE: usize = 4;
+/// How long starting afresh may take, which writes a few rows for each tenant.
+const AFRESH_TIMEOUT: Duration = Duration::from_secs(3600);
 /// How often recording a deletion is tried while its tenant's row keeps changing.
 const DELETION_ATTEMPTS: usize = 10;
 
@@ -206,7 +208,20 @@ impl PostgresStore {
         T: Send,
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        let done = with_timeout(&*self.clock, CALL_TIMEOUT, async {
+        self.call_within(CALL_TIMEOUT, work).await
+    }
+
+    /// The same with a timeout of its own.
+    async fn call_within<T, F>(
+        &self,
+        timeout: Duration,
+        work: impl FnOnce(Arc<Lease>, Arc<Layout>) -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let done = with_timeout(&*self.clock, timeout, async {
             let mut used = None;
             let attempt = async {
                 let lease = Arc::new(self.connections.lease().await?);
@@ -333,23 +348,15 @@ impl Store for PostgresStore {
 
     async fn register(
         &self,
+        installation: &InstallationId,
         account: &Account,
         key: Option<&str>,
-    ) -> Result<(InstallationId, Account), StoreError> {
+    ) -> Result<Registration, StoreError> {
         self.call(|lease, _| async move {
             lease.begin().await?;
-            installation::record_account(&lease, account).await?;
-            let Registration { installation, account: recorded, .. } =
-                installation::registration(&lease).await?;
-            let lost = || StoreError::Corrupt("table stripe_account has lost its row".into());
-            let recorded = recorded.ok_or_else(lost)?;
-            if let Some(key) = key
-                && recorded == *account
-            {
-                installation::record_key(&lease, key).await?;
-            }
+            let now = installation::register(&lease, installation, account, key).await?;
             lease.commit().await?;
-            Ok((installation, recorded))
+            Ok(now)
         })
         .await
     }
@@ -412,7 +419,13 @@ impl Database for PostgresStore {
 
     async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
         not_our_own(other, &self.registration().await?)?;
-        self.call(|lease, _| async move { installation::ignore(&lease, other).await }).await
+        self.call(|lease, _| async move {
+            lease.begin().await?;
+            let new = installation::ignore(&lease, other).await?;
+            lease.commit().await?;
+            Ok(new)
+        })
+        .await
     }
 
     async fn installation_moved(&self) -> Result<(), StoreError> {
@@ -421,11 +434,11 @@ impl Database for PostgresStore {
 
     async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
         let id = &uuid_of([self.clock.random(), self.clock.random()]).to_string();
-        self.call(|lease, layout| async move {
+        self.call_within(AFRESH_TIMEOUT, |lease, layout| async move {
             lease.begin().await?;
-            installation::start_afresh(&lease, &layout, how, id).await?;
+            let now = installation::start_afresh(&lease, &layout, how, id).await?;
             lease.commit().await?;
-            installation::registration(&lease).await
+            Ok(now)
         })
         .await
     }

@@ -282,13 +282,14 @@ impl Store for SqliteStore {
 
     async fn register(
         &self,
+        installation: &InstallationId,
         account: &Account,
         key: Option<&str>,
-    ) -> Result<(InstallationId, Account), StoreError> {
-        let (account, key) = (account.clone(), key.map(str::to_owned));
+    ) -> Result<Registration, StoreError> {
+        let (ours, account, key) = (installation.clone(), account.clone(), key.map(str::to_owned));
         self.in_transaction(move |connection, now| {
-            let registered = installation::register(connection, &account, key.as_deref(), now)?;
-            Ok((Committed::Yes, registered))
+            let now = installation::register(connection, &ours, &account, key.as_deref(), now)?;
+            Ok((Committed::Yes, now))
         })
         .await
     }

@@ -42,7 +42,7 @@ use tenant_billing_core::{
     answer::Answer,
     ids::{AccountId, CustomerId, InstallationId, Invalid, Mode},
     ports::{Clock, Stripe},
-    request::{FrozenRequest, STRIPE_VERSION},
+    request::{Account, FrozenRequest, STRIPE_VERSION},
 };
 
 pub use self::key::SecretKey;
@@ -226,9 +226,12 @@ impl Stripe for StripeClient {
         self.account.as_ref()
     }
 
-    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
-        let account = self.account.as_ref().map_or("", AccountId::as_str);
-        Some(self.key.fingerprint(installation, &[self.base.as_str(), account]))
+    fn fingerprint(&self, installation: &InstallationId, account: &Account) -> Option<String> {
+        // Without the port: a simulated Stripe on this machine has another one each time.
+        let host = self.base.host_str().unwrap_or_default();
+        let declared = self.account.as_ref().map_or("", AccountId::as_str);
+        let opens = [host, self.base.path(), declared, account.id.as_str(), account.mode.as_str()];
+        Some(self.key.fingerprint(installation, &opens))
     }
 
     async fn account(&self) -> Answer {

@@ -3,7 +3,7 @@
 use super::draft::{Draft, Known};
 use crate::{
     audit::EventKind,
-    error::OperatorError,
+    error::{OperatorError, listed},
     provisioning::{Findings, Inconclusive, Inquiry},
     request::FrozenRequest,
     state::{Row, State},
@@ -139,9 +139,9 @@ fn explain(why: &Inconclusive) -> (String, Option<OperatorError>) {
                 Some(OperatorError::ForeignCustomer { customer, installation }),
             )
         }
-        Inconclusive::Unmarked(id) => (
-            format!("{id} names a tenant of this id, and may be another application's"),
-            Some(OperatorError::UnmarkedCustomer(id.clone())),
+        Inconclusive::Unmarked(ids) => (
+            format!("without our mark, and perhaps another application's: {}", listed(ids)),
+            Some(OperatorError::UnmarkedCustomers(ids.clone())),
         ),
         Inconclusive::OutOfReach => {
             ("events do not reach back far enough".into(), Some(OperatorError::OutOfReach))

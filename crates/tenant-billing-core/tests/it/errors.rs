@@ -102,8 +102,8 @@ fn an_operator_is_told_what_to_do() {
             &["cus_1", "installation another-1", "declare"],
         ),
         (
-            OperatorError::UnmarkedCustomer(cus("cus_1")),
-            &["cus_1", "look at it", "adopt", "ignore"],
+            OperatorError::UnmarkedCustomers(vec![cus("cus_1"), cus("cus_2")]),
+            &["cus_1, cus_2", "look at them", "adopt", "ignore"],
         ),
         (OperatorError::CopiedOrMoved(another()), &["another-1", "copied or moved", "which"]),
         (

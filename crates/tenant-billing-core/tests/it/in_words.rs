@@ -159,7 +159,9 @@ fn operators(error: &OperatorError) -> String {
         OperatorError::ForeignCustomer { customer, .. } => {
             format!("`{customer}` is another installation's")
         }
-        OperatorError::UnmarkedCustomer(id) => format!("`{id}` may be another application's"),
+        OperatorError::UnmarkedCustomers(ids) => {
+            format!("`{}` may be another application's", ids[0])
+        }
         OperatorError::UnknownCustomer(id) => format!("Stripe does not know `{id}`"),
         OperatorError::WrongAccount { .. } => "the database belongs to another account".into(),
         OperatorError::UnexpectedAnswer(_) => "unexpected answer from Stripe".into(),

@@ -65,7 +65,7 @@ fn observations() -> Vec<Observation> {
         found(&[OLD, X, CID]),
         Findings::Nothing,
         Findings::Inconclusive(Inconclusive::Foreign(cus(X), another())),
-        Findings::Inconclusive(Inconclusive::Unmarked(cus(X))),
+        Findings::Inconclusive(Inconclusive::Unmarked(vec![cus(X)])),
         Findings::Inconclusive(Inconclusive::OutOfReach),
         Findings::Inconclusive(Inconclusive::UnknownCustomer(cus(X))),
         Findings::Inconclusive(Inconclusive::Unavailable("HTTP 500".into())),
@@ -164,8 +164,8 @@ fn the_trail_says_why_an_inquiry_decided_nothing() {
         (Inconclusive::Untrusted("events: not sent".into()), "could not read events: not sent"),
         (Inconclusive::UnknownCustomer(cus(X)), "Stripe does not know cus_x"),
         (
-            Inconclusive::Unmarked(cus(X)),
-            "cus_x names a tenant of this id, and may be another application's",
+            Inconclusive::Unmarked(vec![cus(X)]),
+            "without our mark, and perhaps another application's: cus_x",
         ),
         (
             Inconclusive::Foreign(cus(X), another()),

@@ -137,7 +137,7 @@ fn problem_in_short(problem: &Problem) -> String {
             OperatorError::ForeignCustomer { customer, .. } => {
                 format!("operator: {customer} is foreign")
             }
-            OperatorError::UnmarkedCustomer(id) => format!("operator: {id} is unmarked"),
+            OperatorError::UnmarkedCustomers(ids) => format!("operator: {} is unmarked", ids[0]),
             OperatorError::UnknownCustomer(id) => format!("operator: {id} is unknown"),
             OperatorError::OutOfReach => "operator: out of reach".into(),
             OperatorError::WrongAccount { recorded, .. } => format!("operator: {recorded}"),

@@ -27,7 +27,7 @@ fn errors() -> Vec<Problem> {
         OperatorError::TlsUntrusted(text()),
         OperatorError::BoundElsewhere(customer()),
         OperatorError::ForeignCustomer { customer: customer(), installation: another.clone() },
-        OperatorError::UnmarkedCustomer(customer()),
+        OperatorError::UnmarkedCustomers(vec![customer()]),
         OperatorError::CopiedOrMoved(another),
         OperatorError::OutOfReach,
         OperatorError::UnknownCustomer(customer()),

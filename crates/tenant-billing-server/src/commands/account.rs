@@ -1,10 +1,13 @@
 //! `account`: which Stripe account the database belongs to.
 
 use serde::Serialize;
-use tenant_billing::{Afresh, ids::AccountId};
+use tenant_billing::{
+    Afresh,
+    ids::{AccountId, Invalid},
+};
 
 use crate::{
-    cli::Account,
+    cli::{Account, Options},
     confirm::{self, confirm},
     exit::Exit,
     failure::Failure,
@@ -20,8 +23,13 @@ struct Printed<'a> {
 }
 
 /// Prints the account, or forgets it.
-pub(crate) async fn run(session: &Session, command: &Account) -> Result<Exit, Failure> {
-    let account = session.store.registration().await?.account;
+pub(crate) async fn run(
+    session: &Session,
+    options: &Options,
+    command: &Account,
+) -> Result<Exit, Failure> {
+    let registration = session.store.registration().await?;
+    let account = registration.account.clone();
     match command {
         Account::Show(it) if it.json => {
             output::print_json(&Printed {
@@ -34,6 +42,11 @@ pub(crate) async fn run(session: &Session, command: &Account) -> Result<Exit, Fa
             output::print(&account.map_or(none.to_owned(), |account| account.to_string()))?;
         }
         Account::Rebind(confirmed) => {
+            if session.target(options).is_ok_and(|target| target.opens(&registration)) {
+                let why = "opens the account that this database belongs to, where its Customers are; \
+                           set the key of the other account, or none";
+                return Err(Invalid::new("STRIPE_SECRET_KEY", why).into());
+            }
             let bound = session.store.count_bound().await?;
             let belongs =
                 account.map_or("no account yet".to_owned(), |account| format!("account {account}"));

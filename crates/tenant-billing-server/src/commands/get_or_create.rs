@@ -17,6 +17,7 @@ use crate::{
     output,
     session::{LINGER, Session},
     signals::told_to_stop,
+    stripe,
 };
 
 /// How long after its deadline the command ends at the latest: time to cancel a statement in the
@@ -70,13 +71,15 @@ async fn work(
         match target {
             Ok(target) => OperatorError::check_account(view.account.as_ref(), &target.scope())?,
             // A tenant that has its Customer needs no Stripe.
-            Err(failure) if failure.cause == causes::KEY_MISSING => {}
+            Err(failure) if failure.cause == causes::KEY_MISSING => {
+                stripe::check_declared(options, view.account.as_ref())?;
+            }
             Err(failure) => return Err(failure),
         }
         let existing = TenantCustomer { tenant: view.tenant, customer, outcome: Outcome::Existing };
         return print(&existing, arguments.json);
     }
-    let running = session.connect(target?, options).await?;
+    let running = session.connect(target?).await?;
     let result = running.billing.get_or_create(&view.tenant, &details, remains()).await;
     let ended = match result {
         Ok(customer) => print(&customer, arguments.json),

@@ -5,7 +5,14 @@
 use serde::Serialize;
 use tenant_billing::ids::{CustomerId, TenantId};
 
-use crate::{cli::OneTenant, exit::Exit, failure::Failure, output, session::Session};
+use crate::{
+    cli::{OneTenant, Options},
+    exit::Exit,
+    failure::Failure,
+    output,
+    session::Session,
+    stripe,
+};
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
@@ -17,8 +24,13 @@ struct Printed<'a> {
 }
 
 /// Prints the Customer's id, if there is one.
-pub(crate) async fn run(session: &Session, arguments: &OneTenant) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    session: &Session,
+    options: &Options,
+    arguments: &OneTenant,
+) -> Result<Exit, Failure> {
     let view = session.store.view(&TenantId::parse(&arguments.tenant_id)?, &[]).await?;
+    stripe::check_declared(options, view.account.as_ref())?;
     if view.bound.is_none() && !view.exists {
         return Err(view.unknown_tenant().into());
     }

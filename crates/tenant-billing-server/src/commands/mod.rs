@@ -42,9 +42,13 @@ pub(crate) fn run(cli: Cli) -> Exit {
                     tenant_add::run(&Session::open(&options).await?, &tenant_ids).await
                 }
                 Command::GetOrCreate(it) => get_or_create::run(&options, &it).await,
-                Command::Lookup(it) => lookup::run(&Session::open(&options).await?, &it).await,
+                Command::Lookup(it) => {
+                    lookup::run(&Session::open(&options).await?, &options, &it).await
+                }
                 Command::History(it) => history::run(&Session::open(&options).await?, &it).await,
-                Command::Account(it) => account::run(&Session::open(&options).await?, &it).await,
+                Command::Account(it) => {
+                    account::run(&Session::open(&options).await?, &options, &it).await
+                }
                 Command::Installation(it) => {
                     installation::run(&Session::open(&options).await?, &it).await
                 }

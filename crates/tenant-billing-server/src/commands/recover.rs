@@ -30,7 +30,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) async fn run(options: &Options, arguments: &Recover) -> Result<Exit, Failure> {
     let session = Session::open(options).await?;
     let target = session.target(options)?;
-    let running = session.connect(target, options).await?;
+    let running = session.connect(target).await?;
     let progress = progress();
     let mut provisioned = 0;
     let work = work(&session, &running.billing, arguments.wait, &progress, &mut provisioned);
@@ -122,7 +122,7 @@ fn concerns_all(error: &Error) -> bool {
             | OperatorError::NotPermitted(_)
             | OperatorError::BoundElsewhere(_)
             | OperatorError::ForeignCustomer { .. }
-            | OperatorError::UnmarkedCustomer(_)
+            | OperatorError::UnmarkedCustomers(_)
             | OperatorError::OutOfReach
             | OperatorError::UnknownCustomer(_) => false,
         },

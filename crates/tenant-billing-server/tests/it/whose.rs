@@ -109,7 +109,7 @@ impl App<'_> {
         serde_json::from_str::<Value>(&printed).unwrap()["error"].clone()
     }
 
-    /// Whom a Customer was created for: the tenant and the installation.
+    /// A copy of the database, with the same key.
     fn copy(&self) -> App<'_> {
         let database = self.world.runtime.block_on(self.database.copied());
         App { world: self.world, database, key: self.key }
@@ -210,7 +210,7 @@ fn other_metadata_keys_of_ones_own_software_are_looked_for() {
         let error = numbers.refused("3", &keys);
         assert!(error["message"].as_str().unwrap().contains(&stranger), "{error}");
         let (code, said) = app.ask(UUID, &["--tenant-metadata-key", "a[b]"]);
-        assert_eq!(code, if app.run(&["lookup", UUID]).0 == 0 { 0 } else { 2 }, "{said}");
+        assert!(code == 2 && said.contains("--tenant-metadata-key: has a bracket"), "{said}");
     }
 }
 
@@ -240,6 +240,10 @@ fn a_copy_is_noticed_at_its_first_call_that_needs_stripe() {
             customer(app.run(&["get-or-create", tenant, "owner@example.com"]))
         };
         assert_eq!(call(&copy, "1") == original, tenant_1_is_shared, "{answer:?}");
+        // It may create again.
+        let before = world.sandbox.counters().customers_created;
+        call(&copy, "3");
+        assert_eq!(world.sandbox.counters().customers_created, before + 1, "{answer:?}");
         if answer[1] == "copied" {
             // A tenant that was registered in both since then.
             for it in [&app, &copy] {
@@ -272,6 +276,12 @@ fn a_key_of_another_mode_or_account_gets_no_id_and_rebind_starts_afresh() {
             "{said}"
         );
     }
+    for command in [call, &["lookup", "1"]] {
+        let mut declared = world.program(&app.database.url(), "");
+        let declared = declared.args(command).env("STRIPE_ACCOUNT", "acct_another");
+        let (code, printed, said) = text(&declared.output().unwrap());
+        assert_eq!((code, printed.as_str()), (6, ""), "{said}");
+    }
     // A tenant that has its Customer needs no Stripe, and so no key.
     assert_eq!(app.run_with("", call), (0, live.clone()));
     assert_eq!(app.run_with("", &["get-or-create", "2", "owner@example.com"]).0, 6);
@@ -281,7 +291,9 @@ fn a_key_of_another_mode_or_account_gets_no_id_and_rebind_starts_afresh() {
     assert_eq!(app.run(&["account", "show"]), (0, "acct_sandbox in live mode".to_owned()));
 
     // Nobody is there to confirm.
-    let (code, said) = app.run(&["account", "rebind"]);
+    let (code, said) = app.run(&["account", "rebind", "--yes"]);
+    assert!(code == 2 && said.contains("STRIPE_SECRET_KEY: opens the account"), "{said}");
+    let (code, said) = app.run_with(TEST, &["account", "rebind"]);
     assert!(code == 2 && said.contains("1 Customer") && said.contains("--yes"), "{said}");
     assert_eq!(app.run(&["lookup", "1"]).1, live, "nothing was changed");
 

@@ -13,7 +13,7 @@ use tenant_billing_core::{
     answer::Rejection,
     audit::{EventKind, NewEvent},
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
-    ports::{Clock, Committed, Store},
+    ports::{Clock, Committed, Store, StoreError},
     request::{Account, CustomerDetails, FrozenRequest, Identity},
     state::{Change, Column, Row, State, View},
 };
@@ -86,10 +86,26 @@ pub(super) type Check = for<'a> fn(&'a dyn Bench) -> Pin<Box<dyn Future<Output =
 pub(super) async fn ready(bench: &dyn Bench) -> (Arc<dyn Database>, TenantId) {
     let store = bench.open().await;
     store.migrate().await.expect("migrates");
-    store.register(&account(), None).await.expect("identifies");
+    register(&*store, &account(), None).await.expect("identifies");
     let tenant = bench.tenant(1);
     assert!(store.add_tenant(&tenant).await.expect("adds a tenant"));
     (store, tenant)
+}
+
+/// Has the database belong to this account, and know a key that opens it, as the first call of a
+/// process does. Returns who the database is then.
+///
+/// # Errors
+/// What the store says.
+pub async fn register(
+    store: &dyn Store,
+    account: &Account,
+    key: Option<&str>,
+) -> Result<(InstallationId, Account), StoreError> {
+    let ours = store.registration().await?.installation;
+    let now = store.register(&ours, account, key).await?;
+    let account = now.account.ok_or(StoreError::Corrupt("no account is on record".into()))?;
+    Ok((now.installation, account))
 }
 
 pub(super) fn account() -> Account {

@@ -1,5 +1,8 @@
 //! Who a database is: its account, the keys that open it, other applications, and starting afresh.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use tenant_billing_core::{
     audit::{EventKind, SurplusReason},
     ids::{AccountId, InstallationId},
@@ -8,8 +11,8 @@ use tenant_billing_core::{
 };
 
 use super::bench::{
-    Bench, Check, account, bind, commit, customer, open, ready, rejection, request, to, view,
-    written,
+    Bench, Check, account, bind, commit, customer, open, ready, register, rejection, request, to,
+    view, written,
 };
 use crate::Afresh;
 
@@ -32,14 +35,14 @@ async fn registration(bench: &dyn Bench) {
     let before = store.registration().await.expect("reads");
     assert_eq!((&before.account, before.copied), (&None, false));
     assert!(before.keys.is_empty());
-    let told = store.register(&account(), Some("a")).await.expect("registers");
+    let told = register(&*store, &account(), Some("a")).await.expect("registers");
     assert_eq!(told, (before.installation.clone(), account()));
-    store.register(&account(), Some("b")).await.expect("registers");
-    store.register(&account(), Some("a")).await.expect("registers");
+    register(&*store, &account(), Some("b")).await.expect("registers");
+    register(&*store, &account(), Some("a")).await.expect("registers");
     // A key of another account opens that one, not ours.
     let mut other = account();
     other.id = AccountId::parse("acct_two").expect("an id");
-    assert_eq!(store.register(&other, Some("c")).await.expect("registers"), told);
+    assert_eq!(register(&*store, &other, Some("c")).await.expect("registers"), told);
     let mut after = bench.open().await.registration().await.expect("reads");
     after.keys.sort();
     let keys = vec!["a".to_owned(), "b".to_owned()];
@@ -56,7 +59,7 @@ async fn bindings(bench: &dyn Bench) {
     bench.set_column(&tenant, Some(&customer("a"))).await;
     let binding = |account| Ok(Some(Binding { customer: customer("a"), account }));
     assert_eq!(store.binding(&tenant).await, binding(None));
-    store.register(&account(), None).await.expect("registers");
+    register(&*store, &account(), None).await.expect("registers");
     assert_eq!(store.binding(&tenant).await, binding(Some(account())));
     assert_eq!(store.binding(&bench.tenant(2)).await, Ok(None));
     assert_eq!(store.count_bound().await, Ok(1));
@@ -72,15 +75,27 @@ async fn ignored(bench: &dyn Bench) {
     let ours = store.registration().await.expect("reads").installation;
     let told = store.ignore_installation(&ours).await;
     assert!(matches!(told, Err(StoreError::Invalid(it)) if it.field == "installation"));
+    // Whoever has waited for that need not wait any longer.
+    let tenant = bench.tenant(1);
+    let seen = view(&*store, &tenant).await;
+    let (conclusive_from, sent) = (seen.now, true);
+    let in_doubt = State::InDoubt { request: request(&tenant, 1), conclusive_from, sent };
+    let mut change = to(&seen, in_doubt);
+    change.row.as_mut().expect("a row").next_attempt_at = seen.now + SignedDuration::from_mins(10);
+    written(&*store, &change).await;
+    assert_eq!(store.claim(None, Duration::from_secs(1), 1).await, Ok(vec![]));
+    store.ignore_installation(&id("another-3")).await.expect("records it");
+    assert_eq!(store.claim(None, Duration::from_secs(1), 1).await, Ok(vec![tenant]));
+
     let all = bench.open().await.ignored_installations().await;
-    assert_eq!(all, Ok(vec![id("another-1"), id("another-2")]));
+    assert_eq!(all, Ok(vec![id("another-1"), id("another-2"), id("another-3")]));
 }
 
 /// Tenant 1 is provisioned and bound, 2 is pending, 3 is rejected, 4 was bound by the host alone, and
 /// 5 is vacant.
 async fn starts_afresh(bench: &dyn Bench, how: Afresh) {
     let (store, bound) = ready(bench).await;
-    store.register(&account(), Some("a")).await.expect("registers");
+    register(&*store, &account(), Some("a")).await.expect("registers");
     let [pending, rejected, host, vacant] = [2, 3, 4, 5].map(|number| bench.tenant(number));
     for tenant in [&pending, &rejected, &host, &vacant] {
         store.add_tenant(tenant).await.expect("adds a tenant");
@@ -105,7 +120,7 @@ async fn starts_afresh(bench: &dyn Bench, how: Afresh) {
     let copy = how != Afresh::OtherAccount;
     assert_eq!(now.account, copy.then(account));
     let others = store.ignored_installations().await.expect("reads");
-    assert_eq!(others, copy.then_some(original).as_slice());
+    assert_eq!(others, copy.then_some(original.clone()).as_slice());
 
     // What was decided of the old database is written no more.
     assert_eq!(commit(&*store, &Change::none(&before)).await, Committed::Conflict);
@@ -136,14 +151,22 @@ async fn starts_afresh(bench: &dyn Bench, how: Afresh) {
     let cleared = cleared.into_iter().map(|it| (it.event.kind, it.event.customer));
     let expected = (!keeps).then_some((EventKind::Cleared, Some(customer("host"))));
     assert_eq!(cleared.collect::<Vec<_>>(), Vec::from_iter(expected));
+    // A copy that forgets its Customers never takes any of them for its own again.
+    let known = [customer("a"), customer("host"), customer("late"), customer("unbound")];
+    let facts = store.view(&bound, &known).await.expect("reads").facts;
+    for id in &known {
+        let stays = how == Afresh::CopyForgettingBindings || *id == customer("unbound");
+        assert_eq!(facts[id].unbound_by_operator, stays, "{id}");
+    }
+    // Whoever has read the old id records nothing.
+    let told = store.register(&original, &account(), Some("late")).await.expect("reads");
+    assert_eq!(told, now);
     // What is too many is the original's matter, and what an operator unbound stays unbound.
     let surplus = store.surplus(&bound).await.expect("reads");
-    assert!(surplus.len() == 2 && surplus.iter().all(|it| it.resolved_at.is_some()));
-    let facts = store.view(&bound, &[customer("unbound")]).await.expect("reads").facts;
-    assert!(facts[&customer("unbound")].unbound_by_operator);
+    assert!(surplus.len() >= 2 && surplus.iter().all(|it| it.resolved_at.is_some()));
     assert_eq!(store.count_bound().await, Ok(if keeps { 2 } else { 0 }));
     // The next creation has a key of its own.
-    store.register(&account(), None).await.expect("registers");
+    register(&*store, &account(), None).await.expect("registers");
     let next = view(&*store, &pending).await;
     let mut change = to(&next, State::Pending(request(&pending, 2)));
     change.only_if.needs_customer_in = Some(account());

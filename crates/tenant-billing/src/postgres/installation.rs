@@ -44,19 +44,30 @@ pub(super) async fn registration(client: &Client) -> Result<Registration, StoreE
     Ok(Registration { installation, account, keys, copied })
 }
 
-/// Records the account unless one is on record. The caller reads back which one it is.
-pub(super) async fn record_account(client: &Client, account: &Account) -> Result<(), StoreError> {
+/// Records the account unless one is on record, and that the key opens it; nothing if this is another
+/// installation by now. It runs in a transaction of the caller's, and reads back what is on record.
+pub(super) async fn register(
+    client: &Client,
+    installation: &InstallationId,
+    account: &Account,
+    key: Option<&str>,
+) -> Result<Registration, StoreError> {
     let sql = "INSERT INTO tenant_billing.stripe_account (account_id, mode, recorded_at)
-               VALUES ($1, $2, tenant_billing.clock()) ON CONFLICT DO NOTHING";
+               SELECT $1, $2, tenant_billing.clock()
+               FROM tenant_billing.installation WHERE id = $3 ON CONFLICT DO NOTHING";
     let statement = Statement::new(sql).with(account.id.as_str().to_owned());
-    statement.with(account.mode.as_str()).rows(client).await.map(drop)
-}
-
-/// Records that a key opens the account on record.
-pub(super) async fn record_key(client: &Client, fingerprint: &str) -> Result<(), StoreError> {
-    let sql = "INSERT INTO tenant_billing.stripe_key (fingerprint, recorded_at)
-               VALUES ($1, tenant_billing.clock()) ON CONFLICT DO NOTHING";
-    Statement::new(sql).with(fingerprint.to_owned()).rows(client).await.map(drop)
+    let statement = statement.with(account.mode.as_str()).with(installation.as_str().to_owned());
+    statement.rows(client).await?;
+    let now = registration(client).await?;
+    if let Some(key) = key
+        && now.installation == *installation
+        && now.account.as_ref() == Some(account)
+    {
+        let sql = "INSERT INTO tenant_billing.stripe_key (fingerprint, recorded_at)
+                   VALUES ($1, tenant_billing.clock()) ON CONFLICT DO NOTHING";
+        Statement::new(sql).with(key.to_owned()).rows(client).await?;
+    }
+    Ok(now)
 }
 
 /// The installations that were declared to be other applications.
@@ -68,11 +79,16 @@ pub(super) async fn ignored(client: &Client) -> Result<Vec<InstallationId>, Stor
     rows.iter().map(id).collect()
 }
 
-/// Records that an installation is another application; `false` if that was on record.
+/// Records that an installation is another application; `false` if that was on record. Whoever has
+/// waited for that may go on at once.
 pub(super) async fn ignore(client: &Client, other: &InstallationId) -> Result<bool, StoreError> {
     let sql = "INSERT INTO tenant_billing.ignored_installation (id, recorded_at)
                VALUES ($1, tenant_billing.clock()) ON CONFLICT DO NOTHING RETURNING 1";
     let rows = Statement::new(sql).with(other.as_str().to_owned()).rows(client).await?;
+    let sql = "UPDATE tenant_billing.customer_provisioning
+               SET next_attempt_at = least(next_attempt_at, tenant_billing.clock())
+               WHERE state = 'in_doubt'";
+    Statement::new(sql).rows(client).await?;
     Ok(!rows.is_empty())
 }
 
@@ -90,17 +106,23 @@ pub(super) async fn count_bound(client: &Client, layout: &Layout) -> Result<u64,
     SqlCells::of(&Statement::new(sql).row(client).await?).required_count()
 }
 
-/// Gives the database a new id, in a transaction of the caller's.
+/// Gives the database a new id, in a transaction of the caller's, and returns who it is then. It takes
+/// as long as it takes to write a few rows for each tenant.
 pub(super) async fn start_afresh(
     client: &Client,
     layout: &Layout,
     how: Afresh,
     id: &str,
-) -> Result<(), StoreError> {
+) -> Result<Registration, StoreError> {
+    let patience = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'";
+    client.batch_execute(patience).await.map_err(failed)?;
     // Every change is conditional on the installation's id, so whoever is about to write one waits
     // here, and then finds another id.
     let lock = "LOCK TABLE tenant_billing.installation IN ACCESS EXCLUSIVE MODE";
     client.batch_execute(lock).await.map_err(failed)?;
+    if how == Afresh::CopyForgettingBindings {
+        leave_to_the_original(client, layout).await?;
+    }
     if how.forgets_bindings() {
         forget_bindings(client, layout, how).await?;
     }
@@ -132,7 +154,26 @@ pub(super) async fn start_afresh(
     }
     let here = fingerprint(client).await?;
     let sql = "UPDATE tenant_billing.installation SET id = $1, fingerprint = $2";
-    Statement::new(sql).with(id.to_owned()).with(here).rows(client).await.map(drop)
+    Statement::new(sql).with(id.to_owned()).with(here).rows(client).await?;
+    registration(client).await
+}
+
+/// Puts every Customer that is known here on record as one that is never to be adopted here again. An
+/// inquiry would otherwise take those that have no mark for ours: they name our tenants.
+async fn leave_to_the_original(client: &Client, layout: &Layout) -> Result<(), StoreError> {
+    let config = &layout.config.name;
+    let sql = format!(
+        "INSERT INTO tenant_billing.surplus_customer AS s
+             (customer_id, tenant_id, reason, found_at, resolved_at)
+         SELECT DISTINCT ON (customer_id)
+                customer_id, tenant_id, 'unbound', tenant_billing.clock(), tenant_billing.clock()
+         FROM (SELECT stripe_customer_id AS customer_id, tenant_id::text FROM {config}
+               UNION SELECT customer_id, tenant_id FROM tenant_billing.customer_provisioning
+               UNION SELECT customer_id, tenant_id FROM tenant_billing.surplus_customer) AS known
+         WHERE customer_id IS NOT NULL
+         ON CONFLICT (customer_id) DO UPDATE SET reason = 'unbound'"
+    );
+    Statement::new(sql).rows(client).await.map(drop)
 }
 
 /// Sets the host's column to null everywhere.

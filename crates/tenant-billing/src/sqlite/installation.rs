@@ -28,29 +28,29 @@ pub(super) fn registration(connection: &Connection) -> Result<Registration, Stor
     Ok(Registration { installation, account, keys, copied: false })
 }
 
-/// Records the account unless one is on record, and that the key opens it. Returns the account on
-/// record.
+/// Records the account unless one is on record, and that the key opens it; nothing if this is another
+/// installation by now. Reads back what is on record.
 pub(super) fn register(
     connection: &Connection,
+    installation: &InstallationId,
     account: &Account,
     key: Option<&str>,
     now: Timestamp,
-) -> Result<(InstallationId, Account), StoreError> {
+) -> Result<Registration, StoreError> {
     let sql = "INSERT INTO stripe_account (only_row, account_id, mode, recorded_at)
-               VALUES (1, ?1, ?2, ?3) ON CONFLICT DO NOTHING";
+               SELECT 1, ?1, ?2, ?3 FROM installation WHERE id = ?4 ON CONFLICT DO NOTHING";
     let (id, mode, at) = (account.id.as_str(), account.mode.as_str(), now.as_millisecond());
-    execute(connection, sql, params![id, mode, at])?;
-    let Registration { installation, account: recorded, .. } = registration(connection)?;
-    let lost = || StoreError::Corrupt("table stripe_account has lost its row".into());
-    let recorded = recorded.ok_or_else(lost)?;
+    execute(connection, sql, params![id, mode, at, installation.as_str()])?;
+    let now = registration(connection)?;
     if let Some(key) = key
-        && recorded == *account
+        && now.installation == *installation
+        && now.account.as_ref() == Some(account)
     {
         let sql = "INSERT INTO stripe_key (fingerprint, recorded_at) VALUES (?1, ?2)
                    ON CONFLICT DO NOTHING";
         execute(connection, sql, params![key, at])?;
     }
-    Ok((installation, recorded))
+    Ok(now)
 }
 
 /// The installations that were declared to be other applications.
@@ -65,7 +65,8 @@ pub(super) fn ignored(connection: &Connection) -> Result<Vec<InstallationId>, St
     Ok(ignored)
 }
 
-/// Records that an installation is another application; `false` if that was on record.
+/// Records that an installation is another application; `false` if that was on record. Whoever has
+/// waited for that may go on at once.
 pub(super) fn ignore(
     connection: &Connection,
     other: &InstallationId,
@@ -73,7 +74,11 @@ pub(super) fn ignore(
 ) -> Result<bool, StoreError> {
     let sql = "INSERT INTO ignored_installation (id, recorded_at) VALUES (?1, ?2)
                ON CONFLICT DO NOTHING";
-    let added = execute(connection, sql, params![other.as_str(), now.as_millisecond()])?;
+    let now = now.as_millisecond();
+    let added = execute(connection, sql, params![other.as_str(), now])?;
+    let sql = "UPDATE customer_provisioning SET next_attempt_at = min(next_attempt_at, ?1)
+               WHERE state = 'in_doubt'";
+    execute(connection, sql, params![now])?;
     Ok(added == 1)
 }
 
@@ -91,6 +96,9 @@ pub(super) fn start_afresh(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let (at, detail, forgets) = (now.as_millisecond(), how.detail(), how.forgets_bindings());
+    if how == Afresh::CopyForgettingBindings {
+        leave_to_the_original(connection, now)?;
+    }
     if forgets {
         let sql = "
             INSERT INTO billing_event (tenant_id, at, kind, generation, customer_id, detail)
@@ -128,6 +136,20 @@ pub(super) fn start_afresh(
         ignore(connection, &registration(connection)?.installation, now)?;
     }
     execute(connection, "UPDATE installation SET id = ?1", params![id]).map(drop)
+}
+
+/// Puts every Customer that is known here on record as one that is never to be adopted here again. An
+/// inquiry would otherwise take those that have no mark for ours: they name our tenants.
+fn leave_to_the_original(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "
+        INSERT INTO surplus_customer (customer_id, tenant_id, reason, found_at, resolved_at)
+        SELECT customer_id, min(tenant_id), 'unbound', ?1, ?1
+        FROM (SELECT stripe_customer_id AS customer_id, tenant_id FROM tenant_config
+              UNION SELECT customer_id, tenant_id FROM customer_provisioning
+              UNION SELECT customer_id, tenant_id FROM surplus_customer)
+        WHERE customer_id IS NOT NULL GROUP BY customer_id
+        ON CONFLICT (customer_id) DO UPDATE SET reason = 'unbound'";
+    execute(connection, sql, params![now.as_millisecond()]).map(drop)
 }
 
 fn execute(

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tenant_billing::{
     Database as _, SqliteStore,
     ids::{AccountId, Mode, TenantId},
-    ports::{Clock, Store},
+    ports::Clock,
     request::Account,
 };
 
@@ -216,7 +216,9 @@ impl Template {
             // The first run of this software has recorded whose database it is.
             let id = AccountId::parse("acct_ours").expect("an account");
             let mode = if live { Mode::Live } else { Mode::Test };
-            store.register(&Account { id, mode }, None).await.expect("an account");
+            tenant_billing::conformance::register(&store, &Account { id, mode }, None)
+                .await
+                .expect("an account");
         });
         let sql = Connection::open(&path).expect("a database");
         sql.execute_batch(WATCH).expect("triggers that watch");

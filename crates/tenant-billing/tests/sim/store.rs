@@ -234,10 +234,11 @@ impl Store for SimStore {
 
     async fn register(
         &self,
+        installation: &InstallationId,
         account: &Account,
         key: Option<&str>,
-    ) -> Result<(InstallationId, Account), StoreError> {
-        self.call(At::Write, self.inner.register(account, key)).await
+    ) -> Result<Registration, StoreError> {
+        self.call(At::Write, self.inner.register(installation, account, key)).await
     }
 
     async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {

@@ -12,7 +12,7 @@ use tenant_billing::{
     answer::{self, Answer},
     ids::{AccountId, CustomerId, InstallationId, Mode},
     ports::{Clock, Stripe},
-    request::FrozenRequest,
+    request::{Account, FrozenRequest},
 };
 use tokio::sync::oneshot;
 
@@ -228,8 +228,8 @@ impl Stripe for SimStripe {
         None
     }
 
-    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
-        Some(format!("{installation} {:?}", self.key))
+    fn fingerprint(&self, installation: &InstallationId, account: &Account) -> Option<String> {
+        Some(format!("{installation} {account} {:?}", self.key))
     }
 
     async fn account(&self) -> Answer {

@@ -252,16 +252,19 @@ impl Store for FakeStore {
 
     async fn register(
         &self,
+        _: &InstallationId,
         account: &Account,
         key: Option<&str>,
-    ) -> Result<(InstallationId, Account), StoreError> {
+    ) -> Result<Registration, StoreError> {
         self.planned_failure()?;
         self.data().keys.extend(key.map(str::to_owned));
         let recorded = self.data().account.clone();
         for view in self.data().tenants.values_mut() {
             view.account.get_or_insert_with(|| account.clone());
         }
-        Ok((self.installation(), recorded.unwrap_or_else(|| account.clone())))
+        let account = Some(recorded.unwrap_or_else(|| account.clone()));
+        let (installation, keys) = (self.installation(), self.data().keys.clone());
+        Ok(Registration { installation, account, keys, copied: false })
     }
 
     async fn claim(

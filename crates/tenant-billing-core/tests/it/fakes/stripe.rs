@@ -12,7 +12,7 @@ use tenant_billing_core::{
     answer::Answer,
     ids::{AccountId, CustomerId, InstallationId, Mode},
     ports::{Clock, Stripe},
-    request::FrozenRequest,
+    request::{Account, FrozenRequest},
 };
 
 use super::{PausedClock, lock};
@@ -137,7 +137,7 @@ impl Stripe for FakeStripe {
         self.declared.as_ref()
     }
 
-    fn fingerprint(&self, _: &InstallationId) -> Option<String> {
+    fn fingerprint(&self, _: &InstallationId, _: &Account) -> Option<String> {
         self.fingerprint.clone()
     }
 

@@ -43,6 +43,31 @@ async fn a_customer_of_another_installation_is_for_an_operator_in_live_mode_only
     assert_eq!(test.call().await, created("cus_new1"));
 }
 
+/// The operator must see all of them before he says whose they are.
+#[tokio::test(start_paused = true)]
+async fn all_unmarked_customers_are_named() {
+    let world = put(world(unmarked(Unmarked::Stop)));
+    let both = [naming(X, 1, TENANT, None), naming("cus_y", 2, TENANT, None)];
+    world.stripe.shows(&list(), &page(&both, "false"));
+    world.stripe.shows("customer cus_x", &both[0]);
+    world.stripe.shows("customer cus_y", &both[1]);
+    let named = OperatorError::UnmarkedCustomers(vec![cus(X), cus("cus_y")]);
+    assert_eq!(world.call().await, Err(named.into()));
+}
+
+/// What we have made is what was billed.
+#[tokio::test(start_paused = true)]
+async fn one_of_ours_goes_before_an_older_unmarked_one() {
+    let world = put(world(unmarked(Unmarked::Adopt)));
+    let both = [naming(X, 1, TENANT, None), naming("cus_y", 2, TENANT, Some(INSTALLATION))];
+    world.stripe.shows(&list(), &page(&both, "false"));
+    world.stripe.shows("customer cus_x", &both[0]);
+    world.stripe.shows("customer cus_y", &both[1]);
+    assert_eq!(world.call().await, adopted("cus_y"));
+    let surplus = world.store.data().surplus.clone();
+    assert_eq!(surplus.iter().map(|it| &it.customer).collect::<Vec<_>>(), [&cus(X)]);
+}
+
 /// An operator has said that it is another application, so each of them has its own.
 #[tokio::test(start_paused = true)]
 async fn a_customer_of_another_application_is_passed_over() {
@@ -77,7 +102,7 @@ async fn an_unmarked_customer_is_what_the_policy_says() {
         assert_eq!(ignored.call().await, created("cus_new1"));
         let stopped = with_unmarked(unmarked(Unmarked::Stop), named);
         let told = stopped.call().await;
-        assert_eq!(told, Err(OperatorError::UnmarkedCustomer(cus(X)).into()));
+        assert_eq!(told, Err(OperatorError::UnmarkedCustomers(vec![cus(X)]).into()));
         assert!(stopped.stripe.sent().is_empty());
         let View { row, bound, .. } = stopped.tenant();
         assert!(matches!(row.map(|row| row.state), Some(State::InDoubt { .. })));
@@ -86,7 +111,7 @@ async fn an_unmarked_customer_is_what_the_policy_says() {
     // In a text column, the other spelling may be another tenant.
     let world = with_unmarked(Policy::default(), spelled);
     world.store.put(View { uuid_keys: false, ..world.tenant() });
-    assert_eq!(world.call().await, Err(OperatorError::UnmarkedCustomer(cus(X)).into()));
+    assert_eq!(world.call().await, Err(OperatorError::UnmarkedCustomers(vec![cus(X)]).into()));
 }
 
 #[tokio::test(start_paused = true)]

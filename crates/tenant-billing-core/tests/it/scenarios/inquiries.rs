@@ -155,7 +155,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         .cells(["–", "–", "–", "postponed [inquiry_failed] operator: cus_x is foreign", "–", "–"]),
         inconclusive(
             "`cus_x` names a tenant of this id, and may be another application's",
-            Inconclusive::Unmarked(cus(X)),
+            Inconclusive::Unmarked(vec![cus(X)]),
         )
         .cells(["–", "–", "–", "postponed [inquiry_failed] operator: cus_x is unmarked", "–", "–"]),
         inconclusive(

@@ -278,7 +278,11 @@ async fn planted(world: &World, tenant: &TenantId, installation: &str, mode: &st
 
 async fn installation(world: &World) -> String {
     let account = Account { id: "acct_sandbox".parse().unwrap(), mode: Mode::Test };
-    world.store().register(&account, None).await.unwrap().0.to_string()
+    tenant_billing::conformance::register(&*world.store(), &account, None)
+        .await
+        .unwrap()
+        .0
+        .to_string()
 }
 
 #[tokio::test]

@@ -88,7 +88,10 @@ async fn a_customer_that_cannot_be_retrieved_is_an_operators_matter() {
         for source in [Source::Record, Source::Event] {
             let world = World::new().await;
             let tenant = world.tenant(1).await;
-            let (installation, _) = world.store().register(&account(), None).await.unwrap();
+            let (installation, _) =
+                tenant_billing::conformance::register(&*world.store(), &account(), None)
+                    .await
+                    .unwrap();
             let event = match source {
                 Source::Record => {
                     let store = world.store();
