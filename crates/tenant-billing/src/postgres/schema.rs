@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::{
     cells::SqlCells,
     errors::{failed, names_nothing},
-    host::{HostTables, Tenants},
-    requirements,
+    host::HostTables,
+    names::{Names, quoted},
+    recorded, requirements,
     statement::Statement,
 };
 use crate::stored::Cells;
@@ -24,18 +25,15 @@ const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_provi
 const HOST_TABLES: &str = include_str!("../../migrations/postgres/host.sql");
 
 /// The tables that the migrations create.
-const OUR_TABLES: [&str; 6] = [
+const OUR_TABLES: [&str; 7] = [
     "installation",
     "stripe_account",
     "customer_provisioning",
     "billing_event",
     "deleted_customer",
     "surplus_customer",
+    "host_layout",
 ];
-
-/// The tenants table unless the host names another one, and the one that is created in an empty
-/// database.
-pub(super) const DEFAULT_TENANTS_TABLE: &str = "tenants";
 
 /// The newest schema version that this program knows. It also numbers the program itself.
 const PROGRAM: i64 = MIGRATIONS.len() as i64;
@@ -76,20 +74,21 @@ pub(super) async fn check(client: &Client) -> Result<(), StoreError> {
 /// Brings the schema up to date.
 pub(super) async fn migrate(
     client: &Client,
-    tenants: &Tenants,
+    names: &Names,
     installation: Uuid,
 ) -> Result<(), StoreError> {
     client.batch_execute(BEGIN).await.map_err(failed)?;
-    let migrated = run_migrations(client, tenants, installation).await;
+    let migrated = run_migrations(client, names, installation).await;
     let end = if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = client.batch_execute(end).await.map_err(failed);
     migrated.and(ended)
 }
 
-/// Creates and checks the host's tables, and runs the migrations that have not run yet.
+/// Creates and checks the host's tables, runs the migrations that have not run yet, and records the
+/// layout.
 async fn run_migrations(
     client: &Client,
-    tenants: &Tenants,
+    names: &Names,
     installation: Uuid,
 ) -> Result<(), StoreError> {
     let encodings = "current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII')";
@@ -98,8 +97,14 @@ async fn run_migrations(
                    the encoding UTF8";
         return Err(StoreError::SchemaMismatch(why.into()));
     }
-    create_host_tables(client, tenants).await?;
-    requirements::check(client, tenants).await?;
+    create_host_tables(client, names).await?;
+    let layout = requirements::check(client, names).await?;
+    migrate_ours(client, installation).await?;
+    recorded::record(client, &layout).await
+}
+
+/// Runs the migrations that have not run yet.
+async fn migrate_ours(client: &Client, installation: Uuid) -> Result<(), StoreError> {
     let done = version(client).await?;
     if done >= PROGRAM {
         return check_our_tables(client).await;
@@ -157,14 +162,19 @@ async fn check_our_tables(client: &Client) -> Result<(), StoreError> {
 }
 
 /// Creates the host's tables if the database is empty.
-async fn create_host_tables(client: &Client, tenants: &Tenants) -> Result<(), StoreError> {
-    let are_ours_to_make = *tenants == Tenants::Table(DEFAULT_TENANTS_TABLE.into());
-    let host = HostTables::find(client, tenants).await?;
+async fn create_host_tables(client: &Client, names: &Names) -> Result<(), StoreError> {
+    let host = HostTables::find(client, names).await?;
     let missing = host.tenants.is_none() && host.config.is_none();
-    if are_ours_to_make && missing && is_empty(client).await? {
-        client.batch_execute(HOST_TABLES).await.map_err(failed)?;
+    if !(names.are_ours_to_make() && missing && is_empty(client).await?) {
+        return Ok(());
     }
-    Ok(())
+    if let Some(schema) = &names.schema {
+        let schema = quoted(&schema.text);
+        let path =
+            format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET LOCAL search_path = {schema}");
+        client.batch_execute(&path).await.map_err(failed)?;
+    }
+    client.batch_execute(HOST_TABLES).await.map_err(failed)
 }
 
 /// Whether the database has no tables but those of extensions and ours.

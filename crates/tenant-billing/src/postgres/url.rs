@@ -13,6 +13,8 @@ use tokio_postgres::{
     config::{SslMode, TargetSessionAttrs},
 };
 
+use super::names::Identifier;
+
 /// How long connecting to one host may take, including the name lookup but not TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,8 @@ pub(super) struct Target {
     pub(super) verify: Verify,
     /// Whether statements may be prepared by name, since no pooler is in front.
     pub(super) prepared: bool,
+    /// The schema in which the host's tables are looked for first. (Prisma's parameter.)
+    pub(super) schema: Option<Identifier>,
 }
 
 /// How much of the server's certificate is checked if TLS is used. The names are libpq's.
@@ -75,8 +79,8 @@ impl Target {
         if !matches!(scheme, Some("postgres" | "postgresql")) {
             return Err(wrong("is not of the form postgres://user@host/database".into()));
         }
-        let (mut for_driver, mut sslmode, mut rootcert, mut prepared) =
-            (Vec::new(), None, None, false);
+        let (mut for_driver, mut sslmode, mut rootcert, mut prepared, mut schema) =
+            (Vec::new(), None, None, false, None);
         let mut unknown = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -87,6 +91,12 @@ impl Target {
                     prepared = value.parse().map_err(wrong)?;
                 }
                 name if POOLER_PARAMETERS.contains(&name) => {}
+                "schema" if value.is_empty() => schema = None,
+                "schema" => {
+                    let name = Identifier::exact(&decoded(value));
+                    let wrong = || wrong("has a schema that is not a schema's name".into());
+                    schema = Some(name.ok_or_else(wrong)?);
+                }
                 "sslmode" => sslmode = Some(decoded(value)),
                 "sslrootcert" => rootcert = Some(decoded(value)),
                 // We always use the primary. The parameter may be there for other programs.
@@ -123,7 +133,7 @@ impl Target {
         }
         let (mode, verify) = tls(sslmode.as_deref(), rootcert).map_err(wrong)?;
         config.ssl_mode(mode);
-        Ok(Self { config, verify, prepared })
+        Ok(Self { config, verify, prepared, schema })
     }
 
     /// The same, but for any server, also one that takes no writes.
@@ -202,13 +212,26 @@ mod tests {
 
     #[test]
     fn unknown_parameters_are_ignored() {
-        let url = "postgresql://h1,h2:5433/d?schema=x&connection_limit=1&application_name=mine\
+        let url = "postgresql://h1,h2:5433/d?socket_timeout=9&connection_limit=1&application_name=mine\
                    &target_session_attrs=any&sslnegotiation=weird";
         let config = Target::parse(url, "URL").unwrap().config;
         assert_eq!(config.get_hosts().len(), 2);
         assert_eq!(config.get_application_name(), Some("mine"));
         let sockets = Target::parse("postgres:///d?host=/a,/b%20c", "URL").unwrap().config;
         assert_eq!(sockets.get_hosts(), [Host::Unix("/a".into()), Host::Unix("/b c".into())]);
+    }
+
+    #[test]
+    fn prismas_schema() {
+        let schema = |query| {
+            let url = format!("postgres://h/d?{query}");
+            Target::parse(&url, "URL").map(|it| it.schema.map(|it| it.text)).ok()
+        };
+        assert_eq!(schema("sslmode=disable"), Some(None));
+        assert_eq!(schema("schema="), Some(None));
+        assert_eq!(schema("schema=App"), Some(Some("App".into())));
+        assert_eq!(schema("schema=my%20app"), Some(Some("my app".into())));
+        assert_eq!(schema("schema=%0A"), None);
     }
 
     #[test]
@@ -225,6 +248,7 @@ mod tests {
             ("postgres://h/d?sslmode=require&sslrootcert=system", "verify-full"),
             ("postgres://h/d?connect_timeout=secret", "driver"),
             ("postgres://h/d?prepared_statements=secret", "neither true nor false"),
+            ("postgres://h/d?schema=secret%00", "not a schema's name"),
         ] {
             let invalid = Target::parse(url, "database_url").unwrap_err();
             assert_eq!(invalid.field, "database_url", "{url}");
@@ -295,14 +319,15 @@ mod tests {
         let good = (select(bases.to_vec()), vec(select(settings.to_vec()), 0..3))
             .prop_map(|(base, settings)| format!("{base}?{}", settings.join("&")));
         try_on("PostgreSQL URL", texts(good, WORDS), |url| {
-            let Target { config, verify, prepared: _ } = match Target::parse(&url, "database_url") {
-                Ok(target) => target,
-                Err(invalid) => {
-                    assert_eq!(invalid.field, "database_url");
-                    assert!(!invalid.reason.contains(SECRET), "{url:?}: {invalid}");
-                    return false;
-                }
-            };
+            let Target { config, verify, prepared: _, schema: _ } =
+                match Target::parse(&url, "database_url") {
+                    Ok(target) => target,
+                    Err(invalid) => {
+                        assert_eq!(invalid.field, "database_url");
+                        assert!(!invalid.reason.contains(SECRET), "{url:?}: {invalid}");
+                        return false;
+                    }
+                };
             assert!(
                 !config.get_hosts().is_empty() || !config.get_hostaddrs().is_empty(),
                 "{url:?}"
