@@ -27,7 +27,7 @@ pub(super) async fn check(client: &Client, names: &Names) -> Result<Layout, Stor
     let host = HostTables::find(client, names).await?;
     let mut misfits = Vec::new();
     let key_type = keys(names, &host, &mut misfits);
-    if let Some(config) = &host.config {
+    if let Some(config) = host.config.as_ref().filter(|it| it.behind_view.is_none()) {
         columns(config, host.are_one(), &mut misfits);
         checks::evaluate(client, &host, config, key_type.is_some(), &mut misfits).await?;
     }
@@ -89,6 +89,12 @@ pub(super) fn keys(names: &Names, host: &HostTables, misfits: &mut Vec<String>) 
         return None;
     };
     let key_type = key_type(config, tenant_id, misfits)?;
+    if names.tenants.is_none() && tenant_id.has_default {
+        misfits.push(format!(
+            "{}.{} has a default, so its rows seem to be the tenants; name {} as the tenants table",
+            config.name, tenant_id.name, config.name
+        ));
+    }
     if let Some((other, oid)) = tenant_id.references.as_ref().map(|(oid, name)| (name, *oid))
         && host.tenants.as_ref().is_none_or(|tenants| tenants.oid != oid)
         && !host.are_one()
