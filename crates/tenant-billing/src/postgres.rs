@@ -290,8 +290,7 @@ impl PostgresStore {
         if let Some(layout) = known {
             return Ok(layout);
         }
-        schema::check(lease).await?;
-        let layout = Arc::new(Layout::read(lease, &self.names).await?);
+        let layout = Arc::new(schema::layout(lease, &self.names).await?);
         *self.known_layout() = Some(Arc::clone(&layout));
         Ok(layout)
     }

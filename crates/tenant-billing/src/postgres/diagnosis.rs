@@ -49,8 +49,7 @@ pub(super) async fn explain(
 async fn change(connections: &Connections, names: &Names, used: &Layout) -> Option<StoreError> {
     let read = async {
         let lease = connections.lease().await?;
-        schema::check(&lease).await?;
-        let layout = Layout::read(&lease, names).await?;
+        let layout = schema::layout(&lease, names).await?;
         lease.give_back();
         Ok::<_, StoreError>(layout)
     };

@@ -3,8 +3,6 @@
 use tenant_billing_core::ids::{Invalid, TenantId};
 use uuid::Uuid;
 
-use super::table::Column;
-
 /// The type of the tenants' keys in the host's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyType {
@@ -26,18 +24,6 @@ pub(super) enum Key {
 }
 
 impl KeyType {
-    /// The type of keys in this column, if we support it.
-    pub(super) fn of(column: &Column) -> Option<Self> {
-        match column.base_type.as_str() {
-            "uuid" => Some(Self::Uuid),
-            "text" | "varchar" => Some(Self::Text),
-            "bpchar" => Some(Self::Char),
-            "int2" | "int4" | "int8" => Some(Self::Integer),
-            "numeric" if column.is_whole => Some(Self::Integer),
-            _ => None,
-        }
-    }
-
     /// The SQL type in which keys are compared, so that an index on the column can be used.
     pub(super) fn sql(self) -> &'static str {
         match self {

@@ -4,15 +4,12 @@
 //! time zone or not, and `search_path` decides which schema they are in. So we assume nothing about
 //! them, and `migrate` reports what does not meet our requirements.
 
-use tenant_billing_core::ports::StoreError;
-use tokio_postgres::{Client, Error, error::SqlState};
+use tokio_postgres::{Error, error::SqlState};
 
 use super::{
     host::HostTables,
     key::KeyType,
-    names::Names,
     primary::READ_ONLY,
-    recorded, requirements,
     table::{Column, Role, Table},
 };
 
@@ -37,33 +34,6 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Reads the layout from the catalogs, and checks that it is the one that was recorded.
-    ///
-    /// # Errors
-    /// [`StoreError::SchemaMismatch`] if a table does not exist or hides rows, if the tenants'
-    /// keys have types that we do not support or that differ, or if another layout is on record.
-    pub(super) async fn read(client: &Client, names: &Names) -> Result<Self, StoreError> {
-        let host = HostTables::find(client, names).await?;
-        if let Some((setting, name)) = host.lost(names) {
-            let what_to_do = match recorded::renamed(client, setting).await? {
-                Some(now) => format!("it is {now} now; set {setting}={now}, or rename it back"),
-                None => "rename it back, or correct the search_path".into(),
-            };
-            return Err(StoreError::SchemaMismatch(format!(
-                "there is no table {name} in this role's search_path, and there was one when the \
-                 database was migrated; {what_to_do}"
-            )));
-        }
-        let mut misfits = Vec::new();
-        let key_type = requirements::keys(names, &host, &mut misfits);
-        let layout = key_type.and_then(|key_type| Self::of(host, key_type));
-        let (Some(layout), []) = (layout, misfits.as_slice()) else {
-            return Err(requirements::mismatch(&misfits));
-        };
-        recorded::check(client, &layout).await?;
-        Ok(layout)
-    }
-
     /// The layout of these tables, if none of them and none of their columns is missing.
     pub(super) fn of(host: HostTables, key_type: KeyType) -> Option<Self> {
         let are_one = host.are_one();

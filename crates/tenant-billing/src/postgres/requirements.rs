@@ -176,7 +176,7 @@ fn key_type(table: &Table, column: &Column, misfits: &mut Vec<String>) -> Option
              deterministic one"
         ));
     }
-    let key_type = KeyType::of(column);
+    let key_type = column.key_type();
     if key_type.is_none() {
         misfits.push(match (column.base_type.as_str(), shown.as_str()) {
             ("numeric", _) => format!(

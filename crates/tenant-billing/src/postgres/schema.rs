@@ -14,6 +14,7 @@ use super::{
     cells::SqlCells,
     errors::{failed, names_nothing},
     host::HostTables,
+    layout::Layout,
     names::{Names, quoted},
     recorded, requirements,
     statement::Statement,
@@ -69,6 +70,35 @@ pub(super) async fn check(client: &Client) -> Result<(), StoreError> {
         (Some(_), Some(_)) => Ok(()),
         (Some(_), None) => Err(StoreError::Corrupt("table installation has lost its row".into())),
     }
+}
+
+/// Reads how the host's tables are named and typed, in a database whose schema this program may use.
+///
+/// # Errors
+/// As [`check`]; and [`StoreError::SchemaMismatch`] if a table does not exist or hides rows, if the
+/// tenants' keys have types that we do not support or that differ, or if another layout is on
+/// record.
+pub(super) async fn layout(client: &Client, names: &Names) -> Result<Layout, StoreError> {
+    check(client).await?;
+    let host = HostTables::find(client, names).await?;
+    if let Some((setting, name)) = host.lost(names) {
+        let what_to_do = match recorded::renamed(client, setting).await? {
+            Some(now) => format!("it is {now} now; set {setting}={now}, or rename it back"),
+            None => "rename it back, or correct the search_path".into(),
+        };
+        return Err(StoreError::SchemaMismatch(format!(
+            "there is no table {name} in this role's search_path, and there was one when the \
+             database was migrated; {what_to_do}"
+        )));
+    }
+    let mut misfits = Vec::new();
+    let key_type = requirements::keys(names, &host, &mut misfits);
+    let layout = key_type.and_then(|key_type| Layout::of(host, key_type));
+    let (Some(layout), []) = (layout, misfits.as_slice()) else {
+        return Err(requirements::mismatch(&misfits));
+    };
+    recorded::check(client, &layout).await?;
+    Ok(layout)
 }
 
 /// Brings the schema up to date.

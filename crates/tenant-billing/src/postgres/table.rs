@@ -180,7 +180,19 @@ impl Table {
 
 impl Column {
     pub(super) fn is_text(&self) -> bool {
-        KeyType::of(self) == Some(KeyType::Text)
+        self.key_type() == Some(KeyType::Text)
+    }
+
+    /// The type of the keys that this column can hold, if we support it.
+    pub(super) fn key_type(&self) -> Option<KeyType> {
+        match self.base_type.as_str() {
+            "uuid" => Some(KeyType::Uuid),
+            "text" | "varchar" => Some(KeyType::Text),
+            "bpchar" => Some(KeyType::Char),
+            "int2" | "int4" | "int8" => Some(KeyType::Integer),
+            "numeric" if self.is_whole => Some(KeyType::Integer),
+            _ => None,
+        }
     }
 
     /// An SQL expression for what we write to this column of a new row, if it is an id or a time
@@ -189,7 +201,7 @@ impl Column {
     pub(super) fn written(&self) -> Option<&'static str> {
         match self.role {
             Role::Id if self.has_default => None,
-            Role::Id => match KeyType::of(self)? {
+            Role::Id => match self.key_type()? {
                 KeyType::Uuid => Some("gen_random_uuid()"),
                 KeyType::Text | KeyType::Char
                     if self.max_length.is_some_and(|length| length < UUID_LENGTH) =>
