@@ -136,5 +136,7 @@ CREATE TABLE tenant_billing.host_layout (
     customer_column text NOT NULL,
     customer_number bigint NOT NULL,
     key_type        text NOT NULL,
+    -- Whoever has read another record than this one must read it again.
+    recorded_at     timestamptz NOT NULL,
     CHECK ((tenants_table IS NULL) = (tenants_oid IS NULL))
 );

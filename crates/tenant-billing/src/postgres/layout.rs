@@ -4,6 +4,7 @@
 //! time zone or not, and `search_path` decides which schema they are in. So we assume nothing about
 //! them, and `migrate` reports what does not meet our requirements.
 
+use jiff::Timestamp;
 use tokio_postgres::{Error, error::SqlState};
 
 use super::{
@@ -28,6 +29,8 @@ pub(super) struct Layout {
     pub(super) customer: Column,
     /// The type of the tenants' keys.
     pub(super) key_type: KeyType,
+    /// When the record was written that this layout agrees with, once that has been seen.
+    pub(super) recorded_at: Option<Timestamp>,
     /// The statement that reads the Customers of many tenants. Its one parameter is an array of
     /// keys.
     pub(super) lookup: String,
@@ -50,7 +53,16 @@ impl Layout {
             table = config.name,
             native = key_type.sql(),
         );
-        Some(Self { tenants, config, are_one, tenant, customer, key_type, lookup })
+        Some(Self {
+            tenants,
+            config,
+            are_one,
+            tenant,
+            customer,
+            key_type,
+            recorded_at: None,
+            lookup,
+        })
     }
 
     /// The tenants table and its key, as SQL identifiers, unless every tenant exists.

@@ -96,6 +96,10 @@ pub(super) async fn view(
         policies.push(format!("row_security_active({}::oid)", table.oid));
         renewed.push(format!("to_regclass({name})::oid IS DISTINCT FROM {}::oid", table.oid));
     }
+    let recorded_at = statement.bind(layout.recorded_at);
+    renewed.push(format!(
+        "(SELECT recorded_at FROM tenant_billing.host_layout) IS DISTINCT FROM {recorded_at}"
+    ));
     let (hides_rows, renewed) = (policies.join(" OR "), renewed.join(" OR "));
     let (exists, tenants) = match layout.tenants() {
         None => ("true".to_owned(), String::new()),
@@ -150,8 +154,9 @@ pub(super) async fn view(
         .first()
         .ok_or_else(|| StoreError::Corrupt("the view of a tenant has no row".into()))?;
     if row.try_get("renewed").map_err(failed)? {
-        // What we know of a table, such as its policies, was of the one that had its name before.
-        let why = "the host has just made its tables anew";
+        // What we know of a table, such as its policies, was of the one that had its name before; or
+        // a migration has recorded another layout.
+        let why = "the host's tables have just changed";
         return Err(StoreError::Unavailable(why.into()));
     }
     if row.try_get("hides_rows").map_err(failed)? {

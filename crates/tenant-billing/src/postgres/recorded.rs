@@ -3,13 +3,15 @@
 //!
 //! Our own tables know a tenant by its id alone. With another table of tenants, the same id is
 //! another tenant, which would get the first one's Customer. So a process with another setting is
-//! refused.
+//! refused, also if the record changes while it runs: it decides and writes only while the record
+//! is the one that it has read.
 //!
 //! A table is the recorded one if it has the name that was recorded, with its schema: so a changed
 //! `search_path` is noticed, and a table that was dropped and made anew is accepted (as after a
 //! dump and a restore). If no table has that name any more, it is the recorded one if it has the
 //! recorded oid: the host has renamed it. It is the same for columns and their numbers.
 
+use jiff::Timestamp;
 use tenant_billing_core::ports::StoreError;
 use tokio_postgres::{Client, Row};
 
@@ -45,13 +47,15 @@ struct Recorded {
     tenant: RecordedColumn,
     customer: RecordedColumn,
     key_type: String,
+    at: Timestamp,
 }
 
 impl Recorded {
     async fn read(client: &Client) -> Result<Option<Self>, StoreError> {
         let sql = "SELECT tenants_table, tenants_oid, to_regclass(tenants_table)::oid::bigint,
                           config_table, config_oid, to_regclass(config_table)::oid::bigint,
-                          tenant_column, tenant_number, customer_column, customer_number, key_type
+                          tenant_column, tenant_number, customer_column, customer_number, key_type,
+                          recorded_at
                    FROM tenant_billing.host_layout";
         let rows = Statement::new(sql).rows(client).await?;
         rows.first().map(Self::of).transpose().map_err(failed)
@@ -74,6 +78,7 @@ impl Recorded {
             tenant: column(6)?,
             customer: column(8)?,
             key_type: row.try_get(10)?,
+            at: row.try_get(11)?,
         })
     }
 
@@ -126,8 +131,8 @@ impl RecordedColumn {
     }
 }
 
-/// Checks that the layout is the one on record.
-pub(super) async fn check(client: &Client, layout: &Layout) -> Result<(), StoreError> {
+/// Checks that the layout is the one on record, and returns when that was written.
+pub(super) async fn check(client: &Client, layout: &Layout) -> Result<Timestamp, StoreError> {
     let refused = |why: String| Err(StoreError::SchemaMismatch(why));
     let Some(recorded) = Recorded::read(client).await? else {
         return refused("no layout of the host's tables is on record; run the migrations".into());
@@ -145,13 +150,18 @@ pub(super) async fn check(client: &Client, layout: &Layout) -> Result<(), StoreE
             recorded.key_type
         ));
     }
-    Ok(())
+    Ok(recorded.at)
 }
 
 /// Records the layout at a migration, unless it means other tenants than those on record.
 pub(super) async fn record(client: &Client, layout: &Layout) -> Result<(), StoreError> {
     if let Some(recorded) = Recorded::read(client).await? {
         let differences = recorded.differences(layout);
+        if !differences.is_empty() {
+            // Whoever begins something meanwhile waits, and then sees another record.
+            let lock = "LOCK TABLE tenant_billing.customer_provisioning IN SHARE MODE";
+            client.batch_execute(lock).await.map_err(failed)?;
+        }
         if !differences.is_empty() && is_in_use(client).await? {
             return Err(StoreError::SchemaMismatch(another_setting(&differences)));
         }
@@ -167,8 +177,10 @@ pub(super) async fn record(client: &Client, layout: &Layout) -> Result<(), Store
         return Ok(());
     }
     let write = format!(
-        "INSERT INTO tenant_billing.host_layout ({COLUMNS}) VALUES ({VALUES})
-         ON CONFLICT (only_row) DO UPDATE SET ({COLUMNS}) = ({VALUES})"
+        "INSERT INTO tenant_billing.host_layout ({COLUMNS}, recorded_at)
+         VALUES ({VALUES}, tenant_billing.clock())
+         ON CONFLICT (only_row) DO UPDATE
+         SET ({COLUMNS}, recorded_at) = ({VALUES}, tenant_billing.clock())"
     );
     statement(write, layout).rows(client).await.map(drop)
 }

@@ -54,7 +54,7 @@ const BEGIN: &str = "
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
 /// Checks that this program may use the schema that the database has.
-pub(super) async fn check(client: &Client) -> Result<(), StoreError> {
+async fn check(client: &Client) -> Result<(), StoreError> {
     let sql = "SELECT (SELECT max(version) FROM tenant_billing.migration),
                       (SELECT oldest_program FROM tenant_billing.installation)";
     let rows = match Statement::new(sql).query(client).await {
@@ -83,7 +83,9 @@ pub(super) async fn layout(client: &Client, names: &Names) -> Result<Layout, Sto
     let host = HostTables::find(client, names).await?;
     if let Some((setting, name)) = host.lost(names) {
         let what_to_do = match recorded::renamed(client, setting).await? {
-            Some(now) => format!("it is {now} now; set {setting}={now}, or rename it back"),
+            Some(now) => {
+                format!("the recorded one is {now}; set {setting}={now}, or rename it back")
+            }
             None => "rename it back, or correct the search_path".into(),
         };
         return Err(StoreError::SchemaMismatch(format!(
@@ -97,8 +99,8 @@ pub(super) async fn layout(client: &Client, names: &Names) -> Result<Layout, Sto
     let (Some(layout), []) = (layout, misfits.as_slice()) else {
         return Err(requirements::mismatch(&misfits));
     };
-    recorded::check(client, &layout).await?;
-    Ok(layout)
+    let recorded_at = Some(recorded::check(client, &layout).await?);
+    Ok(Layout { recorded_at, ..layout })
 }
 
 /// Brings the schema up to date.

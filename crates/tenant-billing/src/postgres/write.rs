@@ -177,7 +177,7 @@ fn bind_row(sql: &mut Statement, row: StoredRow) -> String {
     .join(", ")
 }
 
-/// An SQL condition: the time, the database, the tenant, its column, the account and the Customer meet the
+/// An SQL condition: the time, the database, its layout, the tenant, its column, the account and the Customer meet the
 /// change's conditions.
 fn conditions(sql: &mut Statement, layout: &Layout, key: &Key, change: &Change) -> String {
     let (config, id, customer_column) =
@@ -185,9 +185,11 @@ fn conditions(sql: &mut Statement, layout: &Layout, key: &Key, change: &Change) 
     let key = sql.bind_key(key, layout.key_type);
     let valid_until = sql.bind(change.only_if.decided_at + MAX_DECISION_AGE);
     let installation = sql.bind(change.only_if.installation.as_str().to_owned());
+    let recorded_at = sql.bind(layout.recorded_at);
     let mut condition = format!(
         "tenant_billing.clock() <= {valid_until}
-         AND EXISTS (SELECT 1 FROM tenant_billing.installation WHERE id = {installation})"
+         AND EXISTS (SELECT 1 FROM tenant_billing.installation WHERE id = {installation})
+         AND EXISTS (SELECT 1 FROM tenant_billing.host_layout WHERE recorded_at = {recorded_at})"
     );
     if let Some(Account { id: account, mode }) = &change.only_if.needs_customer_in {
         if let Some((tenants, tenant)) = layout.tenants() {

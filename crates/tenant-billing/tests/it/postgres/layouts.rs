@@ -5,7 +5,8 @@ use tenant_billing::{
     Billing, Database as _, PostgresStore, Problem, SecretKey, StripeClient, SystemClock,
     audit::SurplusReason,
     ids::TenantId,
-    ports::{Store, StoreError},
+    ports::{Committed, Store, StoreError},
+    state::Change,
 };
 
 use super::server::Database;
@@ -98,6 +99,29 @@ async fn another_table_of_tenants_is_refused() {
     assert!(named("organizations").bound(&one()).await.is_ok());
 }
 
+/// Another layout is recorded while a process runs that knows the first one: it begins nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layout_that_is_recorded_anew_while_a_process_runs() {
+    let database = Database::fresh().await;
+    database.run(TWO_KINDS).await;
+    let named =
+        |tenants| open(&database, tenants).with_tenant_config_table("tenant_config").unwrap();
+    let users = named("users");
+    users.migrate().await.unwrap();
+    let (sandbox, billing) = billing(&users).await;
+    assert_eq!(billing.lookup(&one()).await, Ok(None));
+    let decided = Change::none(&users.view(&one(), &[]).await.unwrap());
+    named("organizations").migrate().await.unwrap();
+    assert_eq!(users.commit(&decided).await, Ok(Committed::Conflict));
+    let mut said = call(&billing).await.unwrap_err();
+    if said.code() == "retry_later" {
+        said = call(&billing).await.unwrap_err();
+    }
+    assert_eq!(said.cause(), "schema_mismatch", "{said}");
+    let rows = "SELECT count(*) FROM customer_provisioning";
+    assert_eq!((sandbox.customers().len(), database.cell(rows).await.as_str()), (0, "0"));
+}
+
 /// What a host may do with its tables, and what it may not.
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_are_renamed_moved_or_made_anew() {
@@ -114,7 +138,7 @@ async fn tables_that_are_renamed_moved_or_made_anew() {
     database.run("ALTER TABLE organizations RENAME TO companies").await;
     let why = mismatch(bound(&one_table(&database, "organizations")).await);
     let words = "there is no table organizations in this role's search_path, and there was one when \
-                 the database was migrated; it is public.companies now; set \
+                 the database was migrated; the recorded one is public.companies; set \
                  TENANTS_TABLE=public.companies, or rename it back";
     assert!(why.contains(words), "{why}");
     let companies = one_table(&database, "companies");
