@@ -78,7 +78,8 @@ impl PostgresStore {
     /// hosts are separated by commas. The store connects when it is first used.
     ///
     /// The parameters are libpq's. `sslmode` may be anything up to `verify-full`, with
-    /// `sslrootcert` (a PEM file, or `system`). Unknown parameters are ignored with a warning. Of
+    /// `sslrootcert` (a PEM file, or `system`). `schema=app`, which is Prisma's, says where the host's
+    /// tables are looked for first. Unknown parameters are ignored with a warning. Of
     /// several hosts, the primary is used. `prepared_statements=true` makes lookups faster. Set it
     /// only if no pooler is in front: behind one, another program's statement may have the same
     /// name.

@@ -74,6 +74,14 @@ pub(super) fn keys(names: &Names, host: &HostTables, misfits: &mut Vec<String>) 
         ));
         return None;
     }
+    if names.tenant_column == names.customer_column {
+        let (name, table) = (&names.tenant_column.text, &config.name);
+        misfits.push(format!(
+            "{name} of {table} cannot hold both a tenant's id and a Customer's; correct \
+             TENANT_CONFIG_TENANT_COLUMN or TENANT_CONFIG_CUSTOMER_COLUMN"
+        ));
+        return None;
+    }
     if config.role(Role::Customer).is_none() {
         misfits.push(no_column(
             config,

@@ -93,8 +93,8 @@ impl Table {
                    CASE WHEN c.relkind IN ('r', 'p') THEN NULL ELSE
                        (SELECT coalesce(string_agg(DISTINCT d.refobjid::regclass::text, ', '), '')
                         FROM pg_catalog.pg_rewrite AS w JOIN pg_catalog.pg_depend AS d
-                            ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
-                        WHERE w.ev_class = c.oid AND d.refclassid = 'pg_class'::regclass
+                            ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+                        WHERE w.ev_class = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
                           AND d.refobjid <> c.oid) END AS behind_view,
                    a.attname::text AS name, format('%I', a.attname) AS quoted, a.attnum AS number,
                    CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace
@@ -106,7 +106,7 @@ impl Table {
                    u.covers_all_rows, u.covers_where_not_null,
                    CASE WHEN greatest(a.atttypmod, t.typtypmod) > 4
                         THEN greatest(a.atttypmod, t.typtypmod) - 4 END AS max_length,
-                   b.oid = 'numeric'::regtype AND greatest(a.atttypmod, t.typtypmod) > 4
+                   b.oid = 'pg_catalog.numeric'::regtype AND greatest(a.atttypmod, t.typtypmod) > 4
                        AND (greatest(a.atttypmod, t.typtypmod) - 4) & 65535 = 0 AS is_whole,
                    EXISTS (SELECT 1 FROM pg_catalog.pg_collation AS l
                            WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)

@@ -332,6 +332,8 @@ async fn settings_that_name_nothing() {
     check(config("users"), "name another one in TENANT_CONFIG_TENANT_COLUMN").await;
     let wrong = config("tenant_config").with_customer_column("Cus").unwrap();
     check(wrong, "has no column Cus; add it, as varchar(255) UNIQUE, or name another one in").await;
+    let both = config("users").with_tenant_column("stripe_customer_id").unwrap();
+    check(both, "stripe_customer_id of public.users cannot hold both").await;
     // The rows of a table that makes its own keys are tenants.
     database
         .run("CREATE TABLE made (id bigserial PRIMARY KEY, stripe_customer_id text UNIQUE)")
