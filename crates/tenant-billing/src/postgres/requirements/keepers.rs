@@ -74,12 +74,11 @@ impl Keeper {
             }
             None => format!("there is {table}; if it holds the Customers' ids, set "),
         };
-        // Without another column for them, the rows are the tenants.
-        let tenant = match &self.tenant {
-            Some(tenant) if !self.is_tenants => tenant.as_str(),
-            Some(_) | None => "id",
+        // Without a column for them, the rows are the tenants.
+        let (tenant, are_tenants) = match &self.tenant {
+            Some(tenant) if !self.is_tenants => (tenant.as_str(), false),
+            Some(_) | None => ("id", !self.is_tenants && self.has_id),
         };
-        let are_tenants = tenant == "id" && !self.is_tenants && self.has_id;
         let tenants = match &host.tenants {
             _ if are_tenants => format!("TENANTS_TABLE={table} "),
             None if names.tenants.is_some() => {

@@ -75,7 +75,15 @@ async fn where_ids_may_be_kept_the_settings_are_named() {
             "CREATE TABLE tenants (id uuid PRIMARY KEY);
              CREATE TABLE billing (owner uuid REFERENCES tenants (id), stripe_customer_id text)",
             "tenants",
-            config("public.billing", "owner", "stripe_customer_id"),
+            format!("set {}", config("public.billing", "owner", "stripe_customer_id")),
+        ),
+        // The two tables share their key.
+        (
+            "CREATE TABLE tenants (id uuid PRIMARY KEY);
+             CREATE TABLE billing (id uuid PRIMARY KEY REFERENCES tenants (id),
+                 stripe_customer_id text)",
+            "tenants",
+            format!("set {}", config("public.billing", "id", "stripe_customer_id")),
         ),
     ] {
         let database = Database::fresh().await;
