@@ -91,7 +91,9 @@ impl Billing {
                     engine.snapshot(&tenant, &[]).await.map_err(|error| match error {
                         // The id comes from a row, not from a caller.
                         StoreError::Invalid(invalid) => StoreError::SchemaMismatch(format!(
-                            "the row of tenant {tenant}: {invalid}"
+                            "the row of tenant {tenant} was written when the tenants' keys were \
+                             of another type: {invalid}; change the type back and let recovery \
+                             finish, or correct the row"
                         )),
                         error => error,
                     })?;

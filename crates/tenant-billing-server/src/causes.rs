@@ -95,7 +95,7 @@ causes! {
         => "install the package ca-certificates, or name a file of authorities in SSL_CERT_FILE; if a proxy intercepts TLS, add its root certificate to them; check this machine's clock; then run the command again";
     BOUND_ELSEWHERE = "bound_elsewhere", Operator, Yes:
         "A Customer of this tenant is in the column of another tenant."
-        => "compare `tenant-billing history` of both tenants, set tenant_config.stripe_customer_id to null for the tenant that does not own the Customer, then run the command again";
+        => "compare `tenant-billing history` of both tenants, set the column of the Customer's id to null for the tenant that does not own the Customer, then run the command again";
     FOREIGN_CUSTOMER = "foreign_customer", Operator, UnlessShown:
         "In live mode, another installation on the same Stripe account has a Customer for a tenant of this id."
         => "if that installation is another application, run `tenant-billing installation ignore {installation}`, and its Customers are passed over from then on; if it is this application on another database, use one of the two databases only; if it was this database before its tables were lost, write the Customer's id into the column of Customer ids";
@@ -104,7 +104,7 @@ causes! {
         => "look at the Customer in Stripe; if such Customers are this application's, run the command again with --unmarked adopt, and if they are another one's, with --unmarked ignore (it looks again within 10 minutes)";
     OUT_OF_REACH = "out_of_reach", Operator, UnlessShown:
         "The first attempt was more than 30 days ago, and nothing can show any more whether it created a Customer."
-        => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
+        => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into the tenant's column of the Customer's id; or enable search for the account, and run the command again";
     UNKNOWN_CUSTOMER = "unknown_customer", Operator, Yes:
         "Stripe does not know a Customer that is on record for the tenant, and does not say that it is deleted."
         => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) to the account and mode in which the Customer was created, then run the command again";

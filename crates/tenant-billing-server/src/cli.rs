@@ -64,6 +64,19 @@ pub(crate) struct Options {
     /// The PostgreSQL table of your tenants, or `none` to accept any tenant id [default: tenants]
     #[arg(long, global = true, env = "TENANTS_TABLE", hide_env_values = true, value_name = "NAME")]
     pub(crate) tenants_table: Option<String>,
+    /// The PostgreSQL table that holds the Customers' ids; it may be the tenants table itself
+    /// [default: tenant_config]
+    #[arg(long, global = true, env = "TENANT_CONFIG_TABLE", hide_env_values = true)]
+    #[arg(value_name = "NAME")]
+    pub(crate) tenant_config_table: Option<String>,
+    /// Its column of the tenants' ids [default: tenant_id]
+    #[arg(long, global = true, env = "TENANT_CONFIG_TENANT_COLUMN", hide_env_values = true)]
+    #[arg(value_name = "NAME")]
+    pub(crate) tenant_config_tenant_column: Option<String>,
+    /// Its column of the Customers' ids [default: stripe_customer_id]
+    #[arg(long, global = true, env = "TENANT_CONFIG_CUSTOMER_COLUMN", hide_env_values = true)]
+    #[arg(value_name = "NAME")]
+    pub(crate) tenant_config_customer_column: Option<String>,
     /// Override Stripe's base URL, for example with that of a stripe-sandbox
     #[arg(
         long,
@@ -338,6 +351,9 @@ impl Options {
             &mut self.database_direct_url,
             &mut self.database_pool_size,
             &mut self.tenants_table,
+            &mut self.tenant_config_table,
+            &mut self.tenant_config_tenant_column,
+            &mut self.tenant_config_customer_column,
             &mut self.stripe_api_base,
             &mut self.stripe_account,
             &mut self.unmarked,

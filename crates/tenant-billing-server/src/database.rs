@@ -33,9 +33,17 @@ impl Opened {
         if matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {
             return server(options).map(Self::Postgres);
         }
-        if options.tenants_table.is_some() {
-            let why = "is for PostgreSQL only; a SQLite file always uses the table tenants";
-            return Err(Invalid::new("TENANTS_TABLE", why).into());
+        for (setting, value) in [
+            ("TENANTS_TABLE", &options.tenants_table),
+            ("TENANT_CONFIG_TABLE", &options.tenant_config_table),
+            ("TENANT_CONFIG_TENANT_COLUMN", &options.tenant_config_tenant_column),
+            ("TENANT_CONFIG_CUSTOMER_COLUMN", &options.tenant_config_customer_column),
+        ] {
+            if value.is_some() {
+                let why = "is for PostgreSQL only; a SQLite file always uses the tables tenants and \
+                           tenant_config";
+                return Err(Invalid::new(setting, why).into());
+            }
         }
         let file = file(url)?;
         Ok(Self::Sqlite(SqliteStore::open(&file)?, file))
@@ -70,6 +78,15 @@ fn server(options: &Options) -> Result<PostgresStore, Failure> {
     }
     if let Some(table) = &options.tenants_table {
         store = store.with_tenants_table(table)?;
+    }
+    if let Some(table) = &options.tenant_config_table {
+        store = store.with_tenant_config_table(table)?;
+    }
+    if let Some(column) = &options.tenant_config_tenant_column {
+        store = store.with_tenant_column(column)?;
+    }
+    if let Some(column) = &options.tenant_config_customer_column {
+        store = store.with_customer_column(column)?;
     }
     Ok(store)
 }

@@ -86,13 +86,16 @@ impl From<StoreError> for Failure {
 }
 
 /// The library's parameters that this program's users know as environment variables.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("unmarked", "--unmarked"),
     ("tenant_metadata_key", "--tenant-metadata-key"),
     ("database_url", "DATABASE_URL"),
     ("database_direct_url", "DATABASE_DIRECT_URL"),
     ("pool_size", "DATABASE_POOL_SIZE"),
     ("tenants_table", "TENANTS_TABLE"),
+    ("tenant_config_table", "TENANT_CONFIG_TABLE"),
+    ("tenant_config_tenant_column", "TENANT_CONFIG_TENANT_COLUMN"),
+    ("tenant_config_customer_column", "TENANT_CONFIG_CUSTOMER_COLUMN"),
     ("secret_key", "STRIPE_SECRET_KEY"),
     ("base_url", "STRIPE_API_BASE"),
 ];

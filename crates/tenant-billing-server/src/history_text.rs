@@ -31,7 +31,7 @@ pub(crate) fn lines(history: &History, table: Table) -> Vec<String> {
     if let Some(provisioned) = history.overridden() {
         let holds = history.bound.as_ref().map_or("none", CustomerId::as_str);
         lines.push(format!(
-            "differs  tenant-billing provisioned {provisioned}, but tenant_config holds {holds}"
+            "differs  tenant-billing provisioned {provisioned}, but the database holds {holds}"
         ));
     }
     lines.extend(history.surplus.iter().map(surplus));
@@ -149,7 +149,7 @@ nothing has happened yet
 state    provisioned
 bound    -
 gone     the tenant is no longer registered
-differs  tenant-billing provisioned cus_1, but tenant_config holds none
+differs  tenant-billing provisioned cus_1, but the database holds none
 surplus  cus_2 (duplicate; delete it in Stripe after checking)
 surplus  cus_3 (late; resolved 2026-01-02 04:04:05)";
         assert_eq!(lines(&history, Table::Whole).join("\n"), text);

@@ -17,8 +17,11 @@ mod installation;
 mod key;
 mod layout;
 mod lookups;
+mod names;
+mod port;
 mod primary;
 mod read;
+mod recorded;
 mod requirements;
 mod schema;
 mod statement;
@@ -34,39 +37,27 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use tenant_billing_core::{
-    audit::{History, Surplus},
-    ids::{CustomerId, InstallationId, Invalid, TenantId},
-    ports::{Backlog, Binding, Clock, Committed, Registration, Store, StoreError},
-    request::Account,
-    state::{Change, View},
+    ids::Invalid,
+    ports::{Binding, Clock, StoreError},
 };
 
 use self::{
     connection::{CALL_TIMEOUT, Connections, Lease, MIGRATION_TIMEOUT, with_timeout},
     diagnosis::explain,
-    host::Tenants,
     key::Key,
     layout::Layout,
     lookups::{Found, Lookups},
+    names::Names,
     url::Target,
 };
-use crate::{
-    database::{Afresh, Database, not_our_own},
-    stored::uuid_of,
-    system::SystemClock,
-};
+use crate::{stored::uuid_of, system::SystemClock};
 
 /// How many connections a pool of our own has, unless the host says otherwise.
 const DEFAULT_POOL_SIZE: usize = 4;
-/// How long starting afresh may take, which writes a few rows for each tenant.
-const AFRESH_TIMEOUT: Duration = Duration::from_secs(3600);
-/// How often recording a deletion is tried while its tenant's row keeps changing.
-const DELETION_ATTEMPTS: usize = 10;
 
-/// A [`Store`] in a PostgreSQL database, 14 or later. Cheap to clone.
+/// A [`Store`](crate::ports::Store) in a PostgreSQL database, 14 or later. Cheap to clone.
 ///
 /// Only [`PostgresStore::migrate`] creates or changes tables. Until it has run, everything else
 /// fails with [`StoreError::SchemaMissing`].
@@ -75,7 +66,7 @@ pub struct PostgresStore {
     connections: Connections,
     /// Where migrations connect to, if that is another address than for everything else.
     direct: Option<Arc<Target>>,
-    tenants: Tenants,
+    names: Names,
     clock: Arc<dyn Clock>,
     /// The host's tables, once they have been read. A failed call forgets them.
     layout: Arc<Mutex<Option<Arc<Layout>>>>,
@@ -92,7 +83,9 @@ impl PostgresStore {
     /// `sslrootcert` (a PEM file, or `system`); `sslcert` and `sslkey` name the client's own
     /// certificate. Those that demand more than is done here, such as `sslcrl`, are refused, and
     /// unknown ones are ignored with a warning. Nothing that the URL does not name is read: no
-    /// variable of libpq's, and no file in `~/.postgresql`. Of several hosts, the primary is used. `prepared_statements=true` makes lookups faster. Set it
+    /// variable of libpq's, and no file in `~/.postgresql`. `schema=app`, which is Prisma's, says
+    /// where the host's tables are looked for first. Of several hosts, the primary is used.
+    /// `prepared_statements=true` makes lookups faster. Set it
     /// only if no pooler is in front: behind one, another program's statement may have the same
     /// name.
     ///
@@ -104,7 +97,8 @@ impl PostgresStore {
         let target = Target::parse(url, "database_url")?;
         let connections = connection::pool(&target, DEFAULT_POOL_SIZE)?;
         let store = Self::from_pool(connections.pool.clone());
-        Ok(Self { connections, prepared: target.prepared, ..store })
+        let names = Names { schema: target.schema, ..store.names };
+        Ok(Self { connections, names, prepared: target.prepared, ..store })
     }
 
     /// The database of a host's own pool, whose connections must lead to the primary. (If they use
@@ -112,10 +106,9 @@ impl PostgresStore {
     /// TLS setup that this needs.)
     pub fn from_pool(pool: Pool) -> Self {
         let clock = SystemClock::shared();
-        let tenants = Tenants::Table(schema::DEFAULT_TENANTS_TABLE.into());
-        let (layout, lookups) = (Arc::default(), Arc::default());
+        let (names, layout, lookups) = (Names::default(), Arc::default(), Arc::default());
         let connections = Connections::of(pool);
-        Self { connections, direct: None, tenants, clock, layout, lookups, prepared: false }
+        Self { connections, direct: None, names, clock, layout, lookups, prepared: false }
     }
 
     /// Creates our tables, or brings them up to date. Any number of processes may do so at once.
@@ -130,14 +123,14 @@ impl PostgresStore {
         };
         let migration = async {
             let lease = connections.lease().await?;
-            schema::migrate(&lease, &self.tenants, installation).await?;
+            schema::migrate(&lease, &self.names, installation).await?;
             lease.give_back();
             Ok(())
         };
         with_timeout(&*self.clock, MIGRATION_TIMEOUT, async {
             match migration.await {
                 Ok(()) => Ok(()),
-                Err(error) => Err(explain(&connections, &self.tenants, None, error).await),
+                Err(error) => Err(explain(&connections, &self.names, None, error).await),
             }
         })
         .await
@@ -172,20 +165,64 @@ impl PostgresStore {
     /// # Errors
     /// As [`PostgresStore::open`], for field `database_direct_url`.
     pub fn with_direct_url(mut self, url: &str) -> Result<Self, StoreError> {
-        self.direct = Some(Target::parse(url, "database_direct_url")?.into());
+        let target = Target::parse(url, "database_direct_url")?;
+        if target.schema.is_some() && target.schema != self.names.schema {
+            let why = "names another schema than database_url";
+            return Err(Invalid::new("database_direct_url", why).into());
+        }
+        self.direct = Some(target.into());
         Ok(self)
     }
 
-    /// Uses this table (`organizations`, or `app.organizations`) as the tenants table, instead of
+    /// Uses this table (`organizations`, or `app."Organization"`) as the tenants table, instead of
     /// `tenants`. With the name `none`, no table is used, and every tenant exists.
+    ///
+    /// A name in double quotes is meant to the letter. Another one is first taken in lower case,
+    /// as PostgreSQL reads it, and then to the letter. Without a schema, a table is looked for in
+    /// the schema that the URL names (`?schema=app`), and then in the `search_path`.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for field `tenants_table` if it is not a table's name.
-    pub fn with_tenants_table(mut self, name: &str) -> Result<Self, StoreError> {
-        self.tenants = Tenants::parse(name)?;
-        // The new store must not share what was read about the old tenants table.
-        (self.layout, self.lookups) = (Arc::default(), Arc::default());
-        Ok(self)
+    pub fn with_tenants_table(self, name: &str) -> Result<Self, StoreError> {
+        Ok(self.named(Names::parse_tenants(name)?, |names, tenants| names.tenants = tenants))
+    }
+
+    /// Uses this table for the Customers' ids, instead of `tenant_config`. It may be the tenants
+    /// table itself; then rows are updated and never inserted.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for field `tenant_config_table` if it is not a table's name.
+    pub fn with_tenant_config_table(self, name: &str) -> Result<Self, StoreError> {
+        Ok(self.named(Names::parse_config(name)?, |names, config| {
+            (names.config, names.config_is_named) = (config, true);
+        }))
+    }
+
+    /// Uses this column of that table for the tenants' ids, instead of `tenant_id`. If that table
+    /// is the tenants table, this column is its key; the key of another tenants table is `id`.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for field `tenant_config_tenant_column` if it is not a column's
+    /// name.
+    pub fn with_tenant_column(self, name: &str) -> Result<Self, StoreError> {
+        let column = Names::parse_column("tenant_config_tenant_column", name)?;
+        Ok(self.named(column, |names, column| names.tenant_column = column))
+    }
+
+    /// Uses this column of that table for the Customers' ids, instead of `stripe_customer_id`.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for field `tenant_config_customer_column` if it is not a column's
+    /// name.
+    pub fn with_customer_column(self, name: &str) -> Result<Self, StoreError> {
+        let column = Names::parse_column("tenant_config_customer_column", name)?;
+        Ok(self.named(column, |names, column| names.customer_column = column))
+    }
+
+    /// A store with another name, which must not share what was read of the tables named before.
+    fn named<T>(mut self, name: T, set: impl FnOnce(&mut Names, T)) -> Self {
+        set(&mut self.names, name);
+        Self { layout: Arc::default(), lookups: Arc::default(), ..self }
     }
 
     /// The GRANT statements for a role of this name that may do everything but migrate, and nothing
@@ -238,7 +275,7 @@ impl PostgresStore {
                 Ok(done) => Ok(done),
                 Err(error) => {
                     let used = used.as_deref();
-                    Err(explain(&self.connections, &self.tenants, used, error).await)
+                    Err(explain(&self.connections, &self.names, used, error).await)
                 }
             }
         });
@@ -274,8 +311,7 @@ impl PostgresStore {
         if let Some(layout) = known {
             return Ok(layout);
         }
-        schema::check(lease).await?;
-        let layout = Arc::new(Layout::read(lease, &self.tenants).await?);
+        let layout = Arc::new(schema::layout(lease, &self.names).await?);
         *self.known_layout() = Some(Arc::clone(&layout));
         Ok(layout)
     }
@@ -301,150 +337,5 @@ impl PostgresStore {
             Err(error) => Err(error.clone()),
         };
         keys.iter().map(of).collect()
-    }
-}
-
-#[async_trait]
-impl Store for PostgresStore {
-    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
-        let key = self.layout().await?.key_type.parse(tenant)?;
-        let store = self.clone();
-        self.lookups.find(key, move |keys| store.clone().look_up(keys)).await
-    }
-
-    async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
-        self.call(|lease, layout| async move {
-            read::view(&lease, &layout, &layout.key_type.parse(tenant)?, customers).await
-        })
-        .await
-    }
-
-    async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
-        self.call(|lease, layout| async move {
-            lease.begin().await?;
-            let committed = write::apply(&lease, &layout, change).await?;
-            write::end(&lease, &layout, committed).await
-        })
-        .await
-    }
-
-    async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError> {
-        for _ in 0..DELETION_ATTEMPTS {
-            let recorded = self.call(|lease, layout| async move {
-                lease.begin().await?;
-                let recorded = write::record_deletion(&lease, &layout, customer).await?;
-                write::end(&lease, &layout, recorded).await
-            });
-            if recorded.await? == Committed::Yes {
-                return Ok(());
-            }
-        }
-        Err(StoreError::Unavailable("the tenant of a deleted Customer keeps changing".into()))
-    }
-
-    async fn registration(&self) -> Result<Registration, StoreError> {
-        self.call(|lease, _| async move { installation::registration(&lease).await }).await
-    }
-
-    async fn register(
-        &self,
-        installation: &InstallationId,
-        account: &Account,
-        key: Option<&str>,
-    ) -> Result<Registration, StoreError> {
-        self.call(|lease, _| async move {
-            lease.begin().await?;
-            let now = installation::register(&lease, installation, account, key).await?;
-            lease.commit().await?;
-            Ok(now)
-        })
-        .await
-    }
-
-    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
-        self.call(|lease, _| async move { installation::ignored(&lease).await }).await
-    }
-
-    async fn claim(
-        &self,
-        only: Option<&TenantId>,
-        hold: Duration,
-        limit: u32,
-    ) -> Result<Vec<TenantId>, StoreError> {
-        self.call(|lease, layout| async move {
-            let only = only.map(|tenant| layout.key_type.parse(tenant)?.tenant()).transpose()?;
-            lease.begin().await?;
-            let claimed = write::claim(&lease, only.as_ref(), hold, limit).await?;
-            lease.commit().await?;
-            Ok(claimed)
-        })
-        .await
-    }
-
-    async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.call(|lease, _| async move { read::backlog(&lease).await }).await
-    }
-
-    async fn history(&self, tenant: &TenantId) -> Result<History, StoreError> {
-        self.call(|lease, layout| async move {
-            read::history(&lease, &layout, &layout.key_type.parse(tenant)?).await
-        })
-        .await
-    }
-
-    async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
-        self.call(|lease, layout| async move {
-            let tenant = layout.key_type.parse(tenant)?.tenant()?;
-            read::surplus(&lease, &tenant).await
-        })
-        .await
-    }
-}
-
-#[async_trait]
-impl Database for PostgresStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        Self::migrate(self).await
-    }
-
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        self.call(|lease, layout| async move {
-            let canonical = |tenant: &TenantId| layout.key_type.parse(tenant)?.tenant();
-            let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-            lease.begin().await?;
-            write::add_tenants(&lease, &layout, &tenants).await
-        })
-        .await
-    }
-
-    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
-        not_our_own(other, &self.registration().await?)?;
-        self.call(|lease, _| async move {
-            lease.begin().await?;
-            let new = installation::ignore(&lease, other).await?;
-            lease.commit().await?;
-            Ok(new)
-        })
-        .await
-    }
-
-    async fn installation_moved(&self) -> Result<(), StoreError> {
-        self.call(|lease, _| async move { installation::moved(&lease).await }).await
-    }
-
-    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
-        let id = &uuid_of([self.clock.random(), self.clock.random()]).to_string();
-        self.call_within(AFRESH_TIMEOUT, |lease, layout| async move {
-            lease.begin().await?;
-            let now = installation::start_afresh(&lease, &layout, how, id).await?;
-            lease.commit().await?;
-            Ok(now)
-        })
-        .await
-    }
-
-    async fn count_bound(&self) -> Result<u64, StoreError> {
-        self.call(|lease, layout| async move { installation::count_bound(&lease, &layout).await })
-            .await
     }
 }

@@ -51,8 +51,14 @@ fn any_command_line() {
                 let options = cli.options;
                 assert!(!options.database_url.is_empty());
                 assert!(!options.sandbox || !text.contains("--stripe-api-base=http"));
-                for set in [options.tenants_table, options.stripe_api_base, options.stripe_account]
-                {
+                for set in [
+                    options.tenants_table,
+                    options.tenant_config_table,
+                    options.tenant_config_tenant_column,
+                    options.tenant_config_customer_column,
+                    options.stripe_api_base,
+                    options.stripe_account,
+                ] {
                     assert_ne!(set.as_deref(), Some(""));
                 }
                 match cli.command {

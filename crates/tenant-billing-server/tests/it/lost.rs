@@ -78,7 +78,7 @@ fn the_host_overwrites_the_column() {
     assert_eq!(get_or_create(&stage, &arguments)["stripe_customer_id"], "cus_host");
     let (code, history, _) = text(&stage.binary(&["history", &tenants[0]]).output().unwrap());
     let ours = first["stripe_customer_id"].as_str().unwrap();
-    let line = format!("provisioned {ours}, but tenant_config holds cus_host\n");
+    let line = format!("provisioned {ours}, but the database holds cus_host\n");
     assert_eq!(code, 0);
     assert!(history.contains(&line), "{history}");
 }

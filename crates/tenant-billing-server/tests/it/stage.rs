@@ -90,6 +90,9 @@ impl Stage {
             .env_remove("DATABASE_DIRECT_URL")
             .env_remove("DATABASE_POOL_SIZE")
             .env_remove("TENANTS_TABLE")
+            .env_remove("TENANT_CONFIG_TABLE")
+            .env_remove("TENANT_CONFIG_TENANT_COLUMN")
+            .env_remove("TENANT_CONFIG_CUSTOMER_COLUMN")
             .env_remove("STRIPE_ACCOUNT")
             .env_remove("RUST_LOG");
         command

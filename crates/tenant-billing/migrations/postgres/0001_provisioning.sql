@@ -133,3 +133,24 @@ CREATE TABLE tenant_billing.installation (
     oldest_program bigint NOT NULL,
     created_at     timestamptz NOT NULL
 );
+
+-- Which of the host's tables and columns this database was migrated with, and the type of the
+-- tenants' keys. With others, a tenant's id in our tables would mean another tenant. The table has
+-- exactly one row.
+CREATE TABLE tenant_billing.host_layout (
+    only_row        boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    -- Names have their schemas and are quoted where necessary. Without a table of tenants, every
+    -- tenant exists.
+    tenants_table   text,
+    tenants_oid     bigint,
+    config_table    text NOT NULL,
+    config_oid      bigint NOT NULL,
+    tenant_column   text NOT NULL,
+    tenant_number   bigint NOT NULL,
+    customer_column text NOT NULL,
+    customer_number bigint NOT NULL,
+    key_type        text NOT NULL,
+    -- Whoever has read another record than this one must read it again.
+    recorded_at     timestamptz NOT NULL,
+    CHECK ((tenants_table IS NULL) = (tenants_oid IS NULL))
+);

@@ -1,4 +1,4 @@
-//! The statements that read and write the host's column `tenant_config.stripe_customer_id`.
+//! The statements that read and write the host's column of the Customers' ids.
 //!
 //! The host may have triggers and rules on its table. One that refuses a write, swallows it, or
 //! changes its value is told apart from another process that was faster, which is a conflict.
@@ -7,43 +7,49 @@ use futures_util::future::{try_join, try_join3};
 use tenant_billing_core::{
     ids::CustomerId,
     ports::{Committed, StoreError},
-    state::Column,
+    state::Column as Write,
 };
 use tokio_postgres::{Client, Error, Row};
 
-use super::{errors::refused, key::Key, layout::Layout, statement::Statement, table::Table};
+use super::{
+    errors::refused,
+    key::Key,
+    layout::Layout,
+    statement::Statement,
+    table::{Column, Role},
+};
 
 /// Writes or checks the column. The outer error is the driver's, for [`failed_there`].
 pub(super) async fn write(
     client: &Client,
-    config: &Table,
+    layout: &Layout,
     key: &Key,
-    column: &Column,
+    column: &Write,
 ) -> Result<Result<Committed, StoreError>, Error> {
     match column {
-        Column::Keep => Ok(Ok(Committed::Yes)),
-        Column::Holds(customer) => {
-            let held = value(config, key, "").query(client).await?;
+        Write::Keep => Ok(Ok(Committed::Yes)),
+        Write::Holds(customer) => {
+            let held = value(layout, key, "").query(client).await?;
             Ok(Ok(if holds(&held, customer)? { Committed::Yes } else { Committed::Conflict }))
         }
-        Column::Bind(customer) => {
-            let (bind, value) = (bind(config, key, customer), value(config, key, ""));
+        Write::Bind(customer) => {
+            let (bind, value) = (bind(layout, key, customer), value(layout, key, ""));
             let (wrote, kept) = try_join(bind.query(client), value.query(client)).await?;
             if wrote.is_empty() {
                 return Ok(Ok(Committed::Conflict));
             }
             // Until the transaction ends, nobody else writes the row that it wrote.
             let kept = holds(&kept, customer)?;
-            Ok(if kept { Ok(Committed::Yes) } else { Err(changed(config, "the value to bind")) })
+            Ok(if kept { Ok(Committed::Yes) } else { Err(changed(layout, "the value to bind")) })
         }
-        Column::Clear(customer) => {
+        Write::Clear(customer) => {
             // Whoever would write a row that is locked waits for us.
-            let (lock, value) = (value(config, key, LOCKED), value(config, key, ""));
-            let clear = clear(config, key, customer);
+            let (lock, value) = (value(layout, key, LOCKED), value(layout, key, ""));
+            let clear = clear(layout, key, customer);
             let reads = (lock.query(client), clear.query(client), value.query(client));
             let (before, _, after) = try_join3(reads.0, reads.1, reads.2).await?;
             let kept = holds(&before, customer)? && holds(&after, customer)?;
-            Ok(if kept { Err(changed(config, "the null to set")) } else { Ok(Committed::Yes) })
+            Ok(if kept { Err(changed(layout, "the null to set")) } else { Ok(Committed::Yes) })
         }
     }
 }
@@ -53,19 +59,21 @@ pub(super) async fn write(
 /// roll back.
 pub(super) async fn why_unbound(
     client: &Client,
-    config: &Table,
+    layout: &Layout,
     key: &Key,
     customer: &CustomerId,
 ) -> Result<Result<Committed, StoreError>, Error> {
-    let before = value(config, key, LOCKED).query(client).await?;
-    let wrote = bind(config, key, customer).query(client).await?;
-    let after = value(config, key, LOCKED).query(client).await?;
+    let before = value(layout, key, LOCKED).query(client).await?;
+    let wrote = bind(layout, key, customer).query(client).await?;
+    let after = value(layout, key, LOCKED).query(client).await?;
     // A row that was not there could not be locked, and another process may have inserted it.
     let unchanged = before.len() == after.len();
     let is_null = held(&before)?.is_none() && held(&after)?.is_none();
-    Ok(if wrote.is_empty() && unchanged && is_null {
+    // The host has just deleted the tenant.
+    let is_gone = layout.are_one && before.is_empty();
+    Ok(if wrote.is_empty() && unchanged && is_null && !is_gone {
         let what = if before.is_empty() { "the INSERT" } else { "the UPDATE" };
-        Err(changed(config, what))
+        Err(changed(layout, what))
     } else {
         Ok(Committed::Conflict)
     })
@@ -76,15 +84,15 @@ pub(super) fn failed_there(layout: &Layout, error: Error) -> Result<Committed, S
     if layout.is_race(&error) {
         return Ok(Committed::Conflict);
     }
-    Err(refused(error, &layout.config.name, "stripe_customer_id"))
+    Err(refused(error, &layout.config.name, &layout.customer.name))
 }
 
 /// The refusal of a write that the server reported as done, or as not necessary.
-fn changed(config: &Table, what: &str) -> StoreError {
-    let table = &config.name;
+fn changed(layout: &Layout, what: &str) -> StoreError {
+    let (table, column) = (&layout.config.name, &layout.customer.name);
     StoreError::Refused(format!(
-        "{table}, column stripe_customer_id: a trigger or rule swallows or changes {what}; make it \
-         leave this column alone"
+        "{table}, column {column}: a trigger or rule swallows or changes {what}; make it leave \
+         this column alone"
     ))
 }
 
@@ -92,12 +100,12 @@ fn changed(config: &Table, what: &str) -> StoreError {
 const LOCKED: &str = " FOR NO KEY UPDATE";
 
 /// Returns what the tenant's column holds, if the tenant has a row.
-fn value(config: &Table, key: &Key, lock: &str) -> Statement {
+fn value(layout: &Layout, key: &Key, lock: &str) -> Statement {
     let mut sql = Statement::default();
-    let (key, config) = (sql.bind_key(key), &config.name);
-    sql.add(&format!(
-        "SELECT stripe_customer_id::text FROM {config} WHERE tenant_id = {key}{lock}"
-    ));
+    let key = sql.bind_key(key, layout.key_type);
+    let (table, tenant, customer) =
+        (&layout.config.name, &layout.tenant.quoted, &layout.customer.quoted);
+    sql.add(&format!("SELECT {customer}::text FROM {table} WHERE {tenant} = {key}{lock}"));
     sql
 }
 
@@ -111,29 +119,38 @@ fn holds(rows: &[Row], customer: &CustomerId) -> Result<bool, Error> {
     Ok(held(rows)? == Some(customer.as_str()))
 }
 
-/// Sets the column if it is null, and inserts a row if there is none. It returns a row if it wrote.
-/// (ON CONFLICT DO UPDATE is not used, since it would run the host's triggers for inserts on a row
-/// that exists.)
-fn bind(config: &Table, key: &Key, customer: &CustomerId) -> Statement {
+/// Sets the column if it is null, and inserts a row if there is none, unless the table is that of
+/// the tenants. It returns a row if it wrote. (ON CONFLICT DO UPDATE is not used, since it would run
+/// the host's triggers for inserts on a row that exists.)
+fn bind(layout: &Layout, key: &Key, id: &CustomerId) -> Statement {
     let mut sql = Statement::default();
-    let (key, customer) = (sql.bind_key(key), sql.bind(customer.as_str().to_owned()));
-    let mut columns = vec![("tenant_id", key), ("stripe_customer_id", customer)];
-    columns.extend(config.new_id().map(|id| ("id", id.to_owned())));
-    for name in ["created_at", "updated_at"] {
-        columns.extend(config.now_for(name).map(|now| (name, now.to_owned())));
+    let (key, id) = (sql.bind_key(key, layout.key_type), sql.bind(id.as_str().to_owned()));
+    let (table, tenant, customer) =
+        (&layout.config.name, &layout.tenant.quoted, &layout.customer.quoted);
+    let set_updated_at = set_updated_at(layout);
+    let update = format!(
+        "UPDATE {table} SET {customer} = {id}{set_updated_at}
+         WHERE {tenant} = {key} AND {customer} IS NULL RETURNING 1"
+    );
+    if layout.are_one {
+        sql.add(&update);
+        return sql;
     }
-    let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-    let set_updated_at = set_updated_at(config);
+    let value = |column: &Column| match column.role {
+        Role::Tenant => Some(key.as_str()),
+        Role::Customer => Some(id.as_str()),
+        Role::Id | Role::CreatedAt | Role::UpdatedAt | Role::None => column.written(),
+    };
+    let columns = layout.config.columns.iter();
+    let (names, values): (Vec<_>, Vec<_>) =
+        columns.filter_map(|it| Some((it.quoted.as_str(), value(it)?))).unzip();
     sql.add(&format!(
-        "WITH updated AS (
-             UPDATE {config} SET stripe_customer_id = $2{set_updated_at}
-             WHERE tenant_id = $1 AND stripe_customer_id IS NULL RETURNING 1),
+        "WITH updated AS ({update}),
          inserted AS (
-             INSERT INTO {config} ({names}) SELECT {values}
-             WHERE NOT EXISTS (SELECT 1 FROM {config} WHERE tenant_id = $1)
-             ON CONFLICT (tenant_id) DO NOTHING RETURNING 1)
+             INSERT INTO {table} ({names}) SELECT {values}
+             WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {tenant} = {key})
+             ON CONFLICT ({tenant}) DO NOTHING RETURNING 1)
          SELECT 1 FROM updated UNION ALL SELECT 1 FROM inserted",
-        config = config.name,
         names = names.join(", "),
         values = values.join(", "),
     ));
@@ -141,18 +158,45 @@ fn bind(config: &Table, key: &Key, customer: &CustomerId) -> Statement {
 }
 
 /// Sets the column to null if it holds this Customer.
-fn clear(config: &Table, key: &Key, customer: &CustomerId) -> Statement {
+fn clear(layout: &Layout, key: &Key, id: &CustomerId) -> Statement {
     let mut sql = Statement::default();
-    let (key, customer) = (sql.bind_key(key), sql.bind(customer.as_str().to_owned()));
-    let (set_updated_at, config) = (set_updated_at(config), &config.name);
+    let (key, id) = (sql.bind_key(key, layout.key_type), sql.bind(id.as_str().to_owned()));
+    let (table, tenant, customer) =
+        (&layout.config.name, &layout.tenant.quoted, &layout.customer.quoted);
+    let set_updated_at = set_updated_at(layout);
     sql.add(&format!(
-        "UPDATE {config} SET stripe_customer_id = NULL{set_updated_at}
-         WHERE tenant_id = {key} AND stripe_customer_id = {customer}"
+        "UPDATE {table} SET {customer} = NULL{set_updated_at}
+         WHERE {tenant} = {key} AND {customer} = {id}"
     ));
     sql
 }
 
-/// The rest of a SET clause, which sets `updated_at` if the host's table has that column.
-fn set_updated_at(config: &Table) -> String {
-    config.now_for("updated_at").map_or_else(String::new, |now| format!(", updated_at = {now}"))
+/// An SQL query: the Customers in the column as `customer_id`, with their tenants as `tenant_id`.
+pub(super) fn all_bound(layout: &Layout) -> String {
+    let (table, tenant, customer) =
+        (&layout.config.name, &layout.tenant.quoted, &layout.customer.quoted);
+    let read_as = layout.key_type.read_as();
+    format!(
+        "SELECT {customer}::text AS customer_id, {tenant}::{read_as}::text AS tenant_id
+         FROM {table} WHERE {customer} IS NOT NULL"
+    )
+}
+
+/// Sets the column to null in every row.
+pub(super) async fn clear_all(client: &Client, layout: &Layout) -> Result<(), StoreError> {
+    let (table, customer) = (&layout.config.name, &layout.customer.quoted);
+    let set_updated_at = set_updated_at(layout);
+    let sql = format!(
+        "UPDATE {table} SET {customer} = NULL{set_updated_at} WHERE {customer} IS NOT NULL"
+    );
+    let refused = |error| refused(error, &layout.config.name, &layout.customer.name);
+    Statement::new(sql).query(client).await.map(drop).map_err(refused)
+}
+
+/// The rest of a SET clause, which sets the time of the row's last change if the host's table has a
+/// column for it.
+fn set_updated_at(layout: &Layout) -> String {
+    let columns = layout.config.columns.iter().filter(|it| it.role == Role::UpdatedAt);
+    let set = columns.filter_map(|it| Some(format!(", {} = {}", it.quoted, it.written()?)));
+    set.collect()
 }

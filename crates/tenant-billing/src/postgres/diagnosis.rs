@@ -6,8 +6,8 @@ use tenant_billing_core::ports::StoreError;
 use super::{
     cells::SqlCells,
     connection::{self, Connections},
-    host::Tenants,
     layout::Layout,
+    names::Names,
     primary, schema,
     statement::Statement,
 };
@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 10;
 /// layout that the call relied upon, if it came so far.
 pub(super) async fn explain(
     connections: &Connections,
-    tenants: &Tenants,
+    names: &Names,
     used: Option<&Layout>,
     error: StoreError,
 ) -> StoreError {
@@ -36,7 +36,7 @@ pub(super) async fn explain(
         | StoreError::SchemaMismatch(_)
         | StoreError::Refused(_)
         | StoreError::Corrupt(_) => match used {
-            Some(used) => change(connections, tenants, used).await,
+            Some(used) => change(connections, names, used).await,
             None => None,
         },
     };
@@ -46,11 +46,10 @@ pub(super) async fn explain(
 /// Reads again what a call relied upon. If our schema or a table of the host's is not as it must
 /// be, this says so; if the host's tables have only changed, the next call will use them as they
 /// are now.
-async fn change(connections: &Connections, tenants: &Tenants, used: &Layout) -> Option<StoreError> {
+async fn change(connections: &Connections, names: &Names, used: &Layout) -> Option<StoreError> {
     let read = async {
         let lease = connections.lease().await?;
-        schema::check(&lease).await?;
-        let layout = Layout::read(&lease, tenants).await?;
+        let layout = schema::layout(&lease, names).await?;
         lease.give_back();
         Ok::<_, StoreError>(layout)
     };

@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::layout::Layout;
+use super::{
+    layout::Layout,
+    names::quoted,
+    table::{Column, Role},
+};
 
 /// Our tables, and what the role does with each. Rows of the audit trail and of the deletions are
 /// only ever added.
-const OUR_TABLES: [(&str, &str); 9] = [
+const OUR_TABLES: [(&str, &str); 10] = [
     ("customer_provisioning", "SELECT, INSERT, UPDATE"),
     ("billing_event", "SELECT, INSERT"),
     ("deleted_customer", "SELECT, INSERT"),
@@ -15,6 +19,7 @@ const OUR_TABLES: [(&str, &str); 9] = [
     ("stripe_key", "SELECT, INSERT"),
     ("ignored_installation", "SELECT"),
     ("installation", "SELECT"),
+    ("host_layout", "SELECT"),
     ("migration", "SELECT"),
 ];
 
@@ -34,35 +39,34 @@ pub(super) fn statements(layout: &Layout, role: &str) -> String {
         grant(what, &format!("tenant_billing.{table}"));
     }
     let config = &layout.config;
-    let existing = |names: &[&str]| {
-        let columns = names.iter().filter(|name| config.column(name).is_some());
-        columns.copied().collect::<Vec<_>>().join(", ")
+    let (tenant, customer) = (&layout.tenant.quoted, &layout.customer.quoted);
+    let columns = |used: fn(&Column) -> bool| {
+        let columns = config.columns.iter().filter(|column| used(column));
+        columns.map(|column| column.quoted.as_str()).collect::<Vec<_>>().join(", ")
     };
-    let inserted = existing(&["id", "tenant_id", "stripe_customer_id", "created_at", "updated_at"]);
-    let updated = existing(&["stripe_customer_id", "updated_at"]);
-    let read = "SELECT (tenant_id, stripe_customer_id)";
-    grant(&format!("{read}, INSERT ({inserted}), UPDATE ({updated})"), &config.name);
+    let inserted = columns(|column| column.role != Role::None);
+    let updated = columns(|column| matches!(column.role, Role::Customer | Role::UpdatedAt));
+    let insert = if layout.are_one { String::new() } else { format!(" INSERT ({inserted}),") };
+    let read = format!("SELECT ({tenant}, {customer})");
+    grant(&format!("{read},{insert} UPDATE ({updated})"), &config.name);
     // A column's default may take its value from a sequence.
-    for column in &config.columns {
+    for column in config.columns.iter().filter(|_| !layout.are_one) {
         if let Some(sequence) = &column.sequence {
             grant("USAGE", &format!("SEQUENCE {sequence}"));
         }
     }
     grant("EXECUTE", "FUNCTION tenant_billing.clock()");
-    if let Some(tenants) = &layout.tenants {
-        grant("SELECT (id)", &tenants.name);
+    if let Some((tenants, key)) = layout.tenants() {
+        if !layout.are_one {
+            grant(&format!("SELECT ({key})"), tenants);
+        }
         let _ = writeln!(sql, "-- Only to register tenants (`tenant-billing tenant add`):");
-        let _ = writeln!(sql, "-- GRANT INSERT (id) ON {} TO {role};", tenants.name);
+        let _ = writeln!(sql, "-- GRANT INSERT ({key}) ON {tenants} TO {role};");
     }
     for schema in schemas(layout) {
         let _ = writeln!(sql, "GRANT USAGE ON SCHEMA {schema} TO {role};");
     }
     sql
-}
-
-/// A name as a quoted SQL identifier.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A name that stays within an SQL comment. A comment ends with its line, so the rest of a name
@@ -73,8 +77,7 @@ fn in_comment(name: &str) -> String {
 
 /// The schemas of the host's tables, quoted where necessary.
 fn schemas(layout: &Layout) -> Vec<&str> {
-    let tables = [Some(&layout.config), layout.tenants.as_ref()].into_iter().flatten();
-    let mut schemas: Vec<_> = tables.map(|table| table.schema.as_str()).collect();
+    let mut schemas: Vec<_> = layout.tables().map(|table| table.schema.as_str()).collect();
     schemas.dedup();
     schemas
 }

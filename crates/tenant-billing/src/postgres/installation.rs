@@ -7,12 +7,7 @@ use tenant_billing_core::{
 };
 use tokio_postgres::Client;
 
-use super::{
-    cells::SqlCells,
-    errors::{failed, refused},
-    layout::Layout,
-    statement::Statement,
-};
+use super::{cells::SqlCells, column, errors::failed, layout::Layout, statement::Statement};
 use crate::{database::Afresh, stored::Cells};
 
 /// What tells this database from a copy of it, so far as that can be told: the cluster's id and the
@@ -101,8 +96,8 @@ pub(super) async fn moved(client: &Client) -> Result<(), StoreError> {
 
 /// How many tenants have a Customer bound to them.
 pub(super) async fn count_bound(client: &Client, layout: &Layout) -> Result<u64, StoreError> {
-    let config = &layout.config.name;
-    let sql = format!("SELECT count(*) FROM {config} WHERE stripe_customer_id IS NOT NULL");
+    let (table, customer) = (&layout.config.name, &layout.customer.quoted);
+    let sql = format!("SELECT count(*) FROM {table} WHERE {customer} IS NOT NULL");
     SqlCells::of(&Statement::new(sql).row(client).await?).required_count()
 }
 
@@ -161,13 +156,13 @@ pub(super) async fn start_afresh(
 /// Puts every Customer that is known here on record as one that is never to be adopted here again. An
 /// inquiry would otherwise take those that have no mark for ours: they name our tenants.
 async fn leave_to_the_original(client: &Client, layout: &Layout) -> Result<(), StoreError> {
-    let config = &layout.config.name;
+    let bound = column::all_bound(layout);
     let sql = format!(
         "INSERT INTO tenant_billing.surplus_customer AS s
              (customer_id, tenant_id, reason, found_at, resolved_at)
          SELECT DISTINCT ON (customer_id)
                 customer_id, tenant_id, 'unbound', tenant_billing.clock(), tenant_billing.clock()
-         FROM (SELECT stripe_customer_id AS customer_id, tenant_id::text FROM {config}
+         FROM ({bound}
                UNION SELECT customer_id, tenant_id FROM tenant_billing.customer_provisioning
                UNION SELECT customer_id, tenant_id FROM tenant_billing.surplus_customer) AS known
          WHERE customer_id IS NOT NULL
@@ -178,27 +173,23 @@ async fn leave_to_the_original(client: &Client, layout: &Layout) -> Result<(), S
 
 /// Sets the host's column to null everywhere.
 async fn forget_bindings(client: &Client, layout: &Layout, how: Afresh) -> Result<(), StoreError> {
-    let config = &layout.config.name;
     let sql = format!(
         "INSERT INTO tenant_billing.billing_event
              (tenant_id, at, kind, generation, customer_id, detail)
-         SELECT c.tenant_id::text, tenant_billing.clock(), 'cleared', coalesce(p.generation, 0),
-                c.stripe_customer_id, $1
-         FROM {config} AS c
-         LEFT JOIN tenant_billing.customer_provisioning AS p ON p.tenant_id = c.tenant_id::text
-         WHERE c.stripe_customer_id IS NOT NULL"
+         SELECT c.tenant_id, tenant_billing.clock(), 'cleared', coalesce(p.generation, 0),
+                c.customer_id, $1
+         FROM ({bound}) AS c
+         LEFT JOIN tenant_billing.customer_provisioning AS p ON p.tenant_id = c.tenant_id",
+        bound = column::all_bound(layout),
     );
     Statement::new(sql).with(how.detail()).rows(client).await?;
-    let sql = format!(
-        "UPDATE {config} SET stripe_customer_id = NULL WHERE stripe_customer_id IS NOT NULL"
-    );
-    let refused = |error| refused(error, config, "stripe_customer_id");
-    Statement::new(sql).query(client).await.map_err(refused)?;
+    column::clear_all(client, layout).await?;
     match count_bound(client, layout).await? {
         0 => Ok(()),
         left => Err(StoreError::Refused(format!(
-            "{left} rows of table {config} still hold a Customer after their column \
-             stripe_customer_id was set to null; look for a trigger or a rule on the table"
+            "{left} rows of table {} still hold a Customer after their column {} was set to null; look \
+             for a trigger or a rule on the table",
+            layout.config.name, layout.customer.name
         ))),
     }
 }

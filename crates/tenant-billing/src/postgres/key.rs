@@ -8,6 +8,10 @@ use uuid::Uuid;
 pub(super) enum KeyType {
     Uuid,
     Text,
+    /// `char(n)`. The server pads a value with blanks, and ignores them when it compares two
+    /// values of this type. An id has no blanks, so each has one spelling without them.
+    Char,
+    /// Any type of whole numbers. It is sent and read with 64 bits.
     Integer,
 }
 
@@ -20,22 +24,41 @@ pub(super) enum Key {
 }
 
 impl KeyType {
-    /// The type of keys in a column whose type has this name in `pg_catalog`, if we support it.
-    pub(super) fn of(name: &str) -> Option<Self> {
-        match name {
-            "uuid" => Some(Self::Uuid),
-            "text" | "varchar" => Some(Self::Text),
-            "int2" | "int4" | "int8" => Some(Self::Integer),
-            _ => None,
-        }
-    }
-
-    /// The SQL type in which keys are sent to the server and read from it.
+    /// The SQL type in which keys are compared, so that an index on the column can be used.
     pub(super) fn sql(self) -> &'static str {
         match self {
             Self::Uuid => "uuid",
             Self::Text => "text",
+            Self::Char => "bpchar",
             Self::Integer => "bigint",
+        }
+    }
+
+    /// The SQL type in which keys are read.
+    pub(super) fn read_as(self) -> &'static str {
+        match self {
+            // This takes the blanks away.
+            Self::Char => "text",
+            Self::Uuid | Self::Text | Self::Integer => self.sql(),
+        }
+    }
+
+    /// Its name on record and in messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Text => "text",
+            Self::Char => "char",
+            Self::Integer => "a whole number",
+        }
+    }
+
+    /// A regular expression for the ids that are spelled as this type's keys are.
+    pub(super) fn spelled(self) -> &'static str {
+        match self {
+            Self::Uuid => "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+            Self::Text | Self::Char => "^",
+            Self::Integer => "^(0|-?[1-9][0-9]{0,18})$",
         }
     }
 
@@ -47,10 +70,10 @@ impl KeyType {
             Self::Uuid => Key::Uuid(
                 uuid(text).ok_or_else(|| wrong("is not a UUID, which this database requires"))?,
             ),
-            Self::Text => Key::Text(text.to_owned()),
-            Self::Integer => Key::Integer(
-                text.parse().map_err(|_| wrong("is not a number, which this database requires"))?,
-            ),
+            Self::Text | Self::Char => Key::Text(text.to_owned()),
+            Self::Integer => Key::Integer(text.parse().map_err(|_| {
+                wrong("is not a whole number of up to 64 bits, which this database requires")
+            })?),
         })
     }
 }
@@ -104,7 +127,7 @@ mod tests {
         let uuid = any::<u128>().prop_map(|bits| Uuid::from_u128(bits).to_string());
         let good =
             prop_oneof![uuid, any::<i64>().prop_map(|it| it.to_string()), letters(LETTERS, 1..=12)];
-        let kinds = select(&[KeyType::Uuid, KeyType::Text, KeyType::Integer][..]);
+        let kinds = select(&[KeyType::Uuid, KeyType::Text, KeyType::Char, KeyType::Integer][..]);
         check("tenant's key", (texts(good, WORDS), kinds), |(text, kind)| {
             let Ok(tenant) = TenantId::parse(&text) else {
                 return false;

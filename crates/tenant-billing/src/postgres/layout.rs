@@ -4,15 +4,14 @@
 //! time zone or not, and `search_path` decides which schema they are in. So we assume nothing about
 //! them, and `migrate` reports what does not meet our requirements.
 
-use tenant_billing_core::ports::StoreError;
-use tokio_postgres::{Client, Error, error::SqlState};
+use jiff::Timestamp;
+use tokio_postgres::{Error, error::SqlState};
 
 use super::{
-    host::{HostTables, Tenants},
+    host::HostTables,
     key::KeyType,
     primary::READ_ONLY,
-    requirements,
-    table::Table,
+    table::{Column, Role, Table},
 };
 
 /// What statements must know about the host's tables.
@@ -20,10 +19,18 @@ use super::{
 pub(super) struct Layout {
     /// The tenants table, unless every tenant exists.
     pub(super) tenants: Option<Table>,
-    /// `tenant_config`.
+    /// The table that holds the Customers' ids.
     pub(super) config: Table,
+    /// Whether these are one table. Then every tenant has a row there, and none is inserted.
+    pub(super) are_one: bool,
+    /// Its column of the tenants' ids.
+    pub(super) tenant: Column,
+    /// Its column of the Customers' ids.
+    pub(super) customer: Column,
     /// The type of the tenants' keys.
     pub(super) key_type: KeyType,
+    /// When the record was written that this layout agrees with, once that has been seen.
+    pub(super) recorded_at: Option<Timestamp>,
     /// The statement that reads the Customers of many tenants, and the account that the database
     /// belongs to, as one text, since one subquery costs less than two. Its one parameter is an array of
     /// keys.
@@ -31,32 +38,44 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Reads the layout from the catalogs.
-    ///
-    /// # Errors
-    /// [`StoreError::SchemaMismatch`] if a table does not exist or hides rows, or if the tenants'
-    /// keys have types that we do not support or that differ.
-    pub(super) async fn read(client: &Client, tenants: &Tenants) -> Result<Self, StoreError> {
-        let host = HostTables::find(client, tenants).await?;
-        if let Some(name) = host.lost(tenants) {
-            return Err(StoreError::SchemaMismatch(format!(
-                "there is no table {name} in this role's search_path, and there was one when the \
-                 database was migrated; rename it back, or correct the search_path"
-            )));
-        }
-        let mut misfits = Vec::new();
-        let key_type = requirements::keys(tenants, &host, &mut misfits);
-        let (Some(config), Some(key_type), []) = (host.config, key_type, misfits.as_slice()) else {
-            return Err(requirements::mismatch(&misfits));
-        };
-        let tenants = host.tenants;
-        let (table, native) = (&config.name, key_type.sql());
+    /// The layout of these tables, if none of them and none of their columns is missing.
+    pub(super) fn of(host: HostTables, key_type: KeyType) -> Option<Self> {
+        let are_one = host.are_one();
+        let HostTables { tenants, config } = host;
+        let config = config?;
+        let (tenant, customer) =
+            (config.role(Role::Tenant)?.clone(), config.role(Role::Customer)?.clone());
         let lookup = format!(
-            "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text,
+            "SELECT {READ_ONLY}, {id}::{read_as}, {customer}::text,
                     (SELECT mode || ' ' || account_id FROM tenant_billing.stripe_account)
-             FROM {table} WHERE tenant_id = ANY ($1::{native}[]) AND stripe_customer_id IS NOT NULL"
+             FROM {table} WHERE {id} = ANY ($1::{native}[]) AND {customer} IS NOT NULL",
+            id = tenant.quoted,
+            read_as = key_type.read_as(),
+            customer = customer.quoted,
+            table = config.name,
+            native = key_type.sql(),
         );
-        Ok(Self { tenants, config, key_type, lookup })
+        Some(Self {
+            tenants,
+            config,
+            are_one,
+            tenant,
+            customer,
+            key_type,
+            recorded_at: None,
+            lookup,
+        })
+    }
+
+    /// The tenants table and its key, as SQL identifiers, unless every tenant exists.
+    pub(super) fn tenants(&self) -> Option<(&str, &str)> {
+        let table = self.tenants.as_ref()?;
+        Some((&table.name, &table.role(Role::Tenant)?.quoted))
+    }
+
+    /// The tables, each once.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+        [Some(&self.config), self.tenants.as_ref().filter(|_| !self.are_one)].into_iter().flatten()
     }
 
     /// Whether a write failed because the host wrote at the same moment: it bound the Customer to
@@ -65,13 +84,11 @@ impl Layout {
     pub(super) fn is_race(&self, error: &Error) -> bool {
         let Some(said) = error.as_db_error() else { return false };
         let columns: &[_] = match *said.code() {
-            SqlState::UNIQUE_VIOLATION => &["tenant_id", "stripe_customer_id"],
-            SqlState::FOREIGN_KEY_VIOLATION => &["tenant_id"],
+            SqlState::UNIQUE_VIOLATION => &[&self.tenant, &self.customer],
+            SqlState::FOREIGN_KEY_VIOLATION => &[&self.tenant],
             _ => &[],
         };
-        columns.iter().any(|column| {
-            let constraints = self.config.column(column).map(|column| &column.constraints);
-            constraints.into_iter().flatten().any(|it| Some(it.as_str()) == said.constraint())
-        })
+        let constraints = columns.iter().flat_map(|column| &column.constraints);
+        constraints.into_iter().any(|it| Some(it.as_str()) == said.constraint())
     }
 }

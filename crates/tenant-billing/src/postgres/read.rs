@@ -44,7 +44,7 @@ pub(super) async fn bound(
     let statement = Statement::new(layout.lookup.as_str());
     let (asked, statement) = match layout.key_type {
         KeyType::Uuid => (uuids.len(), statement.with(uuids)),
-        KeyType::Text => (texts.len(), statement.with(texts)),
+        KeyType::Text | KeyType::Char => (texts.len(), statement.with(texts)),
         KeyType::Integer => (numbers.len(), statement.with(numbers)),
     };
     if asked < keys.len() {
@@ -86,7 +86,7 @@ fn customer_of(
     let corrupt = |error: tokio_postgres::Error| StoreError::Corrupt(error.to_string());
     let key = match kind {
         KeyType::Uuid => row.try_get(1).map(Key::Uuid),
-        KeyType::Text => row.try_get(1).map(Key::Text),
+        KeyType::Text | KeyType::Char => row.try_get(1).map(Key::Text),
         KeyType::Integer => row.try_get(1).map(Key::Integer),
     };
     let key = key.map_err(corrupt)?;
@@ -106,21 +106,27 @@ pub(super) async fn view(
     customers: &[CustomerId],
 ) -> Result<View, StoreError> {
     let mut statement = Statement::default();
-    let key_parameter = statement.bind_key(key);
-    let (config, native) = (&layout.config.name, layout.key_type.sql());
-    let tables = [Some(&layout.config), layout.tenants.as_ref()].into_iter().flatten();
+    let asked = statement.bind_key(key, layout.key_type);
+    let (config, id, customer) =
+        (&layout.config.name, &layout.tenant.quoted, &layout.customer.quoted);
     let (mut policies, mut renewed) = (Vec::new(), Vec::new());
-    for table in tables {
+    for table in layout.tables() {
         let name = statement.bind(table.name.clone());
         policies.push(format!("row_security_active({}::oid)", table.oid));
         renewed.push(format!("to_regclass({name})::oid IS DISTINCT FROM {}::oid", table.oid));
     }
+    let recorded_at = statement.bind(layout.recorded_at);
+    renewed.push(format!(
+        "(SELECT recorded_at FROM tenant_billing.host_layout) IS DISTINCT FROM {recorded_at}"
+    ));
     let (hides_rows, renewed) = (policies.join(" OR "), renewed.join(" OR "));
-    let (exists, tenants) = match &layout.tenants {
-        None => ("true", String::new()),
-        Some(table) => {
-            ("t.id IS NOT NULL", format!("LEFT JOIN {} AS t ON t.id = asked.id", table.name))
-        }
+    let (exists, tenants) = match layout.tenants() {
+        None => ("true".to_owned(), String::new()),
+        Some(_) if layout.are_one => (format!("c.{id} IS NOT NULL"), String::new()),
+        Some((table, key)) => (
+            format!("t.{key} IS NOT NULL"),
+            format!("LEFT JOIN {table} AS t ON t.{key} = asked.id"),
+        ),
     };
     // Those of the Customers that a table holds. If there are no Customers to ask about, the
     // statement is planned without these three subqueries.
@@ -130,18 +136,19 @@ pub(super) async fn view(
         None => "NULL::text[]".to_owned(),
         Some(ids) => format!(
             "ARRAY (SELECT it.id FROM unnest({ids}) AS it (id)
-                    WHERE EXISTS (SELECT 1 FROM {table} WHERE {column} = it.id{and}))"
+                    WHERE EXISTS (SELECT 1 FROM {table} AS held
+                                  WHERE held.{column} = it.id{and}))"
         ),
     };
     let deleted = held_by("tenant_billing.deleted_customer", "customer_id", "");
-    let elsewhere = held_by(config, "stripe_customer_id", " AND tenant_id <> asked.id");
+    let elsewhere = held_by(config, customer, &format!(" AND held.{id} <> asked.id"));
     let unbound =
-        held_by("tenant_billing.surplus_customer", "customer_id", " AND reason = 'unbound'");
+        held_by("tenant_billing.surplus_customer", "customer_id", " AND held.reason = 'unbound'");
     // The tables of one row are read in subqueries: joins with them make the planner expect a million
     // rows where nobody has analyzed the tables yet, and compile the statement for half a second.
     // After the first two, the cells are in the order that `Cells::view` reads.
     statement.add(&format!(
-        "SELECT {READ_ONLY}, asked.now, {exists}, c.stripe_customer_id::text,
+        "SELECT {READ_ONLY}, asked.now, {exists}, c.{customer}::text,
                 (SELECT account_id FROM tenant_billing.stripe_account),
                 (SELECT mode FROM tenant_billing.stripe_account),
                 (SELECT id FROM tenant_billing.installation),
@@ -154,10 +161,10 @@ pub(super) async fn view(
                 p.rejection_code, p.rejection_param, p.rejection_message, p.customer_id,
                 p.opened_at, p.attempts, p.next_attempt_at, p.last_error,
                 {hides_rows} AS hides_rows, {renewed} AS renewed
-         FROM (SELECT {key_parameter}::{native} AS id, {key_parameter}::{native}::text AS name,
+         FROM (SELECT {asked} AS id, {asked}::text AS name,
                       tenant_billing.clock() AS now) AS asked
          {tenants}
-         LEFT JOIN {config} AS c ON c.tenant_id = asked.id
+         LEFT JOIN {config} AS c ON c.{id} = asked.id
          LEFT JOIN tenant_billing.customer_provisioning AS p ON p.tenant_id = asked.name"
     ));
     let rows = statement.rows(client).await?;
@@ -166,8 +173,9 @@ pub(super) async fn view(
         .first()
         .ok_or_else(|| StoreError::Corrupt("the view of a tenant has no row".into()))?;
     if row.try_get("renewed").map_err(failed)? {
-        // What we know of a table, such as its policies, was of the one that had its name before.
-        let why = "the host has just made its tables anew";
+        // What we know of a table, such as its policies, was of the one that had its name before; or
+        // a migration has recorded another layout.
+        let why = "the host's tables have just changed";
         return Err(StoreError::Unavailable(why.into()));
     }
     if row.try_get("hides_rows").map_err(failed)? {

@@ -5,30 +5,43 @@
 //! once for each.
 
 mod checks;
+mod keepers;
 
 use tenant_billing_core::ports::StoreError;
 use tokio_postgres::Client;
 
 use super::{
-    host::{HostTables, Tenants},
+    host::HostTables,
     key::KeyType,
-    table::{Column, Table},
+    layout::Layout,
+    names::{Identifier, Names},
+    table::{Column, Role, Table},
 };
 
 /// The shortest text column that we accept for Customer ids. They have about 18 characters now, and
 /// Stripe allows itself 255.
 const MIN_ID_LENGTH: i32 = 32;
 
-/// Checks everything, before a migration. It writes nothing.
-pub(super) async fn check(client: &Client, names: &Tenants) -> Result<(), StoreError> {
+/// Checks everything, before a migration, and returns the layout. It writes nothing.
+pub(super) async fn check(client: &Client, names: &Names) -> Result<Layout, StoreError> {
     let host = HostTables::find(client, names).await?;
     let mut misfits = Vec::new();
     let key_type = keys(names, &host, &mut misfits);
-    if let Some(config) = &host.config {
-        columns(config, &mut misfits);
+    if let Some(config) = host.config.as_ref().filter(|it| it.behind_view.is_none()) {
+        columns(config, host.are_one(), &mut misfits);
         checks::evaluate(client, &host, config, key_type.is_some(), &mut misfits).await?;
     }
-    if misfits.is_empty() { Ok(()) } else { Err(mismatch(&misfits)) }
+    // Where a table is missing, there may be another one that the setting should name.
+    let missing = missing_table(names, &host);
+    let elsewhere = keepers::misfit(client, names, &host, missing.as_deref()).await?;
+    if let Some(elsewhere) = elsewhere {
+        misfits.retain(|misfit| Some(misfit) != missing.as_ref());
+        misfits.push(elsewhere);
+    }
+    match key_type.filter(|_| misfits.is_empty()).and_then(|it| Layout::of(host, it)) {
+        Some(layout) => Ok(layout),
+        None => Err(mismatch(&misfits)),
+    }
 }
 
 /// The error that names these misfits.
@@ -41,41 +54,70 @@ pub(super) fn mismatch(misfits: &[String]) -> StoreError {
 
 /// Checks what every call relies upon: that the tables and columns exist, that we see all of their
 /// rows, and that the tenants' keys in both are of one type that we support. It returns that type.
-pub(super) fn keys(
-    names: &Tenants,
-    host: &HostTables,
-    misfits: &mut Vec<String>,
-) -> Option<KeyType> {
+pub(super) fn keys(names: &Names, host: &HostTables, misfits: &mut Vec<String>) -> Option<KeyType> {
     misfits.extend(missing_table(names, host));
-    let tables = [host.tenants.as_ref(), host.config.as_ref()];
+    let tables = [host.tenants.as_ref().filter(|_| !host.are_one()), host.config.as_ref()];
     for Table { name, .. } in tables.into_iter().flatten().filter(|table| table.hides_rows) {
         misfits.push(format!(
             "row-level security hides rows of {name} from this role; give it BYPASSRLS"
         ));
     }
-    let tenants = host.tenants.as_ref().map(|table| (table, key(table, "id", misfits)));
+    let tenants = host.tenants.as_ref().filter(|_| !host.are_one());
+    let tenants = tenants.map(|table| (table, tenants_key(table, misfits)));
     let config = host.config.as_ref()?;
-    if config.column("stripe_customer_id").is_none() {
+    if let Some(behind) = &config.behind_view {
+        let instead = if behind.is_empty() { "an ordinary table" } else { behind };
         misfits.push(format!(
-            "{} has no column stripe_customer_id; add it as varchar(255) UNIQUE",
+            "{} is not a table of this database but a view or foreign table, through which no \
+             unique index is seen; set TENANT_CONFIG_TABLE={instead}, and its columns",
             config.name
         ));
+        return None;
     }
-    let (tenant_id, key_type) = key(config, "tenant_id", misfits)?;
+    if names.tenant_column == names.customer_column {
+        let (name, table) = (&names.tenant_column.text, &config.name);
+        misfits.push(format!(
+            "{name} of {table} cannot hold both a tenant's id and a Customer's; correct \
+             TENANT_CONFIG_TENANT_COLUMN or TENANT_CONFIG_CUSTOMER_COLUMN"
+        ));
+        return None;
+    }
+    if config.role(Role::Customer).is_none() {
+        misfits.push(no_column(
+            config,
+            &names.customer_column,
+            "as varchar(255) UNIQUE",
+            "TENANT_CONFIG_CUSTOMER_COLUMN",
+        ));
+    }
+    let Some(tenant_id) = config.role(Role::Tenant) else {
+        let kind = "with the type of the tenants' ids";
+        let setting = "TENANT_CONFIG_TENANT_COLUMN";
+        misfits.push(no_column(config, &names.tenant_column, kind, setting));
+        return None;
+    };
+    let key_type = key_type(config, tenant_id, misfits)?;
+    if names.tenants.is_none() && tenant_id.has_default {
+        misfits.push(format!(
+            "{}.{} has a default, so its rows seem to be the tenants; name {} as the tenants table",
+            config.name, tenant_id.name, config.name
+        ));
+    }
     if let Some((other, oid)) = tenant_id.references.as_ref().map(|(oid, name)| (name, *oid))
         && host.tenants.as_ref().is_none_or(|tenants| tenants.oid != oid)
+        && !host.are_one()
     {
         misfits.push(format!(
-            "{}.tenant_id references {other}; name {other} as the tenants table",
-            config.name
+            "{}.{} references {other}; name {other} as the tenants table",
+            config.name, tenant_id.name
         ));
     }
     let Some((table, id)) = tenants else { return Some(key_type) };
     let (id, id_type) = id?;
     if id_type != key_type {
         misfits.push(format!(
-            "{}.id is {}, but {}.tenant_id is {}; give both the same type",
-            table.name, id.shown_type, config.name, tenant_id.shown_type
+            "{}.{} is {}, but {}.{} is {}; give both the same type",
+            table.name, id.name, id.shown_type, config.name, tenant_id.name, tenant_id.shown_type
         ));
         return None;
     }
@@ -83,95 +125,116 @@ pub(super) fn keys(
 }
 
 /// What to do about a table that does not exist, if there is one.
-fn missing_table(names: &Tenants, host: &HostTables) -> Option<String> {
-    match (names, &host.tenants, &host.config) {
-        (Tenants::None, _, Some(_)) | (Tenants::Table(_), Some(_), Some(_)) => None,
-        (Tenants::None, _, None) => {
-            Some("no tenants table is used, and there is no tenant_config either; create it".into())
+fn missing_table(names: &Names, host: &HostTables) -> Option<String> {
+    let wanted = &names.config;
+    match (&names.tenants, &host.tenants, &host.config) {
+        (None, _, Some(_)) | (Some(_), Some(_), Some(_)) => None,
+        (None, _, None) => {
+            Some(format!("no tenants table is used, and there is no {wanted} either; create it"))
         }
-        (Tenants::Table(name), None, Some(config)) => Some(format!(
+        (Some(name), None, Some(config)) => Some(format!(
             "there is {}, but no table {name}; name the table that holds your tenants as the \
              tenants table, or name `none`",
             config.name
         )),
-        (Tenants::Table(_), Some(tenants), None) => Some(format!(
-            "there is {table}, but no tenant_config; add it to your own schema, so that your \
-             schema tool knows it: CREATE TABLE tenant_config (id uuid PRIMARY KEY DEFAULT \
+        (Some(_), Some(tenants), None) if !names.config_is_named => Some(format!(
+            "there is {table}, but no {wanted}; add it to your own schema, so that your schema \
+             tool knows it: CREATE TABLE tenant_config (id uuid PRIMARY KEY DEFAULT \
              gen_random_uuid(), tenant_id {kind} NOT NULL UNIQUE REFERENCES {table} (id) ON DELETE \
              CASCADE, stripe_customer_id varchar(255) UNIQUE, created_at timestamptz NOT NULL \
              DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())",
             table = tenants.name,
-            kind = tenants.column("id").map_or("uuid", |id| &id.shown_type),
+            kind = tenants.role(Role::Tenant).map_or("uuid", |id| &id.shown_type),
         )),
-        (Tenants::Table(name), None, None) => Some(format!(
-            "there is neither {name} nor tenant_config in this user's search_path; create both, or \
+        (Some(_), Some(tenants), None) => Some(format!(
+            "there is {}, but no table {wanted}; correct TENANT_CONFIG_TABLE",
+            tenants.name
+        )),
+        (Some(name), None, None) => Some(format!(
+            "there is neither {name} nor {wanted} in this user's search_path; create both, or \
              start with an empty database and the name tenants, and migrating creates them"
         )),
     }
 }
 
-/// The column that holds the tenants' keys, and their type.
-fn key<'a>(
-    table: &'a Table,
-    name: &str,
-    misfits: &mut Vec<String>,
-) -> Option<(&'a Column, KeyType)> {
-    let (column, table) = (table.column(name), &table.name);
-    let Some(column) = column else {
-        misfits.push(match name {
-            "id" => format!(
-                "{table} has no column id, by which tenants are looked up; name a table or a view \
-                 that has it as the tenants table"
-            ),
-            _ => format!("{table} has no column {name}; add it, with the type of the tenants' ids"),
-        });
+fn no_column(table: &Table, name: &Identifier, kind: &str, setting: &str) -> String {
+    let (table, name) = (&table.name, &name.text);
+    format!("{table} has no column {name}; add it, {kind}, or name another one in {setting}")
+}
+
+/// The key of a tenants table that holds no Customers' ids, and its type.
+fn tenants_key<'a>(table: &'a Table, misfits: &mut Vec<String>) -> Option<(&'a Column, KeyType)> {
+    let Some(id) = table.role(Role::Tenant) else {
+        misfits.push(format!(
+            "{} has no column id, by which tenants are looked up; name a table or a view that has \
+             it as the tenants table",
+            table.name
+        ));
         return None;
     };
+    Some((id, key_type(table, id, misfits)?))
+}
+
+/// The type of the tenants' keys in this column.
+fn key_type(table: &Table, column: &Column, misfits: &mut Vec<String>) -> Option<KeyType> {
+    let (table, name, shown) = (&table.name, &column.name, &column.shown_type);
     if column.nondeterministic {
         misfits.push(format!(
             "the collation of {table}.{name} considers several spellings equal; give it a \
              deterministic one"
         ));
     }
-    let key_type = KeyType::of(&column.base_type);
+    let key_type = column.key_type();
     if key_type.is_none() {
-        misfits.push(format!(
-            "{table}.{name} is {}, not uuid, text or a number; give it one of these types",
-            column.shown_type
-        ));
+        misfits.push(match (column.base_type.as_str(), shown.as_str()) {
+            ("numeric", _) => format!(
+                "{table}.{name} is numeric and may have decimals, so that one tenant's id has \
+                 several spellings; make it bigint, or numeric(20, 0)"
+            ),
+            (_, "citext" | "public.citext") => format!(
+                "{table}.{name} is citext, in which ids that differ in case are one tenant; make \
+                 it text"
+            ),
+            _ => format!(
+                "{table}.{name} is {shown}; tenants' ids can be uuid, text, varchar, char or a \
+                 type of whole numbers, so give it one of these types"
+            ),
+        });
     }
-    Some((column, key_type?))
+    key_type
 }
 
-/// Checks the columns of `tenant_config` that we write, and those that we leave to their defaults.
-fn columns(config: &Table, misfits: &mut Vec<String>) {
+/// Checks the columns that we write, and those that we leave to their defaults. `are_one` says that
+/// the rows are the tenants, so that we insert none.
+fn columns(config: &Table, are_one: bool, misfits: &mut Vec<String>) {
     let table = &config.name;
-    if let Some(customer) = config.column("stripe_customer_id") {
+    if let Some(customer) = config.role(Role::Customer) {
         customer_column(table, customer, misfits);
     }
-    if let Some(tenant) = config.column("tenant_id") {
+    if let Some(tenant) = config.role(Role::Tenant) {
+        let name = &tenant.name;
         if !tenant.unique {
             misfits.push(format!(
-                "{table}.tenant_id is not UNIQUE; create a unique index on it, which is not \
-                 deferrable"
+                "{table}.{name} is not UNIQUE; create a unique index on it, which is not deferrable"
             ));
         }
-        if tenant.generated {
-            misfits.push(generated(table, "tenant_id", "the tenant's id"));
+        if tenant.generated && !are_one {
+            misfits.push(generated(table, name, "the tenant's id"));
         }
     }
+    if are_one {
+        return;
+    }
     for column in config.columns.iter().filter(|column| column.not_null && !column.has_default) {
-        let name = column.name.as_str();
-        let we_fill_it = match name {
-            "tenant_id" | "stripe_customer_id" => true,
-            "id" => config.new_id().is_some(),
-            "created_at" | "updated_at" => config.now_for(name).is_some(),
-            _ => false,
+        let name = &column.name;
+        let we_fill_it = match column.role {
+            Role::Tenant | Role::Customer => true,
+            Role::Id | Role::CreatedAt | Role::UpdatedAt | Role::None => column.written().is_some(),
         };
-        if !we_fill_it && name == "id" && column.is_text() {
+        if !we_fill_it && column.role == Role::Id && column.is_text() {
             misfits.push(format!(
-                "{table}.id has no default, and is too short for the UUID of 36 characters that we \
-                 would write; make it varchar(36), or give it a default"
+                "{table}.{name} has no default, and is too short for the UUID of 36 characters \
+                 that we would write; make it varchar(36), or give it a default"
             ));
         } else if !we_fill_it {
             misfits.push(format!(
@@ -183,7 +246,8 @@ fn columns(config: &Table, misfits: &mut Vec<String>) {
 
 /// Checks the column that holds the Customers' ids.
 fn customer_column(table: &str, customer: &Column, misfits: &mut Vec<String>) {
-    let mut add = |why: &str| misfits.push(format!("{table}.stripe_customer_id {why}"));
+    let name = &customer.name;
+    let mut add = |why: &str| misfits.push(format!("{table}.{name} {why}"));
     if !customer.is_text() {
         add(&format!("is {}, not text; make it varchar(255)", customer.shown_type));
     } else if customer.max_length.is_some_and(|length| length < MIN_ID_LENGTH) {
@@ -196,7 +260,7 @@ fn customer_column(table: &str, customer: &Column, misfits: &mut Vec<String>) {
         add("is not UNIQUE; create a unique index on it");
     }
     if customer.generated {
-        misfits.push(generated(table, "stripe_customer_id", "a Customer's id"));
+        misfits.push(generated(table, name, "a Customer's id"));
     }
 }
 

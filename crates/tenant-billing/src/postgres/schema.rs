@@ -13,9 +13,11 @@ use uuid::Uuid;
 use super::{
     cells::SqlCells,
     errors::{failed, names_nothing},
-    host::{HostTables, Tenants},
+    host::HostTables,
     installation::fingerprint,
-    requirements,
+    layout::Layout,
+    names::{Names, quoted},
+    recorded, requirements,
     statement::Statement,
 };
 use crate::stored::Cells;
@@ -25,7 +27,7 @@ const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_provi
 const HOST_TABLES: &str = include_str!("../../migrations/postgres/host.sql");
 
 /// The tables that the migrations create.
-const OUR_TABLES: [&str; 8] = [
+const OUR_TABLES: [&str; 9] = [
     "installation",
     "stripe_account",
     "stripe_key",
@@ -34,11 +36,8 @@ const OUR_TABLES: [&str; 8] = [
     "billing_event",
     "deleted_customer",
     "surplus_customer",
+    "host_layout",
 ];
-
-/// The tenants table unless the host names another one, and the one that is created in an empty
-/// database.
-pub(super) const DEFAULT_TENANTS_TABLE: &str = "tenants";
 
 /// The newest schema version that this program knows. It also numbers the program itself.
 const PROGRAM: i64 = MIGRATIONS.len() as i64;
@@ -58,7 +57,7 @@ const BEGIN: &str = "
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
 /// Checks that this program may use the schema that the database has.
-pub(super) async fn check(client: &Client) -> Result<(), StoreError> {
+async fn check(client: &Client) -> Result<(), StoreError> {
     let sql = "SELECT (SELECT max(version) FROM tenant_billing.migration),
                       (SELECT oldest_program FROM tenant_billing.installation)";
     let rows = match Statement::new(sql).query(client).await {
@@ -76,23 +75,55 @@ pub(super) async fn check(client: &Client) -> Result<(), StoreError> {
     }
 }
 
+/// Reads how the host's tables are named and typed, in a database whose schema this program may use.
+///
+/// # Errors
+/// As [`check`]; and [`StoreError::SchemaMismatch`] if a table does not exist or hides rows, if the
+/// tenants' keys have types that we do not support or that differ, or if another layout is on
+/// record.
+pub(super) async fn layout(client: &Client, names: &Names) -> Result<Layout, StoreError> {
+    check(client).await?;
+    let host = HostTables::find(client, names).await?;
+    if let Some((setting, name)) = host.lost(names) {
+        let what_to_do = match recorded::renamed(client, setting).await? {
+            Some(now) => {
+                format!("the recorded one is {now}; set {setting}={now}, or rename it back")
+            }
+            None => "rename it back, or correct the search_path".into(),
+        };
+        return Err(StoreError::SchemaMismatch(format!(
+            "there is no table {name} in this role's search_path, and there was one when the \
+             database was migrated; {what_to_do}"
+        )));
+    }
+    let mut misfits = Vec::new();
+    let key_type = requirements::keys(names, &host, &mut misfits);
+    let layout = key_type.and_then(|key_type| Layout::of(host, key_type));
+    let (Some(layout), []) = (layout, misfits.as_slice()) else {
+        return Err(requirements::mismatch(&misfits));
+    };
+    let recorded_at = Some(recorded::check(client, &layout).await?);
+    Ok(Layout { recorded_at, ..layout })
+}
+
 /// Brings the schema up to date.
 pub(super) async fn migrate(
     client: &Client,
-    tenants: &Tenants,
+    names: &Names,
     installation: Uuid,
 ) -> Result<(), StoreError> {
     client.batch_execute(BEGIN).await.map_err(failed)?;
-    let migrated = run_migrations(client, tenants, installation).await;
+    let migrated = run_migrations(client, names, installation).await;
     let end = if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = client.batch_execute(end).await.map_err(failed);
     migrated.and(ended)
 }
 
-/// Creates and checks the host's tables, and runs the migrations that have not run yet.
+/// Creates and checks the host's tables, runs the migrations that have not run yet, and records the
+/// layout.
 async fn run_migrations(
     client: &Client,
-    tenants: &Tenants,
+    names: &Names,
     installation: Uuid,
 ) -> Result<(), StoreError> {
     let encodings = "current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII')";
@@ -101,8 +132,14 @@ async fn run_migrations(
                    the encoding UTF8";
         return Err(StoreError::SchemaMismatch(why.into()));
     }
-    create_host_tables(client, tenants).await?;
-    requirements::check(client, tenants).await?;
+    create_host_tables(client, names).await?;
+    let layout = requirements::check(client, names).await?;
+    migrate_ours(client, installation).await?;
+    recorded::record(client, &layout).await
+}
+
+/// Runs the migrations that have not run yet.
+async fn migrate_ours(client: &Client, installation: Uuid) -> Result<(), StoreError> {
     let done = version(client).await?;
     if done >= PROGRAM {
         return check_our_tables(client).await;
@@ -156,14 +193,19 @@ async fn check_our_tables(client: &Client) -> Result<(), StoreError> {
 }
 
 /// Creates the host's tables if the database is empty.
-async fn create_host_tables(client: &Client, tenants: &Tenants) -> Result<(), StoreError> {
-    let are_ours_to_make = *tenants == Tenants::Table(DEFAULT_TENANTS_TABLE.into());
-    let host = HostTables::find(client, tenants).await?;
+async fn create_host_tables(client: &Client, names: &Names) -> Result<(), StoreError> {
+    let host = HostTables::find(client, names).await?;
     let missing = host.tenants.is_none() && host.config.is_none();
-    if are_ours_to_make && missing && is_empty(client).await? {
-        client.batch_execute(HOST_TABLES).await.map_err(failed)?;
+    if !(names.are_ours_to_make() && missing && is_empty(client).await?) {
+        return Ok(());
     }
-    Ok(())
+    if let Some(schema) = &names.schema {
+        let schema = quoted(&schema.text);
+        let path =
+            format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET LOCAL search_path = {schema}");
+        client.batch_execute(&path).await.map_err(failed)?;
+    }
+    client.batch_execute(HOST_TABLES).await.map_err(failed)
 }
 
 /// Whether the database has no tables but those of extensions and ours.

@@ -19,7 +19,10 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use super::{errors::failed, key::Key};
+use super::{
+    errors::failed,
+    key::{Key, KeyType},
+};
 
 /// A type that a parameter may have.
 pub(super) trait Value: ToSql + Sync + Send + 'static {
@@ -43,6 +46,7 @@ values! {
     Vec<String> => TEXT_ARRAY,
     Vec<Option<String>> => TEXT_ARRAY,
     i64 => INT8,
+    Option<i64> => INT8,
     Vec<i64> => INT8_ARRAY,
     f64 => FLOAT8,
     bool => BOOL,
@@ -82,13 +86,15 @@ impl Statement {
         format!("${}", self.values.len())
     }
 
-    /// Adds a tenant's key as the next parameter and returns its placeholder.
-    pub(super) fn bind_key(&mut self, key: &Key) -> String {
-        match key {
+    /// Adds a tenant's key as the next parameter, and returns its placeholder as an expression of
+    /// the type in which the keys are compared.
+    pub(super) fn bind_key(&mut self, key: &Key, kind: KeyType) -> String {
+        let placeholder = match key {
             Key::Uuid(key) => self.bind(*key),
             Key::Text(key) => self.bind(key.clone()),
             Key::Integer(key) => self.bind(*key),
-        }
+        };
+        format!("{placeholder}::{}", kind.sql())
     }
 
     /// Sends the statement and reads all rows. The error is the driver's.

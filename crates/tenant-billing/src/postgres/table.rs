@@ -8,10 +8,32 @@ use super::{errors::failed, key::KeyType, statement::Statement};
 /// How many characters a UUID has as a text.
 const UUID_LENGTH: i32 = 36;
 
+/// What we use a column for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It holds the tenants' ids.
+    Tenant,
+    /// It holds the Customers' ids.
+    Customer,
+    /// It tells the rows of the table of the Customers' ids apart, and a new row gets a new value.
+    Id,
+    /// When the row was made.
+    CreatedAt,
+    /// When the row was last written.
+    UpdatedAt,
+    /// Nothing.
+    None,
+}
+
 /// A column of one of the host's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: String,
+    /// The name as an SQL identifier, as the server quotes it.
+    pub(super) quoted: String,
+    /// The column's number in its table, which stays if it is renamed.
+    pub(super) number: i16,
+    pub(super) role: Role,
     /// The type's name in `pg_catalog`, such as `varchar`, or nothing if it is not one of
     /// PostgreSQL's own. For a domain, it is the type that the domain is based on. (SQL's name of a
     /// type is only for messages, since settings change how the server writes it.)
@@ -26,6 +48,8 @@ pub(super) struct Column {
     pub(super) unique: bool,
     /// Whether a unique index covers this column alone, at least in the rows where it is not null.
     pub(super) unique_where_not_null: bool,
+    /// Whether it is a `numeric` that has no decimals.
+    pub(super) is_whole: bool,
     /// How many characters a text may have, if that is limited.
     pub(super) max_length: Option<i32>,
     /// Whether the column's collation is nondeterministic: it takes texts of different spellings to
@@ -51,22 +75,28 @@ pub(super) struct Table {
     /// Whether row-level security hides rows from this role. We would take such a row for one that
     /// does not exist.
     pub(super) hides_rows: bool,
+    /// The tables behind a view, or nothing if this is a table.
+    pub(super) behind_view: Option<String>,
     pub(super) columns: Vec<Column>,
 }
 
 impl Table {
-    /// The table of this name, if there is one: first with the name in lower case, as PostgreSQL
-    /// reads an unquoted name, and then with the name as it is.
-    pub(super) async fn find(client: &Client, name: &str) -> Result<Option<Self>, StoreError> {
-        let quoted = |name: &str| {
-            name.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".")
-        };
-        let (folded, exact) = (quoted(&name.to_lowercase()), quoted(name));
+    /// The first of these tables that exists. The names are quoted where necessary.
+    pub(super) async fn find(
+        client: &Client,
+        candidates: &[String],
+    ) -> Result<Option<Self>, StoreError> {
         let sql = "
             SELECT c.oid AS oid, format('%I', n.nspname) AS schema,
                    format('%I.%I', n.nspname, c.relname) AS table_name,
                    row_security_active(c.oid) AS hides_rows,
-                   a.attname::text AS name,
+                   CASE WHEN c.relkind IN ('r', 'p') THEN NULL ELSE
+                       (SELECT coalesce(string_agg(DISTINCT d.refobjid::regclass::text, ', '), '')
+                        FROM pg_catalog.pg_rewrite AS w JOIN pg_catalog.pg_depend AS d
+                            ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+                        WHERE w.ev_class = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+                          AND d.refobjid <> c.oid) END AS behind_view,
+                   a.attname::text AS name, format('%I', a.attname) AS quoted, a.attnum AS number,
                    CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace
                         THEN b.typname::text ELSE '' END AS base_type,
                    replace(format_type(b.oid, NULL), '\"', '') AS shown_type,
@@ -76,6 +106,8 @@ impl Table {
                    u.covers_all_rows, u.covers_where_not_null,
                    CASE WHEN greatest(a.atttypmod, t.typtypmod) > 4
                         THEN greatest(a.atttypmod, t.typtypmod) - 4 END AS max_length,
+                   b.oid = 'pg_catalog.numeric'::regtype AND greatest(a.atttypmod, t.typtypmod) > 4
+                       AND (greatest(a.atttypmod, t.typtypmod) - 4) & 65535 = 0 AS is_whole,
                    EXISTS (SELECT 1 FROM pg_catalog.pg_collation AS l
                            WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)
                        AS nondeterministic,
@@ -109,10 +141,12 @@ impl Table {
                 SELECT confrelid FROM pg_catalog.pg_constraint
                 WHERE conrelid = c.oid AND contype = 'f' AND conkey = ARRAY[a.attnum] LIMIT 1
             ) AS f ON true
-            WHERE c.oid = coalesce(to_regclass($1), to_regclass($2))
+            WHERE c.oid = (SELECT to_regclass(it.name)
+                           FROM unnest($1) WITH ORDINALITY AS it (name, place)
+                           WHERE to_regclass(it.name) IS NOT NULL ORDER BY it.place LIMIT 1)
               AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
             ORDER BY a.attnum";
-        let rows = Statement::new(sql).with(folded).with(exact).rows(client).await?;
+        let rows = Statement::new(sql).with(candidates.to_vec()).rows(client).await?;
         let Some(first) = rows.first() else {
             return Ok(None);
         };
@@ -122,6 +156,7 @@ impl Table {
             schema: first.try_get("schema").map_err(failed)?,
             name: first.try_get("table_name").map_err(failed)?,
             hides_rows: first.try_get("hides_rows").map_err(failed)?,
+            behind_view: first.try_get("behind_view").map_err(failed)?,
             columns,
         }))
     }
@@ -130,39 +165,69 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// An SQL expression for the id of a new row of `tenant_config`, if the column `id` has no
-    /// default of its own and we can generate a value that it can hold.
-    pub(super) fn new_id(&self) -> Option<&'static str> {
-        let id = self.column("id").filter(|id| !id.has_default)?;
-        match KeyType::of(&id.base_type)? {
-            KeyType::Uuid => Some("gen_random_uuid()"),
-            KeyType::Text if id.max_length.is_some_and(|length| length < UUID_LENGTH) => None,
-            KeyType::Text => Some("gen_random_uuid()::text"),
-            KeyType::Integer => None,
-        }
+    /// The column that has this role.
+    pub(super) fn role(&self, role: Role) -> Option<&Column> {
+        self.columns.iter().find(|column| column.role == role)
     }
 
-    /// An SQL expression for the current time in this column's type, if the column exists, holds
-    /// times, and may be written.
-    pub(super) fn now_for(&self, column: &str) -> Option<&'static str> {
-        let column = self.column(column).filter(|column| !column.generated)?;
-        match column.base_type.as_str() {
-            "timestamptz" => Some("tenant_billing.clock()"),
-            // We write a time without a zone in UTC.
-            "timestamp" => Some("tenant_billing.clock() AT TIME ZONE 'UTC'"),
-            _ => None,
+    /// Gives this role to the column of this name, if there is one.
+    pub(super) fn give(&mut self, name: &str, role: Role) {
+        if let Some(column) = self.columns.iter_mut().find(|column| column.name == name) {
+            column.role = role;
         }
     }
 }
 
 impl Column {
     pub(super) fn is_text(&self) -> bool {
-        KeyType::of(&self.base_type) == Some(KeyType::Text)
+        self.key_type() == Some(KeyType::Text)
+    }
+
+    /// The type of the keys that this column can hold, if we support it.
+    pub(super) fn key_type(&self) -> Option<KeyType> {
+        match self.base_type.as_str() {
+            "uuid" => Some(KeyType::Uuid),
+            "text" | "varchar" => Some(KeyType::Text),
+            "bpchar" => Some(KeyType::Char),
+            "int2" | "int4" | "int8" => Some(KeyType::Integer),
+            "numeric" if self.is_whole => Some(KeyType::Integer),
+            _ => None,
+        }
+    }
+
+    /// An SQL expression for what we write to this column of a new row, if it is an id or a time
+    /// that we write: we leave an id to its default, if it has one, and write it if the column can
+    /// hold a UUID.
+    pub(super) fn written(&self) -> Option<&'static str> {
+        match self.role {
+            Role::Id if self.has_default => None,
+            Role::Id => match self.key_type()? {
+                KeyType::Uuid => Some("gen_random_uuid()"),
+                KeyType::Text | KeyType::Char
+                    if self.max_length.is_some_and(|length| length < UUID_LENGTH) =>
+                {
+                    None
+                }
+                KeyType::Text | KeyType::Char => Some("gen_random_uuid()::text"),
+                KeyType::Integer => None,
+            },
+            Role::CreatedAt | Role::UpdatedAt if self.generated => None,
+            Role::CreatedAt | Role::UpdatedAt => match self.base_type.as_str() {
+                "timestamptz" => Some("tenant_billing.clock()"),
+                // We write a time without a zone in UTC.
+                "timestamp" => Some("tenant_billing.clock() AT TIME ZONE 'UTC'"),
+                _ => None,
+            },
+            Role::Tenant | Role::Customer | Role::None => None,
+        }
     }
 
     fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             name: row.try_get("name")?,
+            quoted: row.try_get("quoted")?,
+            number: row.try_get("number")?,
+            role: Role::None,
             base_type: row.try_get("base_type")?,
             shown_type: row.try_get("shown_type")?,
             not_null: row.try_get("not_null")?,
@@ -170,6 +235,7 @@ impl Column {
             generated: row.try_get("generated")?,
             unique: row.try_get("covers_all_rows")?,
             unique_where_not_null: row.try_get("covers_where_not_null")?,
+            is_whole: row.try_get("is_whole")?,
             max_length: row.try_get("max_length")?,
             nondeterministic: row.try_get("nondeterministic")?,
             sequence: row.try_get("sequence")?,

@@ -13,6 +13,8 @@ use tokio_postgres::{
     config::{SslMode, TargetSessionAttrs},
 };
 
+use super::names::Identifier;
+
 /// How long connecting to one host may take, including the name lookup but not TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,6 +58,8 @@ pub(super) struct Target {
     pub(super) client: Option<(PathBuf, PathBuf)>,
     /// Whether statements may be prepared by name, since no pooler is in front.
     pub(super) prepared: bool,
+    /// The schema in which the host's tables are looked for first. (Prisma's parameter.)
+    pub(super) schema: Option<Identifier>,
 }
 
 /// How much of the server's certificate is checked if TLS is used. The names are libpq's.
@@ -88,8 +92,8 @@ impl Target {
             return Err(wrong("is not of the form postgres://user@host/database".into()));
         }
         separated(base).map_err(|reason| wrong(reason.into()))?;
-        let (mut for_driver, mut sslmode, mut rootcert, mut prepared) =
-            (Vec::new(), None, None, false);
+        let (mut for_driver, mut sslmode, mut rootcert, mut prepared, mut schema) =
+            (Vec::new(), None, None, false, None);
         let (mut sslcert, mut sslkey) = (None, None);
         let mut unknown = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -101,6 +105,12 @@ impl Target {
                     prepared = value.parse().map_err(wrong)?;
                 }
                 name if POOLER_PARAMETERS.contains(&name) => {}
+                "schema" if value.is_empty() => schema = None,
+                "schema" => {
+                    let name = Identifier::exact(&decoded(value));
+                    let wrong = || wrong("has a schema that is not a schema's name".into());
+                    schema = Some(name.ok_or_else(wrong)?);
+                }
                 "sslmode" => sslmode = Some(decoded(value)),
                 "sslrootcert" => rootcert = Some(decoded(value)),
                 "sslcert" => sslcert = Some(decoded(value)),
@@ -148,7 +158,7 @@ impl Target {
             (Some(_), None) => return Err(wrong("has sslcert without sslkey".into())),
             (None, Some(_)) => return Err(wrong("has sslkey without sslcert".into())),
         };
-        Ok(Self { config, verify, client, prepared })
+        Ok(Self { config, verify, client, prepared, schema })
     }
 
     /// The same, but for any server, also one that takes no writes.
@@ -213,168 +223,4 @@ fn decoded(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use parser_inputs::{SECRET, check as try_on, texts};
-    use proptest::{collection::vec, prelude::Strategy, sample::select};
-    use tokio_postgres::config::Host;
-
-    use super::*;
-
-    fn check(query: &str, mode: SslMode, verify: Verify) {
-        let target = Target::parse(&format!("postgres://u:secret@h:5/d{query}"), "URL").unwrap();
-        assert_eq!((target.config.get_ssl_mode(), target.verify), (mode, verify), "{query}");
-        assert_eq!(target.config.get_dbname(), Some("d"), "{query}");
-        assert_eq!(target.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
-    }
-
-    #[test]
-    fn sslmode_and_sslrootcert_are_those_of_libpq() {
-        let file = || Roots::File("/etc/my ca+1.pem".into());
-        check("", SslMode::Prefer, Verify::Nothing);
-        check("?sslmode=disable", SslMode::Disable, Verify::Nothing);
-        check("?sslmode=prefer&pgbouncer=true", SslMode::Prefer, Verify::Nothing);
-        check("?sslmode=require", SslMode::Require, Verify::Nothing);
-        let named = "?sslrootcert=%2Fetc/my%20ca+1.pem&sslmode=";
-        check(&format!("{named}require"), SslMode::Require, Verify::Authority(file()));
-        check(&format!("{named}verify-ca"), SslMode::Require, Verify::Authority(file()));
-        check(&format!("{named}verify-full"), SslMode::Require, Verify::Full(file()));
-        check("?sslmode=verify-full", SslMode::Require, Verify::Full(Roots::System));
-        check("?sslmode=verify-ca", SslMode::Require, Verify::Authority(Roots::System));
-        check("?sslrootcert=system", SslMode::Require, Verify::Full(Roots::System));
-    }
-
-    #[test]
-    fn unknown_parameters_are_ignored() {
-        let url = "postgresql://h1,h2:5433/d?schema=x&connection_limit=1&application_name=mine\
-                   &target_session_attrs=any&sslnegotiation=weird";
-        let config = Target::parse(url, "URL").unwrap().config;
-        assert_eq!(config.get_hosts().len(), 2);
-        assert_eq!(config.get_application_name(), Some("mine"));
-        let sockets = Target::parse("postgres:///d?host=/a,/b%20c", "URL").unwrap().config;
-        assert_eq!(sockets.get_hosts(), [Host::Unix("/a".into()), Host::Unix("/b c".into())]);
-    }
-
-    #[test]
-    fn malformed_urls_are_refused() {
-        for (url, part) in [
-            ("", "not of the form"),
-            ("mysql://u:secret@h/d", "not of the form"),
-            ("host=h password=secret", "not of the form"),
-            ("postgres://u:secret@h:port/d", "driver"),
-            ("postgres://u:5?secret@h/d", "%3F"),
-            ("postgres://u:5?se=secret@h/d", "%3F"),
-            ("postgres:///d", "names no host"),
-            ("postgres://h/d?sslmode=secret", "sslmode"),
-            ("postgres://h/d?sslmode=require&sslrootcert=system", "verify-full"),
-            ("postgres://h/d?connect_timeout=secret", "driver"),
-            ("postgres://u:sec@ret@h/d", "more than one @"),
-            ("postgres://u@x:secret@h/d", "more than one @"),
-            ("postgres://u:secret@h/d@x", "more than one @"),
-            ("postgres://u:sec?ret@h/d", "write it as %3F"),
-            ("postgres://u:x@sec ret/d", "a character in its host"),
-            ("postgres://u:x@sec#ret/d", "a character in its host"),
-            ("postgres://h/d?sslcert=secret", "without sslkey"),
-            ("postgres://h/d?sslkey=secret", "without sslcert"),
-            ("postgres://h/d?sslpassword=secret", "sslpassword"),
-            ("postgres://h/d?sslcrl=secret", "sslcrl"),
-            ("postgres://h/d?require_auth=secret", "require_auth"),
-            ("postgres://h/d?prepared_statements=secret", "neither true nor false"),
-        ] {
-            let invalid = Target::parse(url, "database_url").unwrap_err();
-            assert_eq!(invalid.field, "database_url", "{url}");
-            assert!(invalid.reason.contains(part), "{url}: {invalid}");
-            assert!(!invalid.reason.contains("secret"), "{url}: {invalid}");
-        }
-    }
-
-    #[test]
-    fn any_url() {
-        const WORDS: &[&str] = &[
-            "postgres://",
-            "postgresql://",
-            "u",
-            ":",
-            "Zq7Secret",
-            "@",
-            "h",
-            ",",
-            ":5432",
-            "/",
-            "d",
-            "?",
-            "&",
-            "=",
-            "host=",
-            "hostaddr=",
-            "127.0.0.1",
-            "[::1]",
-            "sslmode=",
-            "options=",
-            "-c%20a%3Db",
-            "%2F",
-            "port=",
-            "user=",
-            "password=",
-            "keepalives_idle=",
-            "prepared_statements=",
-        ];
-        let bases = [
-            "postgres://u:Zq7Secret@h:5/d",
-            "postgres://h1,h2:5433/d",
-            "postgresql:///d",
-            "postgres://[::1]/d",
-            "postgres://u%40x@%2Ftmp/d",
-        ];
-        let settings = [
-            "sslmode=require",
-            "sslmode=verify-full",
-            "sslmode=disable",
-            "sslrootcert=system",
-            "sslrootcert=%2Fa.pem",
-            "host=/tmp,h",
-            "connect_timeout=3",
-            "pgbouncer=true",
-            "target_session_attrs=any",
-            "keepalives=0",
-            "application_name=a%20b",
-            "prepared_statements=true",
-            "schema=x",
-            "port=5432",
-            "keepalives_retries=2",
-            "load_balance_hosts=random",
-            "channel_binding=prefer",
-            "hostaddr=127.0.0.1",
-            "statement_cache_size=0",
-        ];
-        let good = (select(bases.to_vec()), vec(select(settings.to_vec()), 0..3))
-            .prop_map(|(base, settings)| format!("{base}?{}", settings.join("&")));
-        try_on("PostgreSQL URL", texts(good, WORDS), |url| {
-            let Target { config, verify, client: _, prepared: _ } =
-                match Target::parse(&url, "database_url") {
-                    Ok(target) => target,
-                    Err(invalid) => {
-                        assert_eq!(invalid.field, "database_url");
-                        assert!(!invalid.reason.contains(SECRET), "{url:?}: {invalid}");
-                        return false;
-                    }
-                };
-            assert!(
-                !config.get_hosts().is_empty() || !config.get_hostaddrs().is_empty(),
-                "{url:?}"
-            );
-            assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
-            assert!(
-                config.get_application_name().is_some() && config.get_connect_timeout().is_some()
-            );
-            // If a check was asked for, there is no connection without it.
-            assert!(
-                verify == Verify::Nothing || config.get_ssl_mode() == SslMode::Require,
-                "{url:?}"
-            );
-            let query = url.split_once('?').map_or("", |(_, query)| query);
-            let asked = query.rsplit('&').next() == Some("sslmode=verify-full");
-            assert!(!asked || matches!(verify, Verify::Full(_)), "{url:?}");
-            true
-        });
-    }
-}
+mod tests;

@@ -52,7 +52,7 @@ pub(super) async fn apply(
 ) -> Result<Committed, StoreError> {
     let key = layout.key_type.parse(&change.tenant)?;
     let (conditions, rest) = (conditional(layout, &key, change)?, records(change)?);
-    let column = column::write(client, &layout.config, &key, &change.column);
+    let column = column::write(client, layout, &key, &change.column);
     // They are sent in this order, without waiting for answers.
     let (conditions, column, rest) =
         join3(all(client, &conditions), column, all(client, &rest)).await;
@@ -62,7 +62,7 @@ pub(super) async fn apply(
     }
     let column = match (column, &change.column) {
         (Ok(Ok(Committed::Conflict)), Column::Bind(customer)) => {
-            column::why_unbound(client, &layout.config, &key, customer).await
+            column::why_unbound(client, layout, &key, customer).await
         }
         (column, _) => column,
     };
@@ -177,27 +177,30 @@ fn bind_row(sql: &mut Statement, row: StoredRow) -> String {
     .join(", ")
 }
 
-/// An SQL condition: the time, the database, the tenant, its column, the account and the Customer meet the
+/// An SQL condition: the time, the database, its layout, the tenant, its column, the account and the Customer meet the
 /// change's conditions.
 fn conditions(sql: &mut Statement, layout: &Layout, key: &Key, change: &Change) -> String {
-    let config = &layout.config.name;
-    let key = sql.bind_key(key);
+    let (config, id, customer_column) =
+        (&layout.config.name, &layout.tenant.quoted, &layout.customer.quoted);
+    let key = sql.bind_key(key, layout.key_type);
     let valid_until = sql.bind(change.only_if.decided_at + MAX_DECISION_AGE);
     let installation = sql.bind(change.only_if.installation.as_str().to_owned());
+    let recorded_at = sql.bind(layout.recorded_at);
     let mut condition = format!(
         "tenant_billing.clock() <= {valid_until}
-         AND EXISTS (SELECT 1 FROM tenant_billing.installation WHERE id = {installation})"
+         AND EXISTS (SELECT 1 FROM tenant_billing.installation WHERE id = {installation})
+         AND EXISTS (SELECT 1 FROM tenant_billing.host_layout WHERE recorded_at = {recorded_at})"
     );
-    if let Some(Account { id, mode }) = &change.only_if.needs_customer_in {
-        if let Some(tenants) = &layout.tenants {
-            condition += &format!(" AND EXISTS (SELECT 1 FROM {} WHERE id = {key})", tenants.name);
+    if let Some(Account { id: account, mode }) = &change.only_if.needs_customer_in {
+        if let Some((tenants, tenant)) = layout.tenants() {
+            condition += &format!(" AND EXISTS (SELECT 1 FROM {tenants} WHERE {tenant} = {key})");
         }
-        let (id, mode) = (sql.bind(id.as_str().to_owned()), sql.bind(mode.as_str()));
+        let (account, mode) = (sql.bind(account.as_str().to_owned()), sql.bind(mode.as_str()));
         condition += &format!(
             " AND NOT EXISTS (SELECT 1 FROM {config}
-                              WHERE tenant_id = {key} AND stripe_customer_id IS NOT NULL)
+                              WHERE {id} = {key} AND {customer_column} IS NOT NULL)
               AND EXISTS (SELECT 1 FROM tenant_billing.stripe_account
-                          WHERE account_id = {id} AND mode = {mode})"
+                          WHERE account_id = {account} AND mode = {mode})"
         );
     }
     if let Column::Bind(customer) = &change.column {
@@ -206,7 +209,7 @@ fn conditions(sql: &mut Statement, layout: &Layout, key: &Key, change: &Change) 
             " AND NOT EXISTS (SELECT 1 FROM tenant_billing.deleted_customer
                               WHERE customer_id = {customer})
               AND NOT EXISTS (SELECT 1 FROM {config}
-                              WHERE stripe_customer_id = {customer} AND tenant_id <> {key})"
+                              WHERE {customer_column} = {customer} AND {id} <> {key})"
         );
     }
     condition
@@ -271,9 +274,9 @@ pub(super) async fn record_deletion(
     Statement::new(sql).with(text(customer)).rows(client).await?;
     resolve_surplus(customer).rows(client).await?;
     let sql = format!(
-        "SELECT tenant_id::text FROM {} WHERE stripe_customer_id = $1
+        "SELECT {}::text FROM {} WHERE {} = $1
          UNION SELECT tenant_id FROM tenant_billing.customer_provisioning WHERE customer_id = $1",
-        layout.config.name
+        layout.tenant.quoted, layout.config.name, layout.customer.quoted
     );
     for tenant in tenants(&Statement::new(sql).with(text(customer)).rows(client).await?)? {
         // The id comes from a row, not from a caller.
@@ -319,17 +322,17 @@ pub(super) async fn add_tenants(
     layout: &Layout,
     tenants: &[TenantId],
 ) -> Result<usize, StoreError> {
-    let Some(table) = &layout.tenants else {
+    let Some((table, id)) = layout.tenants() else {
         let why = "is none, so every tenant exists and none can be registered";
         return Err(Invalid::new("tenants_table", why).into());
     };
     let names: Vec<String> = tenants.iter().map(text_of).collect();
-    let (table, native) = (&table.name, layout.key_type.sql());
+    let native = layout.key_type.sql();
     let sql = format!(
-        "INSERT INTO {table} (id) SELECT DISTINCT id::{native} FROM unnest($1) AS it (id)
-         ON CONFLICT (id) DO NOTHING RETURNING 1"
+        "INSERT INTO {table} ({id}) SELECT DISTINCT it.id::{native} FROM unnest($1) AS it (id)
+         ON CONFLICT ({id}) DO NOTHING RETURNING 1"
     );
-    let refused = |error| refused(error, table, "id");
+    let refused = |error| refused(error, table, id);
     let added = Statement::new(sql).with(names).query(lease).await.map_err(refused)?;
     lease.end(Committed::Yes).await.map_err(refused)?;
     Ok(added.len())

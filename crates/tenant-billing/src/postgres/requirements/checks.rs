@@ -1,4 +1,5 @@
-//! Whether a CHECK of the host's, of `tenant_config` or of a domain, refuses a Customer's id.
+//! Whether a CHECK of the host's, of the table of the Customers' ids or of a domain, refuses such an
+//! id.
 //!
 //! Nothing is written to the host's table to find that out, since its triggers would run. Instead,
 //! each CHECK is evaluated as an expression: over a new row as we would insert it, and over rows
@@ -12,16 +13,17 @@ use super::super::{
     errors::failed,
     host::HostTables,
     statement::Statement,
-    table::{Column, Table},
+    table::{Column, Role, Table},
 };
 use crate::stored::without_personal_words;
 
 /// A Customer's id, as Stripe's documentation shows one.
 const CUSTOMER: &str = "cus_NffrFeUfNV2Hib";
 
-/// A column of `tenant_config`.
+/// A column of that table.
 struct Cell {
     name: String,
+    role: Role,
     /// The name as an SQL identifier.
     quoted: String,
     /// The number by which a CHECK refers to it.
@@ -34,7 +36,7 @@ struct Cell {
     ours: Option<&'static str>,
 }
 
-/// A CHECK of `tenant_config`.
+/// A CHECK of that table.
 struct Check {
     name: String,
     expression: String,
@@ -51,16 +53,18 @@ pub(super) async fn evaluate(
     misfits: &mut Vec<String>,
 ) -> Result<(), StoreError> {
     let table = &config.name;
+    let are_one = host.are_one();
     // Some tenant, for what is said of its id; there is no such row if there is no tenant yet.
-    let tenant = match &host.tenants {
-        Some(tenants) => format!(" FROM (SELECT id FROM {} LIMIT 1) AS tenant", tenants.name),
-        None => format!(" FROM (SELECT tenant_id AS id FROM {table} LIMIT 1) AS tenant"),
-    };
+    let source = host.tenants.as_ref().unwrap_or(config);
+    let tenant = source.role(Role::Tenant).map_or_else(String::new, |id| {
+        format!(" FROM (SELECT {} AS id FROM {} LIMIT 1) AS tenant", id.quoted, source.name)
+    });
     let from = |uses_tenant: bool| if uses_tenant { tenant.as_str() } else { "" };
+    let Some(customer) = config.role(Role::Customer).map(|it| &it.quoted) else { return Ok(()) };
     let mut cells = cells(client, config, keys_fit).await?;
     for cell in &mut cells {
         let (Some(value), Some(what)) = (&cell.inserted, cell.ours) else { continue };
-        let from = from(cell.name == "tenant_id");
+        let from = from(cell.role == Role::Tenant);
         let sql = format!("SELECT 1 FROM (SELECT {value} AS it{from}) AS cell WHERE it IS NULL");
         if let Err(server) = has_rows(client, &sql).await? {
             misfits.push(format!(
@@ -82,11 +86,11 @@ pub(super) async fn evaluate(
             let values = used.iter().map(|it| Some(format!("{} AS {}", value(it)?, it.quoted)));
             values.collect::<Option<Vec<_>>>().map(|values| values.join(", "))
         };
-        let from = from(used.iter().any(|cell| cell.name == "tenant_id"));
-        let inserted = row(|cell| cell.inserted.as_ref()).map(|row| format!("SELECT {row}{from}"));
-        let updated = row(|cell| cell.updated.as_ref()).map(|row| {
-            format!("SELECT {row} FROM {table} WHERE stripe_customer_id IS NULL LIMIT 1000")
-        });
+        let from = from(used.iter().any(|cell| cell.role == Role::Tenant));
+        let inserted = row(|cell| cell.inserted.as_ref()).filter(|_| !are_one);
+        let inserted = inserted.map(|row| format!("SELECT {row}{from}"));
+        let updated = row(|cell| cell.updated.as_ref())
+            .map(|row| format!("SELECT {row} FROM {table} WHERE {customer} IS NULL LIMIT 1000"));
         for (rows, what) in [
             (inserted, "a new row of a tenant's id, a Customer's id and defaults"),
             (updated, "a Customer's id in a row that is there already"),
@@ -119,7 +123,7 @@ async fn changes_rows(client: &Client, config: &Table) -> Result<bool, StoreErro
     Ok(!Statement::new(sql).rows(client).await?.is_empty())
 }
 
-/// The columns of `tenant_config`.
+/// The columns of that table.
 async fn cells(client: &Client, config: &Table, keys_fit: bool) -> Result<Vec<Cell>, StoreError> {
     // A default that calls a volatile function, such as nextval, is not evaluated: that may change
     // something, and the value would be another one the next time.
@@ -149,41 +153,46 @@ async fn cells(client: &Client, config: &Table, keys_fit: bool) -> Result<Vec<Ce
         let (kind, default): (String, Option<String>) =
             (row.try_get("full_type")?, row.try_get("default_value")?);
         let of_kind = |value: String| format!("CAST({value} AS {kind})");
-        let written = config.column(&name).and_then(|it| written(config, it, keys_fit));
+        let column = config.column(&name);
+        let role = column.map_or(Role::None, |it| it.role);
+        let written = column.and_then(|it| written(it, keys_fit));
         let (ours, inserted) = match written {
             Some((what, value)) => (Some(what), Some(of_kind(value))),
-            None if ["tenant_id", "stripe_customer_id"].contains(&name.as_str()) => (None, None),
+            None if matches!(role, Role::Tenant | Role::Customer) => (None, None),
             None => (None, default.map(of_kind)),
         };
-        let updated = match name.as_str() {
-            "stripe_customer_id" => inserted.clone(),
-            "updated_at" if ours.is_some() => inserted.clone(),
+        let updated = match role {
+            Role::Customer => inserted.clone(),
+            Role::UpdatedAt if ours.is_some() => inserted.clone(),
             // It may be generated from what we change.
-            name if config.column(name).is_some_and(|it| it.generated) => None,
+            _ if column.is_some_and(|it| it.generated) => None,
             _ => Some(quoted.clone()),
         };
-        Ok(Cell { name, quoted, number: row.try_get("attnum")?, inserted, updated, ours })
+        Ok(Cell { name, role, quoted, number: row.try_get("attnum")?, inserted, updated, ours })
     };
     rows.iter().map(cell).collect::<Result<_, Error>>().map_err(failed)
 }
 
 /// What we write to a column of a new row, in words and as SQL, if we write to it and can.
-fn written(config: &Table, column: &Column, keys_fit: bool) -> Option<(&'static str, String)> {
+fn written(column: &Column, keys_fit: bool) -> Option<(&'static str, String)> {
     // Before the first migration, there is no clock of ours.
-    let now = |now: &str| now.replace("tenant_billing.clock()", "clock_timestamp()");
-    Some(match column.name.as_str() {
-        _ if column.generated => return None,
-        "tenant_id" if keys_fit => ("a tenant's id", "tenant.id".into()),
-        "stripe_customer_id" if column.is_text() => {
-            ("a Customer's id, such as cus_NffrFeUfNV2Hib", format!("'{CUSTOMER}'"))
+    let value = |what| {
+        let value = column.written()?.replace("tenant_billing.clock()", "clock_timestamp()");
+        Some((what, value))
+    };
+    match column.role {
+        _ if column.generated => None,
+        Role::Tenant if keys_fit => Some(("a tenant's id", "tenant.id".into())),
+        Role::Customer if column.is_text() => {
+            Some(("a Customer's id, such as cus_NffrFeUfNV2Hib", format!("'{CUSTOMER}'")))
         }
-        "id" => ("a UUID", config.new_id()?.into()),
-        name @ ("created_at" | "updated_at") => ("the current time", now(config.now_for(name)?)),
-        _ => return None,
-    })
+        Role::Id => value("a UUID"),
+        Role::CreatedAt | Role::UpdatedAt => value("the current time"),
+        Role::Tenant | Role::Customer | Role::None => None,
+    }
 }
 
-/// The CHECKs of `tenant_config`.
+/// The CHECKs of that table.
 async fn check_constraints(client: &Client, config: &Table) -> Result<Vec<Check>, StoreError> {
     // PostgreSQL 18 has constraints that are not enforced; older ones have no such column.
     let sql = format!(
@@ -208,7 +217,10 @@ async fn check_constraints(client: &Client, config: &Table) -> Result<Vec<Check>
 
 /// Whether a query has rows, or else what the server says has failed. Whatever the query does is
 /// undone.
-async fn has_rows(client: &Client, sql: &str) -> Result<Result<bool, String>, StoreError> {
+pub(super) async fn has_rows(
+    client: &Client,
+    sql: &str,
+) -> Result<Result<bool, String>, StoreError> {
     // A large table is not read from end to end, since the host's own migrations would wait for us.
     let begin = "SAVEPOINT tenant_billing_check; SET LOCAL statement_timeout = '2s'";
     client.batch_execute(begin).await.map_err(failed)?;

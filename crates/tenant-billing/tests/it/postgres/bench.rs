@@ -23,23 +23,42 @@ const HOST: &str = "
         updated_at timestamp NOT NULL
     );";
 
+/// The Customers' ids in a column of the tenants table, and names in camel case.
+const ONE_TABLE: &str = "
+    CREATE TABLE \"Organization\" (id bigint PRIMARY KEY, \"stripeCustomerId\" text UNIQUE,
+        \"updatedAt\" timestamp NOT NULL DEFAULT now());";
+
 struct PostgresBench {
     database: Database,
-    /// The host's own type of key, where the host has made the tables.
-    key: Option<&'static str>,
+    host: Host,
+}
+
+/// Who has made the tables.
+#[derive(Clone, Copy, PartialEq)]
+enum Host {
+    Ours,
+    /// A host whose keys are of this type.
+    Keys(&'static str),
+    OneTable,
 }
 
 impl PostgresBench {
-    async fn fresh(key: Option<&'static str>) -> Self {
+    async fn fresh(host: Host) -> Self {
         let database = Database::fresh().await;
-        if let Some(key) = key {
-            database.run(&HOST.replace("TYPE", key)).await;
+        match host {
+            Host::Ours => {}
+            Host::Keys(key) => database.run(&HOST.replace("TYPE", key)).await,
+            Host::OneTable => database.run(ONE_TABLE).await,
         }
-        Self { database, key }
+        Self { database, host }
     }
 
     fn tenants(&self) -> &'static str {
-        if self.key.is_some() { "organizations" } else { "tenants" }
+        match self.host {
+            Host::Ours => "tenants",
+            Host::Keys(_) => "organizations",
+            Host::OneTable => "\"Organization\"",
+        }
     }
 }
 
@@ -47,23 +66,29 @@ impl PostgresBench {
 impl Bench for PostgresBench {
     async fn open(&self) -> Arc<dyn tenant_billing::Database> {
         let store = PostgresStore::open(&self.database.url()).unwrap();
-        Arc::new(store.with_tenants_table(self.tenants()).unwrap())
+        let store = store.with_tenants_table(self.tenants()).unwrap();
+        if self.host != Host::OneTable {
+            return Arc::new(store);
+        }
+        let store = store.with_tenant_config_table("Organization").unwrap();
+        let store = store.with_tenant_column("id").unwrap();
+        Arc::new(store.with_customer_column("stripeCustomerId").unwrap())
     }
 
     fn tenant(&self, number: u32) -> TenantId {
-        let text = match self.key {
-            None => format!("abcdef00-0000-4000-8000-{number:012}"),
-            Some("text") => format!("Org/{number}"),
-            Some(_) => number.to_string(),
+        let text = match self.host {
+            Host::Ours => format!("abcdef00-0000-4000-8000-{number:012}"),
+            Host::Keys("text" | "char(20)") => format!("Org/{number}"),
+            Host::Keys(_) | Host::OneTable => number.to_string(),
         };
         TenantId::parse(&text).unwrap()
     }
 
     fn respelled(&self, tenant: &TenantId) -> Option<TenantId> {
-        let text = match self.key {
-            None => format!("{{{}}}", tenant.as_str().to_uppercase()),
-            Some("text") => return None,
-            Some(_) => format!("00{tenant}"),
+        let text = match self.host {
+            Host::Ours => format!("{{{}}}", tenant.as_str().to_uppercase()),
+            Host::Keys("text" | "char(20)") => return None,
+            Host::Keys(_) | Host::OneTable => format!("00{tenant}"),
         };
         TenantId::parse(&text).ok()
     }
@@ -74,12 +99,19 @@ impl Bench for PostgresBench {
 
     async fn set_column(&self, tenant: &TenantId, customer: Option<&CustomerId>) {
         let customer = customer.map_or("NULL".into(), |customer| format!("'{customer}'"));
-        let sql = format!(
-            "INSERT INTO tenant_config (tenant_id, stripe_customer_id, created_at, updated_at)
-             VALUES ('{tenant}', {customer}, now(), now())
-             ON CONFLICT (tenant_id) DO UPDATE
-             SET stripe_customer_id = excluded.stripe_customer_id"
-        );
+        let sql = match self.host {
+            Host::OneTable => format!(
+                "INSERT INTO \"Organization\" (id, \"stripeCustomerId\") VALUES ('{tenant}', {customer})
+                 ON CONFLICT (id) DO UPDATE
+                 SET \"stripeCustomerId\" = excluded.\"stripeCustomerId\""
+            ),
+            Host::Ours | Host::Keys(_) => format!(
+                "INSERT INTO tenant_config (tenant_id, stripe_customer_id, created_at, updated_at)
+                 VALUES ('{tenant}', {customer}, now(), now())
+                 ON CONFLICT (tenant_id) DO UPDATE
+                 SET stripe_customer_id = excluded.stripe_customer_id"
+            ),
+        };
         self.database.run(&sql).await;
     }
 
@@ -97,7 +129,7 @@ impl Bench for PostgresBench {
             "surplus_customer",
             "stripe_account",
             "installation",
-            "tenant_config",
+            if self.host == Host::OneTable { self.tenants() } else { "tenant_config" },
         ] {
             for row in self.database.rows(&format!("TABLE {table}")).await {
                 text.push_str(&format!("{table}: {row:?}\n"));
@@ -111,17 +143,36 @@ impl Bench for PostgresBench {
     }
 }
 
+async fn conforms(host: Host) {
+    conformance::run(|| PostgresBench::fresh(host)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_conforms() {
-    conformance::run(|| PostgresBench::fresh(None)).await;
+    conforms(Host::Ours).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_conforms_with_text_keys() {
-    conformance::run(|| PostgresBench::fresh(Some("text"))).await;
+    conforms(Host::Keys("text")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_conforms_with_padded_keys() {
+    conforms(Host::Keys("char(20)")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_conforms_with_numbers_for_keys() {
-    conformance::run(|| PostgresBench::fresh(Some("integer"))).await;
+    conforms(Host::Keys("integer")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_conforms_with_numerics_for_keys() {
+    conforms(Host::Keys("numeric(20, 0)")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_conforms_with_one_table() {
+    conforms(Host::OneTable).await;
 }
