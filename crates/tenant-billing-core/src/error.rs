@@ -139,6 +139,13 @@ pub enum OperatorError {
          this account has no search; look in the dashboard for a Customer with this tenantId"
     )]
     OutOfReach,
+    /// The same for a tenant that was given no e-mail address, by which its Customer could be listed.
+    #[error(
+        "the tenant was given no e-mail address by which Stripe's list could show an older Customer, \
+         Stripe's events reach back 30 days, and this account has no search; look in the dashboard \
+         for a Customer with this tenantId"
+    )]
+    NoEmailToLookBy,
     /// Stripe does not know a Customer of this tenant, and does not say that it is deleted.
     #[error(
         "Stripe does not know Customer {0} under this account and mode, and does not say that it is \
@@ -251,6 +258,7 @@ impl OperatorError {
             Self::BoundElsewhere(_) => "bound_elsewhere",
             Self::ForeignCustomer(_) => "foreign_customer",
             Self::OutOfReach => "out_of_reach",
+            Self::NoEmailToLookBy => "no_email_to_look_by",
             Self::UnknownCustomer(_) => "unknown_customer",
             Self::Store(error) => match error {
                 StoreError::SchemaMissing => "schema_missing",

@@ -58,6 +58,7 @@
 //! | the key is 23 h old | opened_at + [`CONCLUSIVE_AGE`](crate::timing::CONCLUSIVE_AGE), 25 h |
 //! | the tenant is gone, the host has bound a Customer itself, the row is older than a restored backup, a Customer of another generation turned up, or our Customer is in another tenant's column | now + [`CONCLUSIVE_AFTER_GIVING_UP`](crate::timing::CONCLUSIVE_AFTER_GIVING_UP), 5 h |
 //! | Stripe repeats a stored failure | now + [`CONCLUSIVE_AFTER_STORED_FAILURE`](crate::timing::CONCLUSIVE_AFTER_STORED_FAILURE), 10 min |
+//! | the same, of a request without an e-mail address | now + [`CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL`](crate::timing::CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL), 70 min |
 //! | Stripe says that the key was used with another request | now + [`CONCLUSIVE_AFTER_MISMATCH`](crate::timing::CONCLUSIVE_AFTER_MISMATCH), 70 min |
 //! | the policy is to inquire first, and nothing was sent yet | now |
 //!
@@ -158,7 +159,8 @@ pub struct Inquiry {
     /// Read Stripe's events from this moment on.
     pub events_since: Timestamp,
     /// Whether Stripe's events do not reach back far enough, so that only its search can prove that
-    /// there is no Customer.
+    /// there is no Customer. Where nothing is known to have been sent, a Customer may be of any age:
+    /// the list by e-mail shows it, or without an e-mail address only the search.
     pub needs_search: bool,
     /// The row's frozen request. It may have created a Customer, or may never have been sent.
     pub request: FrozenRequest,
@@ -205,6 +207,8 @@ pub enum Inconclusive {
     Foreign(CustomerId),
     /// Stripe's events do not reach back far enough, and this account has no search.
     OutOfReach,
+    /// The same, and the tenant has no e-mail address by which the list could be read.
+    NoEmailToLookBy,
 }
 
 /// Something that was observed about a tenant.

@@ -93,6 +93,9 @@ causes! {
     OUT_OF_REACH = "out_of_reach", Operator, UnlessShown:
         "The first attempt was more than 30 days ago, and nothing can show any more whether it created a Customer."
         => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
+    NO_EMAIL_TO_LOOK_BY = "no_email_to_look_by", Operator, UnlessShown:
+        "The tenant was given no e-mail address, and this account has no search, so nothing can show whether it has a Customer that is older than 30 days."
+        => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, or create one there, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
     UNKNOWN_CUSTOMER = "unknown_customer", Operator, Yes:
         "Stripe does not know a Customer that is on record for the tenant, and does not say that it is deleted."
         => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) to the account and mode in which the Customer was created, then run the command again";
@@ -170,6 +173,7 @@ impl Cause {
                 OperatorError::BoundElsewhere(_) => BOUND_ELSEWHERE,
                 OperatorError::ForeignCustomer(_) => FOREIGN_CUSTOMER,
                 OperatorError::OutOfReach => OUT_OF_REACH,
+                OperatorError::NoEmailToLookBy => NO_EMAIL_TO_LOOK_BY,
                 OperatorError::UnknownCustomer(_) => UNKNOWN_CUSTOMER,
                 OperatorError::Store(error) => match error {
                     StoreError::SchemaMissing => SCHEMA_MISSING,

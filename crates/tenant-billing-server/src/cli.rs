@@ -157,8 +157,9 @@ pub(crate) struct Migrate {
 pub(crate) struct GetOrCreate {
     /// The tenant's id: a UUID, or whatever the key of your tenants table is
     pub(crate) tenant_id: String,
-    /// The e-mail address for a new Customer; an existing Customer keeps its own
-    pub(crate) email: String,
+    /// The e-mail address for a new Customer, if the tenant has one; an existing Customer keeps its
+    /// own
+    pub(crate) email: Option<String>,
     /// The name for a new Customer
     #[arg(long)]
     pub(crate) name: Option<String>,

@@ -11,7 +11,10 @@ use crate::{
     provisioning::{Context, Decision, Observation},
     state::{Change, State, View},
     tenant_customer::Outcome,
-    timing::{CONCLUSIVE_AFTER_MISMATCH, CONCLUSIVE_AFTER_STORED_FAILURE},
+    timing::{
+        CONCLUSIVE_AFTER_MISMATCH, CONCLUSIVE_AFTER_STORED_FAILURE,
+        CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL,
+    },
 };
 
 /// Says what to write for a tenant that the database shows like this, after `observation`.
@@ -70,8 +73,11 @@ impl Draft<'_> {
         let (change, now) = (&mut self.change, self.view.now);
         match (&row.state, failure) {
             (State::Pending(request) | State::Rejected(request, _), Failure::StoredFailure) => {
-                let conclusive_from = now + CONCLUSIVE_AFTER_STORED_FAILURE;
-                change.doubt(row, request.clone(), conclusive_from, summary);
+                let wait = match request.has_email() {
+                    true => CONCLUSIVE_AFTER_STORED_FAILURE,
+                    false => CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL,
+                };
+                change.doubt(row, request.clone(), now + wait, summary);
             }
             (State::Pending(request), Failure::Mismatched) => {
                 change.doubt(row, request.clone(), now + CONCLUSIVE_AFTER_MISMATCH, summary);

@@ -134,7 +134,7 @@ fn inquiry(view: &View, row: &Row, request: &FrozenRequest, sent: bool) -> Inqui
         version: row.version,
         began: view.now,
         events_since: wanted.max(oldest),
-        needs_search: wanted < oldest,
+        needs_search: wanted < oldest || !(sent || request.has_email()),
         request: request.clone(),
     }
 }
@@ -143,7 +143,11 @@ fn inquiry(view: &View, row: &Row, request: &FrozenRequest, sent: bool) -> Inqui
 /// about to.
 fn lost(view: &View, context: &Context, details: &CustomerDetails) -> Step {
     let mut change = Change::none(view);
-    let row = lost_row(view);
+    let mut row = lost_row(view);
+    if details.email().is_none() {
+        // What the lost row created may be older than the events, and no list shows it.
+        row.opened_at = view.now - EVENTS_KEPT;
+    }
     let request = FrozenRequest::freeze(&context.identity, &view.tenant, row.generation, details);
     change.only_if.needs_customer_in = Some(context.identity.account.clone());
     change.give_up(&row, request, "the tenant's row was lost, and its audit trail was not");

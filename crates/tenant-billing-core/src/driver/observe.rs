@@ -35,11 +35,11 @@ impl Drive<'_> {
                 Ok(true)
             }
             Reading::Found(it) => {
-                let request = request.or_else(|| {
+                let request = request.unwrap_or_else(|| {
                     let (identity, tenant) = (&self.context.identity, &self.snapshot.view.tenant);
-                    let details = it.details()?;
-                    Some(FrozenRequest::freeze(identity, tenant, generation, &details))
+                    FrozenRequest::freeze(identity, tenant, generation, &it.details())
                 });
+                let request = Some(request);
                 let creation = Creation { customer, generation, request, request_id };
                 self.created_alive(creation).await?;
                 Ok(true)

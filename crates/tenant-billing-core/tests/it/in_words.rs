@@ -161,7 +161,9 @@ fn operators(error: &OperatorError) -> String {
         OperatorError::WrongAccount { .. } => "the database belongs to another account".into(),
         OperatorError::UnexpectedAnswer(_) => "unexpected answer from Stripe".into(),
         OperatorError::NotPermitted(_) => "the key lacks a permission".into(),
-        OperatorError::OutOfReach => "nothing can show any more whether there is one".into(),
+        OperatorError::OutOfReach | OperatorError::NoEmailToLookBy => {
+            "nothing can show any more whether there is one".into()
+        }
         OperatorError::BadKey(_)
         | OperatorError::AccountUnreadable(_)
         | OperatorError::NotDeclared(_)

@@ -9,8 +9,8 @@ use tenant_billing_core::{
     ports::Backlog,
     timing::{
         CONCLUSIVE_AFTER_GIVING_UP, CONCLUSIVE_AFTER_MISMATCH, CONCLUSIVE_AFTER_STORED_FAILURE,
-        CONCLUSIVE_AGE, EVENTS_BEFORE_OPENED, EVENTS_KEPT, IN_DOUBT_FROM, MAX_DECISION_AGE,
-        SEND_UNTIL,
+        CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL, CONCLUSIVE_AGE, EVENTS_BEFORE_OPENED,
+        EVENTS_KEPT, IN_DOUBT_FROM, MAX_DECISION_AGE, SEND_UNTIL,
     },
 };
 
@@ -126,12 +126,13 @@ fn a_tenant_id_comes_from_a_uuid_too() {
 /// They are computed from the assumptions, and other texts name them as numbers.
 #[test]
 fn the_spans_of_time_are_the_documented_ones() {
-    let table: [(SignedDuration, SignedDuration); 9] = [
+    let table: [(SignedDuration, SignedDuration); 10] = [
         (SEND_UNTIL, hours(20)),
         (IN_DOUBT_FROM, hours(23)),
         (CONCLUSIVE_AGE, hours(25)),
         (CONCLUSIVE_AFTER_GIVING_UP, hours(5)),
         (CONCLUSIVE_AFTER_STORED_FAILURE, minutes(10)),
+        (CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL, minutes(70)),
         (CONCLUSIVE_AFTER_MISMATCH, minutes(70)),
         (EVENTS_BEFORE_OPENED, hours(24)),
         (EVENTS_KEPT, hours(30 * 24)),

@@ -159,6 +159,7 @@ fn the_trail_says_why_an_inquiry_decided_nothing() {
         (Inconclusive::UnknownCustomer(cus(X)), "Stripe does not know cus_x"),
         (Inconclusive::Foreign(cus(X)), "another installation has created cus_x for this tenant"),
         (Inconclusive::OutOfReach, "events do not reach back far enough"),
+        (Inconclusive::NoEmailToLookBy, "there is no e-mail address to look by, and no search"),
     ];
     for (why, says) in table {
         let findings = Findings::Inconclusive(why);

@@ -134,6 +134,7 @@ fn problem_in_short(problem: &Problem) -> String {
             OperatorError::ForeignCustomer(id) => format!("operator: {id} is foreign"),
             OperatorError::UnknownCustomer(id) => format!("operator: {id} is unknown"),
             OperatorError::OutOfReach => "operator: out of reach".into(),
+            OperatorError::NoEmailToLookBy => "operator: no e-mail to look by".into(),
             OperatorError::WrongAccount { recorded, .. } => format!("operator: {recorded}"),
             OperatorError::BadKey(_)
             | OperatorError::AccountUnreadable(_)

@@ -20,6 +20,7 @@ pub(crate) fn plain() -> System {
         kinds: ANY,
         jumps: 0,
         clock: &[],
+        bare: false,
         other_refused: false,
         foreign: false,
         webhooks: false,
@@ -69,6 +70,12 @@ fn over_a_day_any_fault() {
 fn a_refused_address_beside_a_good_one_and_any_two_faults() {
     let system = System { faults: 2, jumps: 1, clock: &[11, 70], other_refused: true, ..plain() };
     holds("refused", system, 165_492);
+}
+
+#[test]
+fn a_caller_without_an_email_and_any_two_faults() {
+    let system = System { faults: 2, jumps: 2, clock: &[11, 70], bare: true, ..plain() };
+    holds("bare", system, 704_891);
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn errors() -> Vec<Problem> {
         OperatorError::BoundElsewhere(customer()),
         OperatorError::ForeignCustomer(customer()),
         OperatorError::OutOfReach,
+        OperatorError::NoEmailToLookBy,
         OperatorError::UnknownCustomer(customer()),
         OperatorError::Store(StoreError::SchemaMissing),
         OperatorError::Store(StoreError::SchemaTooOld),

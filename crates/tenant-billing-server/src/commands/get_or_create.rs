@@ -81,7 +81,10 @@ async fn work(
 }
 
 fn details(arguments: &GetOrCreate) -> Result<CustomerDetails, Failure> {
-    let mut details = CustomerDetails::new(Email::parse(&arguments.email)?);
+    let mut details = match &arguments.email {
+        Some(email) => CustomerDetails::new(Email::parse(email)?),
+        None => CustomerDetails::without_email(),
+    };
     if let Some(name) = &arguments.name {
         details = details.with_name(name)?;
     }

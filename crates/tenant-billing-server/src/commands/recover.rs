@@ -119,6 +119,7 @@ fn concerns_all(error: &Error) -> bool {
             | OperatorError::BoundElsewhere(_)
             | OperatorError::ForeignCustomer(_)
             | OperatorError::OutOfReach
+            | OperatorError::NoEmailToLookBy
             | OperatorError::UnknownCustomer(_) => false,
         },
         Problem::Invalid(_)
