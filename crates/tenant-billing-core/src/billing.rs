@@ -133,7 +133,7 @@ impl Billing {
                 return Err(Problem::Retry { after, why }.into());
             };
             if ticket.answers(details, until, &result) {
-                return result;
+                return result.map(|provided| provided.told_to(details));
             }
             if !engine.pause(0, None, until).await {
                 return Err(retry_soon("another call for this tenant has failed").into());

@@ -21,9 +21,9 @@ use crate::{
     inquiry::inquire,
     ports::{Committed, StoreError},
     provisioning::{Asker, Context, Inquiry, Observation, Step},
-    request::FrozenRequest,
+    request::{CustomerDetails, FrozenRequest},
     state::{Change, CustomerFacts, State, View},
-    tenant_customer::{Outcome, TenantCustomer},
+    tenant_customer::{Outcome, Provided, TenantCustomer},
     timing::{CLAIM_FOR, MAX_SNAPSHOT_AGE, SEND_WINDOW},
 };
 
@@ -49,7 +49,7 @@ pub(crate) async fn drive(
     snapshot: Snapshot,
     asker: Asker<'_>,
     deadline: Deadline,
-) -> Result<Option<TenantCustomer>, Error> {
+) -> Result<Option<Provided>, Error> {
     let nothing_begun = snapshot.view.nothing_begun();
     let mut tenant = Drive::new(engine, snapshot, asker, deadline)
         .await
@@ -92,6 +92,8 @@ struct Drive<'a> {
     snapshot: Snapshot,
     /// How the Customer came to be bound, as far as this loop bound it.
     outcome: Outcome,
+    /// The details that it was created with, as far as this loop bound it.
+    created_with: Option<CustomerDetails>,
     tries: u32,
     conflicts: Conflicts,
     /// Proof, as long as there is one, that nothing was begun which may have created a Customer.
@@ -116,6 +118,7 @@ impl<'a> Drive<'a> {
             nothing_begun: snapshot.view.nothing_begun(),
             snapshot,
             outcome: Outcome::Existing,
+            created_with: None,
             tries: 0,
             conflicts: Conflicts::default(),
             lost: false,
@@ -130,7 +133,7 @@ impl<'a> Drive<'a> {
         Ok(next(&self.snapshot.view, self.asker, &self.context))
     }
 
-    async fn run(&mut self) -> Result<Option<TenantCustomer>, Problem> {
+    async fn run(&mut self) -> Result<Option<Provided>, Problem> {
         loop {
             match self.next().await? {
                 Step::Done(customer) => return Ok(Some(self.has(customer))),
@@ -323,9 +326,10 @@ impl<'a> Drive<'a> {
         Problem::Retry { after, why }
     }
 
-    fn has(&self, customer: CustomerId) -> TenantCustomer {
-        let tenant = self.snapshot.view.tenant.clone();
-        TenantCustomer { tenant, customer, outcome: self.outcome }
+    fn has(&self, customer: CustomerId) -> Provided {
+        let (tenant, outcome) = (self.snapshot.view.tenant.clone(), self.outcome);
+        let customer = TenantCustomer { tenant, customer, outcome, details: None };
+        Provided { customer, created_with: self.created_with.clone() }
     }
 }
 

@@ -28,5 +28,5 @@ pub use billing::Billing;
 pub use engine::Policy;
 pub use error::{Error, OperatorError, Problem};
 pub use recovery::Recovery;
-pub use tenant_customer::{Outcome, TenantCustomer};
+pub use tenant_customer::{Details, Outcome, TenantCustomer};
 pub use timing::DEFAULT_DEADLINE;

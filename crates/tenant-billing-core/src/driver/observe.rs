@@ -156,6 +156,10 @@ impl Drive<'_> {
                     | Observation::CreatedButDeleted { .. }
                     | Observation::UnbindRequested(_) => Outcome::Existing,
                 };
+                self.created_with = match observation {
+                    Observation::CreatedAlive { request: Some(it), .. } => it.details().ok(),
+                    _ => None,
+                };
                 let (tenant, outcome) = (&change.tenant, self.outcome.as_str());
                 tracing::info!(%tenant, %customer, outcome, "bound");
             }

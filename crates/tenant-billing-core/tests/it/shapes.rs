@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenant_billing_core::{
-    DEFAULT_DEADLINE, Outcome, TenantCustomer,
+    DEFAULT_DEADLINE, Details, Outcome, TenantCustomer,
     audit::{AuditEvent, EventKind, History, NewEvent, Surplus, SurplusReason},
     ids::{AccountId, CustomerId, IdempotencyKey, InstallationId, TenantId},
     ports::Backlog,
@@ -35,14 +35,17 @@ fn an_id_is_its_text() {
 #[test]
 fn a_tenants_customer() {
     let (tenant, customer) = (tenant(), cus("cus_x"));
-    for (outcome, name) in [
-        (Outcome::Existing, "existing"),
-        (Outcome::Created, "created"),
-        (Outcome::Adopted, "adopted"),
+    for (outcome, name, details, whose) in [
+        (Outcome::Existing, "existing", None, Value::Null),
+        (Outcome::Created, "created", Some(Details::AsGiven), json!("as_given")),
+        (Outcome::Created, "created", Some(Details::OfAnEarlierCall), json!("of_an_earlier_call")),
+        (Outcome::Adopted, "adopted", None, Value::Null),
     ] {
         let (tenant, customer) = (tenant.clone(), customer.clone());
-        let json = json_of(&TenantCustomer { tenant, customer, outcome });
-        assert_eq!(json, json!({ "tenant": TENANT, "customer": "cus_x", "outcome": name }));
+        let json = json_of(&TenantCustomer { tenant, customer, outcome, details });
+        let expected =
+            json!({"tenant": TENANT, "customer": "cus_x", "outcome": name, "details": whose});
+        assert_eq!(json, expected);
         assert_eq!(outcome.as_str(), name);
     }
 }

@@ -12,6 +12,7 @@ mod world;
 /// The protocol's stories, on a SQLite file.
 #[path = "stories"]
 mod on_sqlite {
+    mod details;
     mod lifecycle;
     mod operators;
     mod provisioning;
@@ -25,6 +26,7 @@ mod on_sqlite {
 /// The same stories, on a PostgreSQL server.
 #[path = "stories"]
 mod on_postgres {
+    mod details;
     mod lifecycle;
     mod operators;
     mod provisioning;
