@@ -10,7 +10,7 @@ use futures_util::future::{Either, FutureExt, select};
 use jiff::SignedDuration;
 
 use crate::{
-    audit::History,
+    audit::{History, Reason},
     deadline::Deadline,
     driver::{self, Creation},
     engine::{Engine, Policy},
@@ -22,6 +22,7 @@ use crate::{
     singleflight::SingleFlight,
     tenant_customer::TenantCustomer,
     timing::{DEFAULT_DEADLINE, MAX_TAKEOVER_DELAY, TAKEOVER_DELAY},
+    unbind::unbind,
 };
 
 /// What a caller is told that did not end in time.
@@ -240,15 +241,18 @@ impl Billing {
         Ok(engine.before(until, "recording the deletion", recorded).await?)
     }
 
-    /// Takes a Customer off its tenant, for an operator: it stays in Stripe, on record as surplus,
-    /// and is never adopted again.
+    /// As [`unbind`](crate::unbind) on this database.
     ///
     /// # Errors
-    /// [`Problem::Retry`] while a creation is under way.
-    pub async fn unbind(&self, tenant: &TenantId, customer: &CustomerId) -> Result<(), Error> {
+    /// [`Problem::Retry`] while a creation is under way; or what the database says.
+    pub async fn unbind(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        reason: &Reason,
+    ) -> Result<bool, Error> {
         let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
-        let snapshot = engine.before(until, READ, engine.snapshot(tenant, &[])).await?;
-        let unbound = driver::unbind(engine, snapshot, customer.clone(), until);
+        let unbound = unbind(&*engine.store, tenant, customer, reason);
         Ok(engine.before(until, "unbinding the Customer", unbound).await?)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! [`drive`] reads the database, asks [`next`] what to do, does it, writes what
 //! [`after`](crate::decide::after) decides, and goes round again until there is nothing left to do.
-//! Callers and the recovery worker go through it whole. Webhooks and operators bring an observation
-//! of their own, which is written in the same way.
+//! Callers and the recovery worker go through it whole. Webhooks bring an observation of their
+//! own, which is written in the same way.
 
 mod observe;
 
@@ -70,17 +70,6 @@ pub(crate) async fn confirm(
         true => Ok(()),
         false => Err(retry_soon("the Customer could not be retrieved")),
     }
-}
-
-/// Unbinds a Customer from its tenant, for an operator.
-pub(crate) async fn unbind(
-    engine: &Engine,
-    snapshot: Snapshot,
-    customer: CustomerId,
-    deadline: Deadline,
-) -> Result<(), Problem> {
-    let mut tenant = Drive::new(engine, snapshot, Asker::Worker, deadline).await?;
-    tenant.observe(&Observation::UnbindRequested(customer), None).await
 }
 
 /// The state of the loop for one tenant.

@@ -30,7 +30,10 @@ pub enum Problem {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// There is no such tenant. The caller must register it.
-    #[error("there is no tenant {0}; register it, and commit that, before this call")]
+    #[error(
+        "there is no tenant {0}, or the transaction that registers it has not committed yet; commit \
+         it before this call"
+    )]
     UnknownTenant(TenantId),
     /// Stripe refuses this request for good. The same request always gets this error; one with
     /// other details may succeed.

@@ -5,6 +5,7 @@
 //! which brings the stores and the Stripe client.
 
 mod billing;
+mod check;
 mod deadline;
 mod driver;
 mod engine;
@@ -13,6 +14,7 @@ mod inquiry;
 mod recovery;
 mod singleflight;
 mod tenant_customer;
+mod unbind;
 
 pub mod answer;
 pub mod audit;
@@ -25,8 +27,10 @@ pub mod state;
 pub mod timing;
 
 pub use billing::Billing;
+pub use check::Checked;
 pub use engine::Policy;
 pub use error::{Error, OperatorError, Problem};
 pub use recovery::Recovery;
 pub use tenant_customer::{Details, Outcome, TenantCustomer};
 pub use timing::DEFAULT_DEADLINE;
+pub use unbind::unbind;

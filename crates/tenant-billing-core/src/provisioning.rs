@@ -22,11 +22,11 @@
 //! repeats an answer under one key for as long as it remembers it, so another attempt needs another
 //! key.
 //!
-//! Three pure functions decide everything. [`next`](crate::decide::next) says what to do for a
+//! Four pure functions decide everything. [`next`](crate::decide::next) says what to do for a
 //! tenant as the database shows it now. [`after`](crate::decide::after) says what to write once
-//! something was observed: Stripe has answered, an inquiry has ended, or an operator unbinds a
-//! Customer. [`deletion`](crate::decide::deletion) says what to write once a Customer is known to
-//! be deleted. The loop in `driver.rs` acts on them, for callers, for the recovery worker (which
+//! something was observed: Stripe has answered, or an inquiry has ended.
+//! [`deletion`](crate::decide::deletion) says what to write once a Customer is known to be deleted,
+//! and [`unbinding`](crate::decide::unbinding) when an operator unbinds one. The loop in `driver.rs` acts on them, for callers, for the recovery worker (which
 //! takes up what was left unfinished) and for webhooks alike. Every change is conditional on the
 //! row's *version*, so what was decided from an old view is never written.
 //!
@@ -250,8 +250,6 @@ pub enum Observation {
     },
     /// A retrieve showed that this Customer, with which the row is provisioned, is alive.
     StillExists(CustomerId),
-    /// An operator unbinds this Customer from the tenant.
-    UnbindRequested(CustomerId),
 }
 
 impl Observation {
@@ -266,8 +264,7 @@ impl Observation {
             }
             Self::InquiryEnded { .. }
             | Self::AnsweredWithoutCustomer { .. }
-            | Self::CreatedButDeleted { .. }
-            | Self::UnbindRequested(_) => Vec::new(),
+            | Self::CreatedButDeleted { .. } => Vec::new(),
         }
     }
 }

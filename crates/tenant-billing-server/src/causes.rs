@@ -2,7 +2,7 @@
 //! to do. The program's hints come from it, and `docs/errors.md` is printed from it.
 //!
 //! The library does not know this program's commands and environment variables, so the actions name
-//! them here. `{field}` and `{tenant}` stand for those of the failure.
+//! them here. `{field}` stands for that of the failure.
 
 use tenant_billing::{OperatorError, Problem, ports::StoreError};
 
@@ -55,8 +55,8 @@ causes! {
         "An argument, a line of input or a setting is invalid; `field` names it. Nothing was read or sent."
         => "correct {field} and run the command again";
     UNKNOWN_TENANT = "unknown_tenant", UnknownTenant, UnlessShown:
-        "The table of tenants has no such tenant. A tenant that was deleted while its Customer was being created may have one."
-        => "run `tenant-billing tenant add {tenant}`, or register the tenant in your application, then run the command again";
+        "The table of tenants has no such tenant, or not yet: nobody sees a tenant before the transaction that registers it has committed. A tenant that was deleted while its Customer was being created may have one."
+        => "if a transaction is just registering the tenant, commit it first, since nobody else sees the tenant before; else check the id, and that DATABASE_URL names the right database; then run the command again";
     REJECTED = "rejected_by_stripe", Rejected, No:
         "Stripe refuses this request for good, for example its e-mail address; `field` names the parameter. The same details are always refused."
         => "run the command again with another {field}";
@@ -139,6 +139,9 @@ causes! {
         "This machine does not give the process what it needs: a thread, a port, a file or a temporary directory."
         => "check the machine's limits on processes and open files, the room on its disk, and that TMPDIR names a directory that you may write to";
 }
+
+/// What else helps where this program registers the tenants.
+pub(crate) const OR_ADD_IT: &str = "; `tenant-billing tenant add` registers a tenant here";
 
 /// What else helps where a creation may be under way.
 const RECOVER: &str = ", or let `tenant-billing recover --wait` finish what was begun; neither \

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) clock: Arc<dyn Clock>,
     /// The path from which the sandbox's state file gets its name.
     beside: PathBuf,
+    /// Which database it is, in words without a secret.
+    pub(crate) place: String,
 }
 
 /// Billing on a database and a Stripe.
@@ -46,11 +48,11 @@ impl Session {
         if let Opened::Sqlite(store, _) = &opened {
             store.migrate_if_needed().await?;
         }
-        let beside = opened.beside().to_owned();
+        let (beside, place) = (opened.beside().to_owned(), opened.place());
         let store = opened.into_store();
         #[cfg(feature = "failpoints")]
         let store = crate::failpoint::store(store);
-        Ok(Self { store, clock: SystemClock::shared(), beside })
+        Ok(Self { store, clock: SystemClock::shared(), beside, place })
     }
 
     /// Which Stripe the settings name. Calls nothing.

@@ -8,6 +8,7 @@ mod bench;
 mod changes;
 mod deletions;
 mod facts;
+mod listings;
 mod recovery;
 
 use std::future::Future;
@@ -20,8 +21,8 @@ pub use self::bench::{Bench, SteppedClock};
 /// # Panics
 /// With the name of the first check that fails, and why.
 pub async fn run<B: Bench, F: Future<Output = B>>(fresh: impl Fn() -> F) {
-    let suites: [&[(&str, Check)]; 4] =
-        [changes::CHECKS, deletions::CHECKS, facts::CHECKS, recovery::CHECKS];
+    let suites: [&[(&str, Check)]; 5] =
+        [changes::CHECKS, deletions::CHECKS, facts::CHECKS, listings::CHECKS, recovery::CHECKS];
     for (name, check) in suites.into_iter().flatten() {
         let bench = fresh().await;
         eprintln!("conformance: {name}");

@@ -39,7 +39,7 @@ mod stripe;
 mod system;
 pub mod webhook;
 
-pub use database::Database;
+pub use database::{Attention, Database, Entry, Listing};
 pub use fake::{FakeCustomer, FakeStripe};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;

@@ -9,6 +9,7 @@
 mod cells;
 mod column;
 mod connection;
+mod database;
 mod diagnosis;
 mod errors;
 mod grants;
@@ -52,7 +53,7 @@ use self::{
     lookups::{Found, Lookups},
     url::Target,
 };
-use crate::{database::Database, stored::uuid_of, system::SystemClock};
+use crate::{stored::uuid_of, system::SystemClock};
 
 /// How many connections a pool of our own has, unless the host says otherwise.
 const DEFAULT_POOL_SIZE: usize = 4;
@@ -364,23 +365,6 @@ impl Store for PostgresStore {
         self.call(|lease, layout| async move {
             let tenant = layout.key_type.parse(tenant)?.tenant()?;
             read::surplus(&lease, &tenant).await
-        })
-        .await
-    }
-}
-
-#[async_trait]
-impl Database for PostgresStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        Self::migrate(self).await
-    }
-
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        self.call(|lease, layout| async move {
-            let canonical = |tenant: &TenantId| layout.key_type.parse(tenant)?.tenant();
-            let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-            lease.begin().await?;
-            write::add_tenants(&lease, &layout, &tenants).await
         })
         .await
     }

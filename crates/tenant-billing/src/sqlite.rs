@@ -7,6 +7,7 @@
 
 mod cells;
 mod column;
+mod database;
 mod errors;
 mod host;
 mod layout;
@@ -33,7 +34,7 @@ use tenant_billing_core::{
 };
 
 use self::errors::{LOCKED, failed, refused};
-use crate::{database::Database, stored::uuid_of, system::SystemClock};
+use crate::{stored::uuid_of, system::SystemClock};
 
 /// How long a statement waits for another process to finish writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -322,21 +323,6 @@ impl Store for SqliteStore {
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         let tenant = canonical(tenant)?;
         self.on_reader(move |connection, _| read::surplus(connection, &tenant)).await
-    }
-}
-
-#[async_trait]
-impl Database for SqliteStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        Self::migrate(self).await
-    }
-
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-        self.in_transaction(move |connection, _| {
-            Ok((Committed::Yes, write::add_tenants(connection, &tenants)?))
-        })
-        .await
     }
 }
 

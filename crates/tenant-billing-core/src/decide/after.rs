@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::draft::{Draft, Known};
 use crate::{
     answer::Failure,
-    audit::{EventKind, SurplusReason},
+    audit::{EventKind, Reason, SurplusReason},
     error::{OperatorError, Problem},
     ids::CustomerId,
     provisioning::{Context, Decision, Observation},
@@ -46,7 +46,6 @@ pub fn after(view: &View, observation: &Observation, context: &Context) -> Decis
                 draft.still_exists(customer);
             }
         }
-        Observation::UnbindRequested(customer) => draft.unbind(customer),
     }
     draft.decision()
 }
@@ -63,6 +62,31 @@ pub fn deletion(view: &View, customer: &CustomerId) -> Change {
         change.vacate(row, Some(customer), why);
     }
     change
+}
+
+/// Says what to write for a tenant from which an operator unbinds a Customer: it is on record as
+/// surplus from then on, and the next caller gets another. Nothing, if the tenant does not have it.
+pub fn unbinding(view: &View, customer: &CustomerId, reason: &Reason) -> Decision {
+    let mut change = Change::none(view);
+    let provisioned = match view.row.as_ref().map(|row| (row, &row.state)) {
+        Some((_, State::Pending(_) | State::InDoubt { .. })) => {
+            let why = "a creation is under way".into();
+            let problem = Some(Problem::Retry { after: Duration::from_secs(10), why });
+            return Decision { change, problem };
+        }
+        Some((row, State::Provisioned(it))) if it == customer => Some(row),
+        Some((_, State::Vacant | State::Rejected(..) | State::Provisioned(_))) | None => None,
+    };
+    let why = format!("unbound by an operator: {reason}");
+    change.clear_column(view, customer, &why);
+    if provisioned.is_some() || view.bound.as_ref() == Some(customer) {
+        let generation = view.row.as_ref().map_or(0, |row| row.generation);
+        change.record_surplus(generation, customer, SurplusReason::Unbound);
+    }
+    if let Some(row) = provisioned {
+        change.vacate(row, Some(customer), &why);
+    }
+    Decision { change, problem: None }
 }
 
 impl Draft<'_> {
@@ -116,27 +140,6 @@ impl Draft<'_> {
         } else {
             self.change.advance(row, row.state.clone());
             self.fill_column(row, customer.id, EventKind::Rebound, "the column was null");
-        }
-    }
-
-    fn unbind(&mut self, customer: &CustomerId) {
-        let (view, change) = (self.view, &mut self.change);
-        let provisioned = match view.row.as_ref().map(|row| (row, &row.state)) {
-            Some((_, State::Pending(_) | State::InDoubt { .. })) => {
-                let why = "a creation is under way".into();
-                return self.problem = Some(Problem::Retry { after: Duration::from_secs(10), why });
-            }
-            Some((row, State::Provisioned(it))) if it == customer => Some(row),
-            Some((_, State::Vacant | State::Rejected(..) | State::Provisioned(_))) | None => None,
-        };
-        let why = "unbound by an operator";
-        change.clear_column(view, customer, why);
-        if provisioned.is_some() || view.bound.as_ref() == Some(customer) {
-            let generation = view.row.as_ref().map_or(0, |row| row.generation);
-            change.record_surplus(generation, customer, SurplusReason::Unbound);
-        }
-        if let Some(row) = provisioned {
-            change.vacate(row, Some(customer), why);
         }
     }
 }

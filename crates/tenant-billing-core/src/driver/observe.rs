@@ -129,9 +129,7 @@ impl Drive<'_> {
                 | Observation::CreatedButDeleted { .. }
                 | Observation::InquiryEnded { .. } => true,
                 // A live Customer is never dropped.
-                Observation::CreatedAlive { .. }
-                | Observation::StillExists(_)
-                | Observation::UnbindRequested(_) => false,
+                Observation::CreatedAlive { .. } | Observation::StillExists(_) => false,
             };
             if about_a_row && installation != self.snapshot.view.installation {
                 return Ok(Attempt::Lost);
@@ -153,8 +151,7 @@ impl Drive<'_> {
                     Observation::InquiryEnded { .. } => Outcome::Adopted,
                     Observation::StillExists(_)
                     | Observation::AnsweredWithoutCustomer { .. }
-                    | Observation::CreatedButDeleted { .. }
-                    | Observation::UnbindRequested(_) => Outcome::Existing,
+                    | Observation::CreatedButDeleted { .. } => Outcome::Existing,
                 };
                 self.created_with = match observation {
                     Observation::CreatedAlive { request: Some(it), .. } => it.details().ok(),

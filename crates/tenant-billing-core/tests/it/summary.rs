@@ -206,10 +206,9 @@ pub(crate) fn always(name: &str, view: &View, observation: &Observation, decisio
         assert_eq!(view.facts.get(customer), Some(&CustomerFacts::JUST_CREATED), "{name}");
     }
     for (customer, _) in &change.surplus {
-        let unbinds = matches!(observation, Observation::UnbindRequested(it) if it == customer);
         let facts = view.facts.get(customer);
         let alive = facts == Some(&CustomerFacts::JUST_CREATED);
-        assert!(unbinds || alive, "{name}: {customer} is not surplus");
+        assert!(alive, "{name}: {customer} is not surplus");
     }
     if let Some(Row { state: State::Pending(_), generation, .. }) = &change.row {
         let sure =

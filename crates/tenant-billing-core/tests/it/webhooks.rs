@@ -14,7 +14,7 @@ use crate::{
     answers::{API, MISSING, response},
     fakes::{created, retries, world},
     ids::parts,
-    scene::{At, EMAIL, G, INSTALLATION, TENANT, X, cus, request, view},
+    scene::{At, EMAIL, G, INSTALLATION, TENANT, X, cus, reason, request, view},
 };
 
 #[tokio::test(start_paused = true)]
@@ -151,20 +151,24 @@ async fn an_operator_unbinds_a_customer_unless_a_creation_is_under_way() {
     let (tenant, ours) = (crate::scene::tenant(), cus("cus_cid"));
     for at in [At::Pending, At::InDoubt] {
         world.store.put(view(at));
-        let told = world.billing.unbind(&tenant, &ours).await.expect_err("it is under way");
+        let told =
+            world.billing.unbind(&tenant, &ours, &reason()).await.expect_err("it is under way");
         assert_eq!(told.retry_after(), Some(Duration::from_secs(10)));
         assert!(told.may_have_created() && world.store.data().written.is_empty());
     }
     world.store.put(view(At::Provisioned));
     // Only the Customer that is bound, and only once.
     for (customer, written) in [(X, 0), ("cus_cid", 1), ("cus_cid", 1)] {
-        assert_eq!(world.billing.unbind(&tenant, &cus(customer)).await, Ok(()));
+        let before = world.store.data().written.len();
+        let unbound = world.billing.unbind(&tenant, &cus(customer), &reason()).await;
+        assert_eq!(unbound, Ok(before < written), "{customer}");
         assert_eq!(world.store.data().written.len(), written, "{customer}");
     }
     let data = world.store.data();
     let kinds: Vec<_> = data.written[0].events.iter().map(|event| event.kind).collect();
     assert_eq!(kinds, [EventKind::Cleared, EventKind::Surplus, EventKind::Vacated]);
     assert_eq!(data.surplus[0].reason, SurplusReason::Unbound);
+    assert!(world.stripe.asked().is_empty() && world.stripe.sent().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

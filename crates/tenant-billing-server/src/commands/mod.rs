@@ -1,18 +1,23 @@
 //! The commands, one file each. A command prints its result and returns its exit code.
 
+mod check;
 mod get_or_create;
 mod history;
 mod history_json;
+mod list;
 mod lookup;
 mod migrate;
+mod progress;
 mod recover;
 mod tenant_add;
+mod unbind;
 
 use tokio::runtime::Builder;
 
 use crate::{
     causes,
     cli::{Cli, Command, Tenant},
+    database::explain,
     demo,
     exit::Exit,
     failure::Failure,
@@ -20,18 +25,28 @@ use crate::{
     session::Session,
 };
 
+const NO_DATABASE_URL: &str = "DATABASE_URL is not set, so this uses the SQLite file \
+                               tenant-billing.db in the current directory";
+
 /// Runs a command, and reports its failure if it fails.
 pub(crate) fn run(cli: Cli) -> Exit {
     let Cli { options, command } = cli;
     let as_json = match &command {
         Command::GetOrCreate(it) => it.json,
         Command::Lookup(it) | Command::History(it) => it.json,
-        Command::Migrate(_) | Command::Tenant(_) | Command::Recover(_) | Command::Demo(_) => false,
+        Command::Recover(it) => it.json,
+        Command::List(it) => it.json,
+        Command::Check(it) => it.json,
+        Command::Unbind(it) => it.json,
+        Command::Migrate(_) | Command::Tenant(_) | Command::Demo(_) => false,
     };
     let ended = match command {
         Command::Demo(it) => demo::run(&it),
         command => on_one_thread(async move {
-            match command {
+            if options.database_url.is_none() {
+                output::say(NO_DATABASE_URL);
+            }
+            let ended = match command {
                 Command::Migrate(it) => migrate::run(&options, &it).await,
                 Command::Tenant(Tenant::Add { tenant_ids }) => {
                     tenant_add::run(&Session::open(&options).await?, &tenant_ids).await
@@ -40,7 +55,14 @@ pub(crate) fn run(cli: Cli) -> Exit {
                 Command::Lookup(it) => lookup::run(&Session::open(&options).await?, &it).await,
                 Command::History(it) => history::run(&Session::open(&options).await?, &it).await,
                 Command::Recover(it) => recover::run(&options, &it).await,
+                Command::List(it) => list::run(&Session::open(&options).await?, &it).await,
+                Command::Check(it) => check::run(&options, &it).await,
+                Command::Unbind(it) => unbind::run(&options, &it).await,
                 Command::Demo(it) => demo::run(&it),
+            };
+            match ended {
+                Ok(exit) => Ok(exit),
+                Err(failure) => Err(explain(&options, failure).await),
             }
         }),
     };

@@ -16,9 +16,10 @@ mod on_sqlite {
     mod lifecycle;
     mod operators;
     mod provisioning;
+    mod tending;
 
     mod world {
-        pub(super) use crate::world::{brief, call, details, id};
+        pub(super) use crate::world::{brief, call, details, id, reason};
         pub(super) type World = crate::world::World<crate::hosts::Sqlite>;
     }
 }
@@ -30,9 +31,10 @@ mod on_postgres {
     mod lifecycle;
     mod operators;
     mod provisioning;
+    mod tending;
 
     mod world {
-        pub(super) use crate::world::{brief, call, details, id};
+        pub(super) use crate::world::{brief, call, details, id, reason};
         pub(super) type World = crate::world::World<crate::hosts::Postgres>;
     }
 }
