@@ -31,8 +31,8 @@ pub enum Problem {
     Invalid(#[from] Invalid),
     /// There is no such tenant. The caller must register it.
     #[error(
-        "there is no tenant {0}, or the transaction that registers it has not committed yet; commit \
-         it before this call"
+        "there is no tenant {0}; if a transaction is just registering it, that must commit before \
+         this call"
     )]
     UnknownTenant(TenantId),
     /// Stripe refuses this request for good. The same request always gets this error; one with

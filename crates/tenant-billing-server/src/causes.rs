@@ -56,7 +56,7 @@ causes! {
         => "correct {field} and run the command again";
     UNKNOWN_TENANT = "unknown_tenant", UnknownTenant, UnlessShown:
         "The table of tenants has no such tenant, or not yet: nobody sees a tenant before the transaction that registers it has committed. A tenant that was deleted while its Customer was being created may have one."
-        => "if a transaction is just registering the tenant, commit it first, since nobody else sees the tenant before; else check the id, and that DATABASE_URL names the right database; then run the command again";
+        => "if a transaction is just registering the tenant, commit it first, since nobody else sees the tenant before that; else check the id, and that DATABASE_URL names the right database; then run the command again";
     REJECTED = "rejected_by_stripe", Rejected, No:
         "Stripe refuses this request for good, for example its e-mail address; `field` names the parameter. The same details are always refused."
         => "run the command again with another {field}";
@@ -141,7 +141,8 @@ causes! {
 }
 
 /// What else helps where this program registers the tenants.
-pub(crate) const OR_ADD_IT: &str = "; `tenant-billing tenant add` registers a tenant here";
+pub(crate) const ADD_IT: &str =
+    "if nobody has registered the tenant yet, run `tenant-billing tenant add`; ";
 
 /// What else helps where a creation may be under way.
 const RECOVER: &str = ", or let `tenant-billing recover --wait` finish what was begun; neither \

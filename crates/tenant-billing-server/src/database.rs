@@ -85,7 +85,7 @@ pub(crate) async fn explain(options: &Options, failure: Failure) -> Failure {
     let table = options.tenants_table.as_deref().unwrap_or("tenants");
     let message = format!("{} (looked in table {table} of {})", failure.message, opened.place());
     let hint = match opened.registers_tenants().await {
-        true => format!("{}{}", failure.hint, causes::OR_ADD_IT),
+        true => format!("{}{}", causes::ADD_IT, failure.hint),
         false => failure.hint,
     };
     Failure { message, hint, ..failure }

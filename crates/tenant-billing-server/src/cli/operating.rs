@@ -14,7 +14,7 @@ pub(crate) struct Check {
     #[arg(long)]
     pub(crate) all: bool,
     /// With --all: go on with the tenant after this one
-    #[arg(long, value_name = "TENANT_ID", requires = "all")]
+    #[arg(long, value_name = "TENANT_ID", conflicts_with = "tenant_ids")]
     pub(crate) after: Option<String>,
     /// The highest number of Customers to retrieve in a second
     #[arg(long, value_name = "N", default_value_t = 20)]
