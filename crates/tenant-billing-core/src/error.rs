@@ -145,8 +145,8 @@ pub enum OperatorError {
     /// The same for a tenant that was given no e-mail address, by which its Customer could be listed.
     #[error(
         "the tenant was given no e-mail address by which Stripe's list could show an older Customer, \
-         Stripe's events reach back 30 days, and this account has no search; look in the dashboard \
-         for a Customer with this tenantId"
+         Stripe's events reach back 30 days, and this account has no search; call again with an \
+         e-mail address, or look in the dashboard for a Customer with this tenantId"
     )]
     NoEmailToLookBy,
     /// Stripe does not know a Customer of this tenant, and does not say that it is deleted.

@@ -43,7 +43,8 @@
 //!   recovery, one at a time, make an *inquiry*: they ask Stripe for any Customer of this tenant
 //!   that is ours. A found one is bound. Finding nothing proves that there is none only if the
 //!   inquiry *began* at or after the row's `conclusive_from`; then the row is pending again, at the
-//!   next generation. A crash leaves the row in doubt, and the next inquiry starts over.
+//!   next generation. (A request without an e-mail address that was never sent is frozen anew for a
+//!   caller who gives one, so that inquiries have a list to read.) A crash leaves the row in doubt, and the next inquiry starts over.
 //! - **Rejected**: Stripe refused this request for good, for example its e-mail address. The same
 //!   request gets the same error. A caller with other details opens the next generation.
 //! - **Provisioned**: the row has led to this Customer. If the host sets its column to null, the

@@ -95,7 +95,7 @@ causes! {
         => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
     NO_EMAIL_TO_LOOK_BY = "no_email_to_look_by", Operator, UnlessShown:
         "The tenant was given no e-mail address, and this account has no search, so nothing can show whether it has a Customer that is older than 30 days."
-        => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, or create one there, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
+        => "run the command again with an e-mail address; or look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
     UNKNOWN_CUSTOMER = "unknown_customer", Operator, Yes:
         "Stripe does not know a Customer that is on record for the tenant, and does not say that it is deleted."
         => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) to the account and mode in which the Customer was created, then run the command again";

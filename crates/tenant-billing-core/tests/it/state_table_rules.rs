@@ -92,6 +92,34 @@ fn without_an_email_an_inquiry_rests_on_events_and_search() {
     assert!(inquiry_of(&lost.changed(*change)).needs_search);
 }
 
+/// What was never sent may be frozen anew.
+#[test]
+fn a_caller_with_an_email_gives_inquiries_something_to_look_by() {
+    let bare = CustomerDetails::without_email();
+    let request = |details| FrozenRequest::freeze(&context().identity, &tenant(), G, details);
+    let row = |details, sent| {
+        let (request, conclusive_from) = (request(details), now() + hours(1));
+        let row = row_in(State::InDoubt { request, conclusive_from, sent });
+        // Another process is at the inquiry.
+        Row { next_attempt_at: now() + hours(1), ..row }
+    };
+    let given = unbound(Some(row(&bare, false)));
+    let Step::Commit(change) = next(&given, caller(&OTHER), &context()) else { panic!("frozen") };
+    assert_eq!(change.only_if.needs_customer_in, Some(ours()));
+    let frozen = change.row.clone().expect("a row");
+    let expected = Row { next_attempt_at: now(), ..row(&OTHER, false) };
+    assert_eq!((frozen.generation, frozen.version, &frozen.state), (G, 8, &expected.state));
+    let inquiry = inquiry_of(&given.changed(*change));
+    assert!(!inquiry.needs_search && inquiry.request == request(&OTHER));
+    // One that may have been sent, one that has an address, and a caller without any: as ever.
+    for (frozen, sent, asked) in
+        [(&bare, true, &*OTHER), (&DETAILS, false, &OTHER), (&bare, false, &bare)]
+    {
+        let view = unbound(Some(row(frozen, sent)));
+        assert_eq!(step(&view, caller(asked), &context()), "retry +1h", "{sent}");
+    }
+}
+
 #[test]
 fn a_row_in_doubt_keeps_its_opening_time_and_is_due_at_once() {
     let observation = Observation::AnsweredWithoutCustomer {
