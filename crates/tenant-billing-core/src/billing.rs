@@ -6,7 +6,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::{Either, FutureExt, select};
+use futures_util::future::{Either, FutureExt, TryFutureExt, select};
 use jiff::SignedDuration;
 
 use crate::{
@@ -253,6 +253,7 @@ impl Billing {
     ) -> Result<bool, Error> {
         let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
         let unbound = unbind(&*engine.store, tenant, customer, reason);
+        let unbound = unbound.map_err(Error::into_problem);
         Ok(engine.before(until, "unbinding the Customer", unbound).await?)
     }
 

@@ -79,9 +79,9 @@
 //!
 //! # When a Customer is deleted in Stripe
 //!
-//! A bound id is returned without asking Stripe. So without Stripe's webhook `customer.deleted`, a
-//! deletion is not noticed, and callers keep getting the deleted Customer's id. The webhook, or a
-//! retrieve that says `deleted: true`, has one transaction record the deletion, set the column to
+//! A bound id is returned without asking Stripe. So without Stripe's webhook `customer.deleted`, or a
+//! [check](crate::Billing::check), a deletion is not noticed, and callers keep getting the deleted
+//! Customer's id. The webhook, or a retrieve that says `deleted: true`, has one transaction record the deletion, set the column to
 //! null if it holds that Customer, and make the row vacant at the next generation if it is
 //! provisioned with it; the next caller gets a new Customer. If the row is still pending or in
 //! doubt, the deletion is only recorded: Stripe's answer to the next send names the Customer, a

@@ -3,7 +3,7 @@
 use crate::{
     audit::Reason,
     decide::unbinding,
-    error::{Problem, retry_soon},
+    error::{Error, retry_soon},
     ids::{CustomerId, TenantId},
     ports::{Committed, Store},
 };
@@ -15,17 +15,17 @@ const ATTEMPTS: usize = 10;
 /// again; the tenant's next call makes another. `false` if the tenant does not have it.
 ///
 /// # Errors
-/// [`Problem::Retry`] while a creation is under way; or what the database says.
+/// [`Problem::Retry`](crate::Problem::Retry) while a creation is under way; or what the database says.
 pub async fn unbind(
     store: &dyn Store,
     tenant: &TenantId,
     customer: &CustomerId,
     reason: &Reason,
-) -> Result<bool, Problem> {
+) -> Result<bool, Error> {
     for _ in 0..ATTEMPTS {
         let decision = unbinding(&store.view(tenant, &[]).await?, customer, reason);
         if let Some(problem) = decision.problem {
-            return Err(problem);
+            return Err(problem.into());
         }
         if decision.change.is_nothing() {
             return Ok(false);
@@ -34,5 +34,5 @@ pub async fn unbind(
             return Ok(true);
         }
     }
-    Err(retry_soon("other processes keep changing this tenant"))
+    Err(retry_soon("other processes keep changing this tenant").into())
 }

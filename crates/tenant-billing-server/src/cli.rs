@@ -20,7 +20,7 @@ pub(crate) use self::operating::{Check, List, Unbind};
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
-  1  the tenant has no Customer yet (only `lookup`)
+  1  the tenant has no Customer (`lookup`, `check` and `unbind`)
   2  the input is invalid: correct what the message names
   3  the tenant is unknown: register it first
   4  Stripe rejected the request for good: use other details

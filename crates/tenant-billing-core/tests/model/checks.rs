@@ -95,6 +95,14 @@ fn inquire_first_and_any_fault() {
     );
 }
 
+/// The address that comes later is one to look by.
+#[test]
+fn inquire_first_without_an_email_and_any_fault() {
+    let clock = &[11, 70, 3 * HOUR, 5 * HOUR, 20 * HOUR - 1, 24 * HOUR];
+    let system = System { faults: 1, jumps: 1, clock, inquire_first: true, bare: true, ..plain() };
+    holds("inquire first, bare", system, 55_686);
+}
+
 /// Without the faults that concern a single process only.
 #[test]
 fn three_processes_that_crash_and_lose_answers() {

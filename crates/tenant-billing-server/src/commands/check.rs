@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
 use serde::Serialize;
 use tenant_billing::{
     Billing, Checked, DEFAULT_DEADLINE, Error, OperatorError, Problem,
@@ -39,6 +38,8 @@ type Came = Result<(Checked, Option<CustomerId>), Error>;
 /// How far the command has come.
 #[derive(Default)]
 struct Tally {
+    /// The database, in words.
+    place: String,
     checked: u64,
     gone: u64,
     failed: u64,
@@ -63,7 +64,8 @@ pub(crate) async fn run(options: &Options, arguments: &Check) -> Result<Exit, Fa
     let target = session.target(options)?;
     let running = session.connect(target, options).await?;
     let heal = arguments.heal.then_some(&details);
-    let (mut tally, progress) = (Tally { last: after, ..Tally::default() }, spinner());
+    let (place, progress) = (session.place.clone(), spinner());
+    let mut tally = Tally { place, last: after, ..Tally::default() };
     let work = async {
         let mut named = named.into_iter();
         loop {
@@ -74,15 +76,15 @@ pub(crate) async fn run(options: &Options, arguments: &Check) -> Result<Exit, Fa
             if tenants.is_empty() {
                 return Ok(());
             }
-            let next = session.clock.sleep(BATCH);
+            let next = session.clock.uptime() + BATCH;
             let full = tenants.len() == arguments.rate;
             for (tenant, result) in check(&running.billing, tenants, heal).await {
                 progress.suspend(|| tally.take(&tenant, &result, arguments))?;
                 tally.last = Some(tenant);
             }
-            show(&progress, &tally);
+            progress.set_message(tally.words());
             if full {
-                next.await;
+                session.clock.sleep(next.saturating_sub(session.clock.uptime())).await;
             }
         }
     };
@@ -92,9 +94,14 @@ pub(crate) async fn run(options: &Options, arguments: &Check) -> Result<Exit, Fa
     };
     progress.finish_and_clear();
     running.close(LINGER).await;
-    if let (Ok(true) | Err(_), true, Some(last)) = (&ended, arguments.all, &tally.last) {
-        let resume = "`tenant-billing check --all --after";
-        output::say(&format!("stopped after {}; {resume} {last}` goes on", tally.words()));
+    if let Ok(true) | Err(_) = &ended {
+        let goes_on = match &tally.last {
+            Some(last) if arguments.all => {
+                format!("; `tenant-billing check --all --after {last}` goes on")
+            }
+            _ => String::new(),
+        };
+        output::say(&format!("stopped: {}{goes_on}", tally.words()));
     }
     let stopped = ended?;
     if arguments.all && !arguments.json && !stopped {
@@ -137,10 +144,6 @@ async fn one(billing: &Billing, tenant: &TenantId, heal: Option<&CustomerDetails
     Ok((checked, next))
 }
 
-fn show(progress: &ProgressBar, tally: &Tally) {
-    progress.set_message(tally.words());
-}
-
 impl Tally {
     fn words(&self) -> String {
         let Self { checked, gone, failed, .. } = self;
@@ -158,7 +161,8 @@ impl Tally {
         };
         let (customer, name, exit, words) = match checked {
             Checked::NoCustomer => {
-                (None, "no_customer", Exit::NoCustomer, "has no Customer".to_owned())
+                let words = format!("has no Customer in {}", self.place);
+                (None, "no_customer", Exit::NoCustomer, words)
             }
             Checked::Alive(it) => (Some(it), "alive", Exit::Done, "exists".to_owned()),
             Checked::Deleted(it) => match next {

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use tenant_billing::{
-    Error,
     audit::Reason,
     ids::{CustomerId, TenantId},
     state::State,
@@ -39,8 +38,7 @@ pub(crate) async fn run(options: &Options, arguments: &Unbind) -> Result<Exit, F
     let held = bound.into_iter().chain(provisioned.filter(|it| Some(*it) != bound));
     let mut unbound = Vec::new();
     for customer in held {
-        let done = unbind(&*session.store, &view.tenant, customer, &reason).await;
-        if done.map_err(Error::from)? {
+        if unbind(&*session.store, &view.tenant, customer, &reason).await? {
             unbound.push(customer.clone());
         }
     }
