@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{progress::spinner, recover::concerns_all};
 use crate::{
+    causes,
     cli::{Check, Options},
     exit::Exit,
     failure::Failure,
@@ -204,7 +205,10 @@ impl Tally {
         if no_right || concerns_all(&error) {
             return Err(error.into());
         }
-        let failure = Failure::from(error);
+        let mut failure = Failure::from(error);
+        if failure.cause == causes::UNKNOWN_TENANT {
+            failure.message = format!("{} (looked in {})", failure.message, self.place);
+        }
         self.checked += 1;
         self.failed += 1;
         self.exit = self.exit.max(Some(failure.cause.exit));

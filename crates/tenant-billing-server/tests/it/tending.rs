@@ -166,6 +166,8 @@ fn checking_by_id() {
         assert_eq!((code, &printed[0]["result"]), (3, &json!("no_customer")));
         assert_eq!(printed[1]["tenant_id"], unknown);
         assert_eq!(printed[1]["error"]["code"], "unknown_tenant");
+        let message = printed[1]["error"]["message"].as_str().unwrap();
+        assert!(message.contains("(looked in the "), "{message}");
         stage.assert_all_bound();
     }
 }
