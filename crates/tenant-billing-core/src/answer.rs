@@ -11,11 +11,11 @@ mod objects;
 use std::time::Duration;
 
 pub use self::{
-    http::{Answer, Headers, request_id, status, summary},
+    http::{Answer, Headers, denies_account, request_id, status, summary},
     objects::{CreatedEvent, Customer, Page, Reading, account_id, created_events, customers, read},
 };
 use self::{
-    http::{StripeError, is_stripes_word, retry_after, stripe_error},
+    http::{NO_ACCESS, StripeError, is_stripes_word, retry_after, stripe_error},
     objects::created,
 };
 use crate::{
@@ -52,7 +52,22 @@ pub enum Failure {
     /// There is none yet, or it is unknown. Send the same key again, after at least this long.
     Retry(Option<Duration>),
     /// There is none, and sending again does not help until an operator acts.
-    Operator,
+    Operator(Refusal),
+}
+
+/// What an operator must put right before Stripe does what it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing was sent: no TLS connection to Stripe can be trusted.
+    Untrusted,
+    /// Stripe does not accept the key.
+    BadKey,
+    /// The key may not act for the account that the request names.
+    NotItsAccount,
+    /// The key lacks a permission.
+    NotPermitted,
+    /// Something else.
+    Unexpected,
 }
 
 /// Stripe's final refusal of one request, without personal data.
@@ -70,8 +85,12 @@ pub struct Rejection {
 /// Judges the answer to a creation of `request`; the first line that matches wins.
 pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
     let retry = Failure::Retry;
-    let Answer::Response { status, headers, body } = answer else {
-        return Verdict::Failed(retry(None));
+    let (status, headers, body) = match answer {
+        Answer::Response { status, headers, body } => (status, headers, body),
+        Answer::NoAnswer(_) => return Verdict::Failed(retry(None)),
+        Answer::Untrusted(_) => {
+            return Verdict::Failed(Failure::Operator(Refusal::Untrusted));
+        }
     };
     let replayed = headers.get("Idempotent-Replayed") == Some("true")
         || headers.get("Original-Request").is_some_and(|id| headers.get("Request-Id") != Some(id));
@@ -90,7 +109,12 @@ pub fn judge(answer: &Answer, request: &FrozenRequest) -> Verdict {
         (409, _) => Failure::InFlight,
         (429, _) => retry(retry_after(headers)),
         _ if headers.get("Stripe-Should-Retry") == Some("true") => retry(retry_after(headers)),
-        (400..=499, _) if error.r#type.is_some() => Failure::Operator,
+        (400..=499, _) if error.r#type.is_some() => Failure::Operator(match *status {
+            401 => Refusal::BadKey,
+            403 if error.code.as_deref() == Some(NO_ACCESS) => Refusal::NotItsAccount,
+            403 => Refusal::NotPermitted,
+            _ => Refusal::Unexpected,
+        }),
         // A 5xx, a 3xx, or a body that is not Stripe's: some machine in between has answered.
         _ => retry(retry_after(headers)),
     })

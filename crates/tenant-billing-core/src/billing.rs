@@ -16,7 +16,7 @@ use crate::{
     engine::{Engine, Policy},
     error::{Error, Problem, retry_soon},
     ids::{CustomerId, Email, IdempotencyKey, TenantId},
-    ports::{Store, StoreError, Stripe},
+    ports::{Binding, Store, StoreError, Stripe},
     provisioning::Asker,
     request::CustomerDetails,
     singleflight::SingleFlight,
@@ -95,6 +95,9 @@ impl Billing {
         loop {
             let snapshot = engine.before(until, READ, engine.snapshot(tenant, &[])).await?;
             let nothing_begun = snapshot.view.nothing_begun();
+            engine
+                .guard(snapshot.view.account.as_ref())
+                .map_err(|error| Error::new(error.into(), nothing_begun))?;
             if let Some(customer) = snapshot.view.bound {
                 return Ok(TenantCustomer::existing(snapshot.view.tenant, customer));
             }
@@ -153,6 +156,7 @@ impl Billing {
             Bound::No(until) => until,
         };
         let view = engine.before(until, READ, engine.store.view(tenant, &[])).await?;
+        engine.guard(view.account.as_ref())?;
         match view.bound {
             None if !view.exists => Err(view.unknown_tenant()),
             bound => Ok(bound),
@@ -162,19 +166,22 @@ impl Billing {
     /// The one read of a call for a bound tenant.
     async fn bound(&self, tenant: &TenantId, within: Duration) -> Result<Bound, Problem> {
         let engine = &self.engine;
-        let mut read = engine.store.bound(tenant);
+        let mut read = engine.store.binding(tenant);
         // Reading the clock is a system call, so a read that is done at once, as on SQLite, has no
         // deadline.
         let at_once = read.as_mut().now_or_never();
-        if let Some(Ok(Some(customer))) = at_once {
-            return Ok(Bound::Yes(customer));
+        if let Some(Ok(Some(binding))) = at_once {
+            engine.guard(binding.account.as_ref())?;
+            return Ok(Bound::Yes(binding.customer));
         }
         let until = engine.deadline(within);
-        let bound = match at_once {
-            Some(bound) => bound?,
+        let binding = match at_once {
+            Some(binding) => binding?,
             None => engine.before(until, READ, read).await?,
         };
-        Ok(bound.map_or(Bound::No(until), Bound::Yes))
+        let Some(Binding { customer, account }) = binding else { return Ok(Bound::No(until)) };
+        engine.guard(account.as_ref())?;
+        Ok(Bound::Yes(customer))
     }
 
     /// All that is on record of a tenant, also of one that is gone.

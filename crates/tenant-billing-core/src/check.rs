@@ -2,9 +2,10 @@
 //! webhooks nobody else notices that a Customer was deleted in the dashboard.
 
 use crate::{
-    answer::Reading,
+    answer::{Reading, Refusal},
     billing::Billing,
-    error::{Error, OperatorError, Problem, retry_soon},
+    driver::not_retrieved,
+    error::{Error, retry_soon},
     ids::{CustomerId, TenantId},
     timing::DEFAULT_DEADLINE,
 };
@@ -28,7 +29,7 @@ impl Billing {
     /// webhook `customer.deleted`.
     ///
     /// # Errors
-    /// Those of [`Billing::get_or_create_stripe_customer`] but [`Problem::Rejected`].
+    /// Those of [`Billing::get_or_create_stripe_customer`] but [`Problem::Rejected`](crate::Problem::Rejected).
     pub async fn check(&self, tenant: &TenantId) -> Result<Checked, Error> {
         let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
         let view =
@@ -38,7 +39,8 @@ impl Billing {
         };
         // Another account knows none of our Customers, which says nothing about them.
         engine.context(until).await?;
-        match engine.retrieve(&customer, until).await {
+        let (reading, summary) = engine.retrieve(&customer, until).await;
+        match reading {
             Reading::Found(it) if it.deleted => {
                 let recorded = engine.store.record_deletion(&customer);
                 engine.before(until, "recording the deletion", recorded).await?;
@@ -46,9 +48,14 @@ impl Billing {
             }
             Reading::Found(_) => Ok(Checked::Alive(customer)),
             Reading::Missing => Ok(Checked::Unknown(customer)),
-            Reading::Forbidden | Reading::Unauthorized => {
-                let may_not = OperatorError::NotPermitted(format!("Customer {customer}"));
-                Err(Problem::from(may_not).into())
+            Reading::Forbidden => {
+                Err(not_retrieved(Refusal::NotPermitted, &customer, &summary).into())
+            }
+            Reading::Unauthorized => {
+                Err(not_retrieved(Refusal::BadKey, &customer, &summary).into())
+            }
+            Reading::Untrusted => {
+                Err(not_retrieved(Refusal::Untrusted, &customer, &summary).into())
             }
             Reading::Retry(_) => Err(retry_soon("Stripe is unavailable").into()),
         }

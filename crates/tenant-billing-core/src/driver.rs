@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    answer::{self, Failure, Reading, Verdict},
+    answer::{self, Failure, Reading, Refusal, Verdict},
     deadline::Deadline,
     decide::next,
     engine::{Engine, Snapshot},
@@ -202,7 +202,7 @@ impl<'a> Drive<'a> {
                     Failure::Rejected(_)
                     | Failure::StoredFailure
                     | Failure::Mismatched
-                    | Failure::Operator => None,
+                    | Failure::Operator(_) => None,
                 };
                 let summary = answer::summary(&answer);
                 let tenant = &self.snapshot.view.tenant;
@@ -240,7 +240,8 @@ impl<'a> Drive<'a> {
     }
 
     async fn retrieve(&mut self, customer: CustomerId) -> Result<(), Problem> {
-        match self.engine.retrieve(&customer, self.deadline).await {
+        let (reading, summary) = self.engine.retrieve(&customer, self.deadline).await;
+        match reading {
             Reading::Found(it) if it.deleted => {
                 self.engine.store.record_deletion(&customer).await?;
                 self.read_again(&[]).await
@@ -250,7 +251,9 @@ impl<'a> Drive<'a> {
                 self.observe(&observation, it.request_id.as_deref()).await
             }
             Reading::Missing => Err(OperatorError::UnknownCustomer(customer).into()),
-            Reading::Forbidden | Reading::Unauthorized => Err(may_not_retrieve(&customer)),
+            Reading::Forbidden => Err(not_retrieved(Refusal::NotPermitted, &customer, &summary)),
+            Reading::Unauthorized => Err(not_retrieved(Refusal::BadKey, &customer, &summary)),
+            Reading::Untrusted => Err(not_retrieved(Refusal::Untrusted, &customer, &summary)),
             Reading::Retry(_) => Err(retry_soon("Stripe is unavailable")),
         }
     }
@@ -322,8 +325,8 @@ impl<'a> Drive<'a> {
     }
 }
 
-fn may_not_retrieve(customer: &CustomerId) -> Problem {
-    OperatorError::NotPermitted(format!("Customer {customer}")).into()
+pub(crate) fn not_retrieved(refusal: Refusal, customer: &CustomerId, summary: &str) -> Problem {
+    OperatorError::refused(refusal, &format!("read Customer {customer}"), summary).into()
 }
 
 /// The conflicts of one piece of work.

@@ -1,6 +1,11 @@
 //! What all work shares: the ports, who we are, deadlines, and reads that wait for Stripe.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 use tokio::sync::{Mutex, Semaphore};
@@ -9,10 +14,11 @@ use crate::{
     answer::{self, Answer, Customer, Reading},
     deadline::Deadline,
     error::{OperatorError, Problem, retry_soon},
-    ids::{AccountId, CustomerId, TenantId},
-    ports::{Clock, Store, StoreError, Stripe},
+    ids::{AccountId, CustomerId, MetadataKey, TenantId},
+    ownership::Unmarked,
+    ports::{Clock, Registration, Store, StoreError, Stripe},
     provisioning::Context,
-    request::{Account, Identity},
+    request::{Account, Identity, KeyScope},
     state::View,
 };
 
@@ -25,13 +31,26 @@ pub struct Policy {
     /// When a backup was last restored. It implies `inquire_first`, and an inquiry that begins less
     /// than 5 h later proves nothing by finding nothing. Another restore has another, later time.
     pub restored_at: Option<jiff::Timestamp>,
+    /// What to do about Customers that name a tenant and no installation. `None`: they are adopted
+    /// where the tenant's id is a UUID, which nobody else has; any other id may be another
+    /// application's too, so an operator must look first.
+    pub unmarked: Option<Unmarked>,
+    /// Metadata keys, beside our own `tenantId`, in which other software of yours has named the
+    /// tenant, such as `userId` or `organizationId`.
+    pub tenant_metadata_keys: Vec<MetadataKey>,
     /// How many creations are sent to Stripe at once.
     pub concurrent_sends: usize,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { inquire_first: false, restored_at: None, concurrent_sends: 20 }
+        Self {
+            inquire_first: false,
+            restored_at: None,
+            unmarked: None,
+            tenant_metadata_keys: Vec::new(),
+            concurrent_sends: 20,
+        }
     }
 }
 
@@ -42,7 +61,10 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     /// Limits how many creations are on their way at once.
     pub(crate) sends: Semaphore,
-    policy: Policy,
+    pub(crate) policy: Policy,
+    /// What is known of our key without asking Stripe, and once it is known what it opens.
+    key: KeyScope,
+    opened: OnceLock<KeyScope>,
     context: Mutex<Option<Context>>,
 }
 
@@ -55,7 +77,17 @@ pub(crate) struct Snapshot {
 impl Engine {
     pub(crate) fn new(store: Arc<dyn Store>, stripe: Arc<dyn Stripe>, policy: Policy) -> Self {
         let (clock, sends) = (stripe.clock(), Semaphore::new(policy.concurrent_sends.max(1)));
-        Self { store, stripe, clock, sends, policy, context: Mutex::default() }
+        let key = KeyScope { mode: stripe.mode(), account: stripe.stripe_account().cloned() };
+        Self {
+            store,
+            stripe,
+            clock,
+            sends,
+            policy,
+            key,
+            opened: OnceLock::new(),
+            context: Mutex::default(),
+        }
     }
 
     /// Who we are. It is found out once, before this process's first call that writes to Stripe:
@@ -81,43 +113,80 @@ impl Engine {
         self.context(deadline).await
     }
 
+    /// Reads who this database is, and makes sure that it belongs to the account that our key acts
+    /// on. The database remembers which keys open that account, so that Stripe need not be asked.
     async fn identify(&self, deadline: Deadline) -> Result<Context, Problem> {
+        let Registration { installation, account, keys, copied } =
+            self.store.registration().await?;
+        if copied {
+            return Err(OperatorError::CopiedOrMoved(installation).into());
+        }
+        self.guard(account.as_ref())?;
+        let fingerprint = self.stripe.fingerprint(&installation);
+        let known = fingerprint.as_ref().is_some_and(|it| keys.contains(it));
+        let ours = match account {
+            Some(account) if known => account,
+            account => {
+                let id = self.account_of_key(deadline).await?;
+                let ours = Account { id, mode: self.key.mode };
+                let recorded = match account {
+                    Some(recorded) if fingerprint.is_none() || recorded != ours => recorded,
+                    _ => self.store.register(&ours, fingerprint.as_deref()).await?.1,
+                };
+                if recorded != ours {
+                    let ours = ours.into();
+                    return Err(OperatorError::WrongAccount { recorded, ours }.into());
+                }
+                ours
+            }
+        };
+        let _ = self.opened.set(ours.clone().into());
+        let stripe_account = self.stripe.stripe_account().cloned();
+        let identity = Identity { installation, account: ours, stripe_account };
+        let Policy { inquire_first, restored_at, .. } = self.policy;
+        Ok(Context { identity, inquire_first, restored_at })
+    }
+
+    /// Refuses a database of another account or mode than our key's, as far as that can be told
+    /// without asking Stripe.
+    pub(crate) fn guard(&self, recorded: Option<&Account>) -> Result<(), OperatorError> {
+        OperatorError::check_account(recorded, self.opened.get().unwrap_or(&self.key))
+    }
+
+    /// Asks Stripe which account our key acts on.
+    async fn account_of_key(&self, deadline: Deadline) -> Result<AccountId, Problem> {
         let declared = self.stripe.stripe_account();
         let (reading, last) =
             self.patiently(deadline, || self.stripe.account(), answer::account_id).await;
         let summary = answer::summary(&last);
-        let id = match (reading, declared) {
+        match (reading, declared) {
             (Reading::Found(id), declared) => {
                 let unexpected = |_| OperatorError::UnexpectedAnswer(summary);
                 let id = AccountId::parse(&id).map_err(unexpected)?;
                 if declared.is_some_and(|declared| *declared != id) {
                     return Err(OperatorError::NotDeclared(id.to_string()).into());
                 }
-                id
+                Ok(id)
             }
-            (Reading::Unauthorized, _) => return Err(OperatorError::BadKey(summary).into()),
+            (Reading::Unauthorized, _) => Err(OperatorError::BadKey(summary).into()),
+            (Reading::Untrusted, _) => Err(OperatorError::TlsUntrusted(summary).into()),
+            (Reading::Forbidden, Some(_)) if answer::denies_account(&last) => {
+                Err(OperatorError::AccountRefused(summary).into())
+            }
             // A restricted key may not read the account, so what was declared is believed.
-            (Reading::Forbidden | Reading::Missing, Some(declared)) => declared.clone(),
+            (Reading::Forbidden | Reading::Missing, Some(declared)) => Ok(declared.clone()),
             (Reading::Forbidden | Reading::Missing, None) if answer::status(&last) == Some(404) => {
-                return Err(OperatorError::UnexpectedAnswer(summary).into());
+                Err(OperatorError::UnexpectedAnswer(summary).into())
             }
             (Reading::Forbidden | Reading::Missing, None) => {
-                return Err(OperatorError::AccountUnreadable(summary).into());
+                Err(OperatorError::AccountUnreadable(summary).into())
             }
             (Reading::Retry(after), _) => {
                 let why = format!("Stripe does not say which account this is: {summary}");
                 let after = after.unwrap_or(Duration::from_secs(1));
-                return Err(Problem::Retry { after, why });
+                Err(Problem::Retry { after, why })
             }
-        };
-        let ours = Account { id, mode: self.stripe.mode() };
-        let (installation, recorded) = self.store.identify(&ours).await?;
-        if recorded != ours {
-            return Err(OperatorError::WrongAccount { recorded, ours }.into());
         }
-        let identity = Identity { installation, account: ours, stripe_account: declared.cloned() };
-        let Policy { inquire_first, restored_at, .. } = self.policy;
-        Ok(Context { identity, inquire_first, restored_at })
     }
 
     pub(crate) fn deadline(&self, within: Duration) -> Deadline {
@@ -172,15 +241,23 @@ impl Engine {
         longest.mul_f64(self.clock.random() as f64 / u64::MAX as f64)
     }
 
-    /// A Customer as Stripe shows it now. An answer with a different id is unreadable.
-    pub(crate) async fn retrieve(&self, id: &CustomerId, deadline: Deadline) -> Reading<Customer> {
+    /// A Customer as Stripe shows it now, and the answer in a few words. An answer with a different
+    /// id is unreadable.
+    pub(crate) async fn retrieve(
+        &self,
+        id: &CustomerId,
+        deadline: Deadline,
+    ) -> (Reading<Customer>, String) {
         let parse = |body: &[u8]| Customer::parse(body).filter(|customer| customer.id == *id);
-        match self.patiently(deadline, || self.stripe.retrieve_customer(id), parse).await {
-            (Reading::Found(customer), last) => {
+        let ask = || self.stripe.retrieve_customer(id);
+        let (reading, last) = self.patiently(deadline, ask, parse).await;
+        let summary = answer::summary(&last);
+        match reading {
+            Reading::Found(customer) => {
                 let request_id = answer::request_id(&last).map(str::to_owned);
-                Reading::Found(Customer { request_id, ..customer })
+                (Reading::Found(Customer { request_id, ..customer }), summary)
             }
-            (reading, _) => reading,
+            reading => (reading, summary),
         }
     }
 

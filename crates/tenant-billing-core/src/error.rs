@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use crate::{
-    answer::Rejection,
+    answer::{Refusal, Rejection},
     audit::History,
-    ids::{CustomerId, Invalid, TenantId},
+    ids::{CustomerId, InstallationId, Invalid, TenantId},
     ports::StoreError,
-    request::Account,
+    request::{Account, KeyScope},
     state::{State, View},
 };
 
@@ -107,35 +107,65 @@ pub enum OperatorError {
          key that permission"
     )]
     AccountUnreadable(String),
+    /// The key may not act for the declared account.
+    #[error(
+        "the secret key may not act for the declared account ({0}); check which account that is"
+    )]
+    AccountRefused(String),
     /// The key acts on another account than was declared.
     #[error("the secret key acts on account {0}, which is not the declared one")]
     NotDeclared(String),
     /// The key acts on another account, or in another mode, than this database belongs to.
     #[error(
-        "this database belongs to {recorded}, but the key acts on {ours}; check whether the \
-         database was copied from another environment"
+        "this database belongs to {recorded}, but the key acts on {ours}; if the database was copied \
+         from another environment, have it start afresh"
     )]
     WrongAccount {
         /// What the database says.
         recorded: Account,
         /// What the key opens.
-        ours: Account,
+        ours: KeyScope,
     },
+    /// The database's records were made in another database.
+    #[error(
+        "this database was copied or moved: installation {0} was made in another one, and a Customer \
+         that the other one creates must not be taken for this one's; say which of the two it is"
+    )]
+    CopiedOrMoved(InstallationId),
     /// Stripe answered in a way that no caller can change.
     #[error("unexpected answer from Stripe ({0}); check the base URL and the key's permissions")]
     UnexpectedAnswer(String),
-    /// The key lacks a permission.
-    #[error("the secret key may not read {0}; give it that permission in Stripe's dashboard")]
+    /// The key lacks a permission. The text says for what, and which, if Stripe names it.
+    #[error("the secret key may not {0}; give it that permission in Stripe's dashboard")]
     NotPermitted(String),
+    /// No TLS connection to Stripe can be trusted, so nothing was sent.
+    #[error(
+        "this machine trusts no TLS connection to Stripe ({0}); give it the certificate authorities \
+         that it lacks"
+    )]
+    TlsUntrusted(String),
     /// A Customer of this tenant is bound to another tenant.
     #[error("Customer {0} belongs to this tenant but is bound to another one; correct the column")]
     BoundElsewhere(CustomerId),
-    /// In live mode, another installation has created a Customer for this tenant.
+    /// In live mode, another installation has created a Customer for a tenant of this id.
     #[error(
-        "another installation on the same live account has created Customer {0} for this tenant; \
-         decide which installation should bill it"
+        "installation {installation}, on the same live account, has created Customer {customer} for a \
+         tenant of this id; if it is another application, declare it to be one; if it is this one, on \
+         another database, one of the two databases must go"
     )]
-    ForeignCustomer(CustomerId),
+    ForeignCustomer {
+        /// The Customer.
+        customer: CustomerId,
+        /// The installation that its metadata names.
+        installation: InstallationId,
+    },
+    /// A Customer names a tenant of this id, and does not say which application it is for.
+    #[error(
+        "Customer {0} names a tenant of this id, and may be another application's, since such ids are \
+         not unique; look at it in Stripe, and say whether Customers without our mark are yours: adopt \
+         them, or ignore them"
+    )]
+    UnmarkedCustomer(CustomerId),
     /// Nothing can show any more whether a Customer was created.
     #[error(
         "the first attempt was more than 30 days ago, Stripe's events do not reach back that far, and \
@@ -249,17 +279,46 @@ impl Error {
 }
 
 impl OperatorError {
+    /// Refuses a database that belongs to another account or mode than a key of this scope acts on,
+    /// as far as that is known.
+    ///
+    /// # Errors
+    /// [`OperatorError::WrongAccount`].
+    pub fn check_account(recorded: Option<&Account>, key: &KeyScope) -> Result<(), Self> {
+        match recorded {
+            Some(recorded) if !key.may_be(recorded) => {
+                Err(Self::WrongAccount { recorded: recorded.clone(), ours: key.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What Stripe's refusal to do `what` means. `summary` is that of its answer.
+    pub(crate) fn refused(refusal: Refusal, what: &str, summary: &str) -> Self {
+        match refusal {
+            Refusal::Untrusted => Self::TlsUntrusted(summary.to_owned()),
+            Refusal::BadKey => Self::BadKey(summary.to_owned()),
+            Refusal::NotItsAccount => Self::AccountRefused(summary.to_owned()),
+            Refusal::NotPermitted => Self::NotPermitted(format!("{what}: {summary}")),
+            Refusal::Unexpected => Self::UnexpectedAnswer(summary.to_owned()),
+        }
+    }
+
     /// Its name, for programs.
     pub fn name(&self) -> &'static str {
         match self {
             Self::BadKey(_) => "bad_key",
             Self::AccountUnreadable(_) => "account_unreadable",
+            Self::AccountRefused(_) => "account_refused",
             Self::NotDeclared(_) => "not_declared",
             Self::WrongAccount { .. } => "wrong_account",
             Self::UnexpectedAnswer(_) => "unexpected_answer",
             Self::NotPermitted(_) => "not_permitted",
+            Self::TlsUntrusted(_) => "tls_untrusted",
             Self::BoundElsewhere(_) => "bound_elsewhere",
-            Self::ForeignCustomer(_) => "foreign_customer",
+            Self::CopiedOrMoved(_) => "copied_or_moved",
+            Self::ForeignCustomer { .. } => "foreign_customer",
+            Self::UnmarkedCustomer(_) => "unmarked_customer",
             Self::OutOfReach => "out_of_reach",
             Self::NoEmailToLookBy => "no_email_to_look_by",
             Self::UnknownCustomer(_) => "unknown_customer",
@@ -268,6 +327,7 @@ impl OperatorError {
                 StoreError::SchemaTooOld => "schema_too_old",
                 StoreError::SchemaTooNew => "schema_too_new",
                 StoreError::SchemaMismatch(_) => "schema_mismatch",
+                StoreError::Tls(_) => "database_tls",
                 StoreError::Refused(_) => "write_refused",
                 StoreError::Corrupt(_) => "corrupt",
                 StoreError::Unavailable(_) => "unavailable",
@@ -295,6 +355,7 @@ impl From<StoreError> for Problem {
             | StoreError::SchemaTooOld
             | StoreError::SchemaTooNew
             | StoreError::SchemaMismatch(_)
+            | StoreError::Tls(_)
             | StoreError::Refused(_)
             | StoreError::Corrupt(_) => Self::Operator(OperatorError::Store(error)),
         }

@@ -73,6 +73,10 @@ text_id! {
     CustomerId
 }
 text_id! {
+    /// A key of a Stripe object's metadata.
+    MetadataKey
+}
+text_id! {
     /// A Stripe account (`acct_…`).
     AccountId
 }
@@ -84,6 +88,29 @@ text_id! {
     /// The key under which Stripe remembers one creation. It is the lock of this protocol:
     /// `tenant-billing/{installation}/{mode}/{tenant}/{generation}`, at most 255 characters.
     IdempotencyKey
+}
+
+/// The UUID that this text spells, in any way that PostgreSQL's type `uuid` accepts: capitals, braces
+/// around it, and hyphens after any four digits or none; also with `urn:uuid:` in front.
+pub fn uuid(text: &str) -> Option<Uuid> {
+    if let Ok(uuid) = Uuid::try_parse(text) {
+        return Some(uuid);
+    }
+    let bare = match text.strip_prefix('{') {
+        Some(rest) => rest.strip_suffix('}')?,
+        None => text,
+    };
+    let mut digits = String::with_capacity(32);
+    let mut hyphen_may_follow = false;
+    for c in bare.chars() {
+        if c == '-' && hyphen_may_follow {
+            hyphen_may_follow = false;
+            continue;
+        }
+        digits.push(Some(c).filter(char::is_ascii_hexdigit)?);
+        hyphen_may_follow = digits.len().is_multiple_of(4) && digits.len() < 32;
+    }
+    (digits.len() == 32).then(|| Uuid::try_parse(&digits).ok())?
 }
 
 fn visible(field: &str, text: &str, longest: usize) -> Result<Arc<str>, Invalid> {
@@ -111,6 +138,36 @@ pub(crate) fn plain_text(field: &str, text: &str, longest: usize) -> Result<(), 
         return Err(Invalid::new(field, "has a control character"));
     }
     Ok(())
+}
+
+const METADATA_KEY_CHARS: usize = 40;
+
+/// Checks a metadata key by Stripe's limits.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn metadata_key(key: &str) -> Result<(), String> {
+    if key.is_empty() {
+        return Err("is empty".into());
+    }
+    if key.chars().count() > METADATA_KEY_CHARS {
+        return Err(format!("is longer than {METADATA_KEY_CHARS} characters"));
+    }
+    if key.chars().any(|c| c == '[' || c == ']' || c.is_control()) {
+        return Err("has a bracket or control character".into());
+    }
+    Ok(())
+}
+
+impl MetadataKey {
+    /// # Errors
+    /// [`Invalid`] for field `tenant_metadata_key` unless it has 1 to 40 characters, none of them a
+    /// bracket or a control character, as Stripe requires.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let wrong = |reason| Invalid::new("tenant_metadata_key", reason);
+        metadata_key(text).map_err(wrong)?;
+        Ok(Self(text.into()))
+    }
 }
 
 impl TenantId {

@@ -12,11 +12,12 @@ use std::{collections::BTreeMap, future::Future};
 use crate::{
     answer::{self, Answer, CreatedEvent, Customer, Page, Reading},
     deadline::Deadline,
-    engine::Engine,
+    engine::{Engine, Policy},
     error::Problem,
-    ids::{CustomerId, Email, IdempotencyKey, Mode, TenantId},
+    ids::{CustomerId, Email, IdempotencyKey, InstallationId, Mode, TenantId},
+    ownership::{Owner, Ownership, names_tenant, spellings, tenant_keys},
     provisioning::{Context, Findings, Inconclusive, Inquiry},
-    request::{Identity, TENANT_KEY},
+    request::Identity,
 };
 
 const SEARCH: &str = "search";
@@ -30,7 +31,8 @@ struct Search<'a> {
     deadline: Deadline,
     /// Each Customer, and whether one of our keys is known to have created it.
     named: BTreeMap<CustomerId, bool>,
-    not_permitted: Option<String>,
+    /// What an operator must put right before it can be read.
+    refused: Option<Inconclusive>,
     unavailable: Option<String>,
     /// Stripe answers `resource_missing` for this Customer, which was named.
     unknown: Option<CustomerId>,
@@ -52,7 +54,7 @@ pub(crate) async fn inquire(
         identity: &context.identity,
         deadline,
         named: BTreeMap::new(),
-        not_permitted: None,
+        refused: None,
         unavailable: None,
         unknown: None,
         no_search: false,
@@ -66,9 +68,17 @@ pub(crate) async fn inquire(
     }
     // An operator may have unbound a Customer from another tenant, to which the host had moved it.
     let named: Vec<_> = search.named.keys().cloned().collect();
-    let facts = engine.store.view(tenant, &named).await?.facts;
-    search.named.retain(|id, _| facts.get(id).is_none_or(|it| !it.unbound_by_operator));
-    search.confirm().await
+    let view = engine.store.view(tenant, &named).await?;
+    search.named.retain(|id, _| view.facts.get(id).is_none_or(|it| !it.unbound_by_operator));
+    let Policy { tenant_metadata_keys, unmarked, .. } = &engine.policy;
+    let ownership = Ownership {
+        tenant,
+        uuid_keys: view.uuid_keys,
+        installation: &context.identity.installation,
+        other_keys: tenant_metadata_keys,
+        unmarked: *unmarked,
+    };
+    search.confirm(&ownership).await
 }
 
 impl Search<'_> {
@@ -102,19 +112,24 @@ impl Search<'_> {
             engine.stripe.list_customers(email, after.as_ref()).await
         };
         let cursor = |page: &Page<Customer>| page.data.last().map(|last| last.id.to_string());
-        let named = |it: Customer| it.names(tenant).then_some((it.id, false));
+        let other_keys = &engine.policy.tenant_metadata_keys;
+        let named = |it: Customer| names_tenant(&it, tenant, other_keys).then_some((it.id, false));
         self.pages("customers", ask, answer::customers, cursor, named).await;
     }
 
     async fn read_search(&mut self) {
-        let engine = self.engine;
-        let quoted = self.tenant.as_str().replace('\\', r"\\").replace('\'', r"\'");
-        let query = &format!("metadata['{TENANT_KEY}']:'{quoted}'");
-        let ask = |page: Option<String>| async move {
-            engine.stripe.search_customers(query, page.as_deref()).await
-        };
-        let cursor = |page: &Page<Customer>| page.next_page.clone();
-        self.pages(SEARCH, ask, answer::customers, cursor, |it| Some((it.id, false))).await;
+        let (engine, tenant) = (self.engine, self.tenant);
+        for key in tenant_keys(&engine.policy.tenant_metadata_keys) {
+            let quoted = |text: &str| text.replace('\\', r"\\").replace('\'', r"\'");
+            let clause = |id: String| format!("metadata['{}']:'{}'", quoted(key), quoted(&id));
+            let clauses: Vec<_> = spellings(tenant).into_iter().map(clause).collect();
+            let query = &clauses.join(" OR ");
+            let ask = |page: Option<String>| async move {
+                engine.stripe.search_customers(query, page.as_deref()).await
+            };
+            let cursor = |page: &Page<Customer>| page.next_page.clone();
+            self.pages(SEARCH, ask, answer::customers, cursor, |it| Some((it.id, false))).await;
+        }
     }
 
     /// Reads all pages of one source, as far as they can be read. `cursor` says where the page
@@ -142,8 +157,14 @@ impl Search<'_> {
                 (Reading::Missing | Reading::Forbidden, None) if source == SEARCH => {
                     return self.no_search = true;
                 }
-                (Reading::Missing | Reading::Forbidden | Reading::Unauthorized, _) => {
-                    return self.not_permitted = Some(what);
+                (Reading::Missing | Reading::Forbidden, _) => {
+                    return self.refused = Some(Inconclusive::NotPermitted(what));
+                }
+                (Reading::Unauthorized, _) => {
+                    return self.refused = Some(Inconclusive::BadKey(what));
+                }
+                (Reading::Untrusted, _) => {
+                    return self.refused = Some(Inconclusive::Untrusted(what));
                 }
             };
             after = cursor(&page);
@@ -161,26 +182,27 @@ impl Search<'_> {
     }
 
     /// Retrieves every Customer that was named, and says what the inquiry has found.
-    async fn confirm(mut self) -> Result<Findings, Problem> {
-        let (mut ours, mut foreign) = (Vec::new(), None);
+    async fn confirm(mut self, ownership: &Ownership<'_>) -> Result<Findings, Problem> {
+        let (mut ours, mut foreign, mut unclear) = (Vec::new(), Vec::new(), None);
         for (id, by_our_key) in std::mem::take(&mut self.named) {
-            match self.engine.retrieve(&id, self.deadline).await {
+            let (reading, summary) = self.engine.retrieve(&id, self.deadline).await;
+            let what = format!("Customer {id}: {summary}");
+            match reading {
                 Reading::Found(customer) if customer.deleted => {
                     self.engine.store.record_deletion(&id).await?;
                 }
                 Reading::Found(customer) if by_our_key => ours.push(customer),
-                Reading::Found(customer) if customer.names(self.tenant) => {
-                    match customer.foreign_to(&self.identity.installation) {
-                        Some(_) => foreign = Some(id),
-                        None => ours.push(customer),
-                    }
-                }
-                // The search was behind: by now the metadata names somebody else.
-                Reading::Found(_) => {}
+                Reading::Found(customer) => match ownership.of(&customer) {
+                    Owner::Ours => ours.push(customer),
+                    Owner::Foreign(installation) => foreign.push((id, installation)),
+                    Owner::Unclear => unclear = Some(id),
+                    // The search was behind, say: by now the metadata names somebody else.
+                    Owner::Other => {}
+                },
                 Reading::Missing => self.unknown = Some(id),
-                Reading::Forbidden | Reading::Unauthorized => {
-                    self.not_permitted = Some(format!("Customer {id}"));
-                }
+                Reading::Forbidden => self.refused = Some(Inconclusive::NotPermitted(what)),
+                Reading::Unauthorized => self.refused = Some(Inconclusive::BadKey(what)),
+                Reading::Untrusted => self.refused = Some(Inconclusive::Untrusted(what)),
                 Reading::Retry(_) => self.unavailable = Some(format!("Customer {id}")),
             }
         }
@@ -190,10 +212,11 @@ impl Search<'_> {
             return Ok(Findings::Found { oldest, others: ours.collect() });
         }
         // Nothing of ours was found. What needs a person is said first.
-        let foreign = foreign.filter(|_| self.identity.account.mode == Mode::Live);
+        let foreign = self.not_ignored(foreign).await?;
         let out_of_reach = self.inquiry.needs_search && self.no_search;
-        let why = foreign.map(Inconclusive::Foreign);
-        let why = why.or(self.not_permitted.map(Inconclusive::NotPermitted));
+        let why = foreign.map(|(id, installation)| Inconclusive::Foreign(id, installation));
+        let why = why.or(unclear.map(Inconclusive::Unmarked));
+        let why = why.or(self.refused);
         let why = why.or(self.unknown.map(Inconclusive::UnknownCustomer));
         let why = why.or(self.unavailable.map(Inconclusive::Unavailable));
         let why = why.or(out_of_reach.then_some(match self.inquiry.request.has_email() {
@@ -201,5 +224,18 @@ impl Search<'_> {
             false => Inconclusive::NoEmailToLookBy,
         }));
         Ok(why.map_or(Findings::Nothing, Findings::Inconclusive))
+    }
+
+    /// The first of these foreign Customers that an operator must look at: in test mode none, and in
+    /// live mode none of an application that was declared to be another one.
+    async fn not_ignored(
+        &self,
+        foreign: Vec<(CustomerId, InstallationId)>,
+    ) -> Result<Option<(CustomerId, InstallationId)>, Problem> {
+        if foreign.is_empty() || self.identity.account.mode == Mode::Test {
+            return Ok(None);
+        }
+        let ignored = self.engine.store.ignored_installations().await?;
+        Ok(foreign.into_iter().find(|(_, installation)| !ignored.contains(installation)))
     }
 }

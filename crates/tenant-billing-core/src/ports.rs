@@ -22,8 +22,14 @@ use crate::{
 /// where a method says otherwise.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The Customer that is bound to a tenant: the one read of a call that finds one.
-    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError>;
+    /// The Customer that is bound to a tenant, and the account that the database belongs to: the one
+    /// read of a call that finds one.
+    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError>;
+
+    /// The Customer that is bound to a tenant, for a caller who calls no Stripe.
+    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
+        Ok(self.binding(tenant).await?.map(|binding| binding.customer))
+    }
 
     /// Everything about a tenant, and the facts of these Customers, in one statement, by the
     /// database's clock on the primary.
@@ -37,9 +43,20 @@ pub trait Store: Send + Sync + 'static {
     /// [`deletion`](crate::decide::deletion) says for every tenant that holds or held it.
     async fn record_deletion(&self, customer: &CustomerId) -> Result<(), StoreError>;
 
-    /// The database's own id, and the account that it belongs to: `account` if none was recorded
-    /// yet.
-    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError>;
+    /// Who this database is, by its own records.
+    async fn registration(&self) -> Result<Registration, StoreError>;
+
+    /// Records that the database belongs to this account, unless it belongs to one already, and that
+    /// the key of this fingerprint opens it. Returns the database's own id, and the account on
+    /// record.
+    async fn register(
+        &self,
+        account: &Account,
+        key: Option<&str>,
+    ) -> Result<(InstallationId, Account), StoreError>;
+
+    /// The installations that an operator has declared to be other applications.
+    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError>;
 
     /// Moves `next_attempt_at` of due rows to `hold` from now and returns their tenants: up to
     /// `limit` of all tenants, or `only` one of them.
@@ -58,6 +75,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// The surplus Customers on record of a tenant.
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError>;
+}
+
+/// A Customer that is bound to a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The Customer.
+    pub customer: CustomerId,
+    /// The account and mode that the database belongs to, once that is recorded. The Customer is
+    /// theirs.
+    pub account: Option<Account>,
+}
+
+/// Who a database is, by its own records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The database's own id.
+    pub installation: InstallationId,
+    /// The account that it belongs to, once that is recorded.
+    pub account: Option<Account>,
+    /// The fingerprints of the keys that are known to open that account.
+    pub keys: Vec<String>,
+    /// Whether its records were made in another database: this one is a copy, or was moved.
+    pub copied: bool,
 }
 
 /// Whether a [`Change`] was written.
@@ -98,6 +138,10 @@ pub enum StoreError {
     /// The database, or the host's tables in it, do not meet our requirements.
     #[error("the database does not meet the requirements: {0}")]
     SchemaMismatch(String),
+    /// No TLS connection to the database can be made as its URL demands: a certificate or a key of
+    /// one side, or a file that the URL names. The text says which, and what to do.
+    #[error("no TLS connection to the database: {0}")]
+    Tls(String),
     /// The host's own tables, or a trigger or rule on them, refuse a write or swallow it. The text
     /// names the table, and the column or constraint where the database says it.
     #[error("the host's own table refuses what must be written: {0}")]
@@ -122,6 +166,11 @@ pub trait Stripe: Send + Sync + 'static {
 
     /// The account that was declared for `Stripe-Account`, if any.
     fn stripe_account(&self) -> Option<&AccountId>;
+
+    /// A keyed hash of all that decides which account requests act on (the key, the base URL, the
+    /// declared account), from which none of them can be told. A database remembers which account it
+    /// opened, so that a process which starts for one call need not ask. `None`: it asks each time.
+    fn fingerprint(&self, installation: &InstallationId) -> Option<String>;
 
     /// `GET /v1/account`.
     async fn account(&self) -> Answer;

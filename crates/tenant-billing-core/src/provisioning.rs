@@ -71,8 +71,11 @@
 //!
 //! # Whose a Customer is
 //!
-//! A Customer is *ours* if one of our keys created it, or if its metadata names this tenant, and
-//! names this installation or none. An e-mail address never decides that. A live Customer that was
+//! A Customer is *ours* if one of our keys created it, or if its metadata names this tenant and this
+//! installation. One that names another installation is *foreign*: another application's, which may
+//! have a tenant of the same id. One that names the tenant and no installation is *unmarked*: other
+//! software made it, for this application or for another one, and `ownership.rs` says when it is
+//! taken for ours. An e-mail address never decides any of that. A live Customer that was
 //! created for a tenant and cannot be bound to it is *surplus*: it is put on record for a person to
 //! delete, for example the younger ones of several that an inquiry found. A Customer that any
 //! tenant's column holds is never surplus. (*Alive* means: not deleted.)
@@ -93,7 +96,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     answer::{Customer, Failure},
     error::Problem,
-    ids::CustomerId,
+    ids::{CustomerId, InstallationId},
     request::{CustomerDetails, FrozenRequest, Identity},
     state::Change,
 };
@@ -201,11 +204,17 @@ pub enum Inconclusive {
     Unavailable(String),
     /// Our Stripe API key lacks a permission to read what must be read.
     NotPermitted(String),
+    /// Stripe does not accept our API key.
+    BadKey(String),
+    /// No TLS connection to Stripe can be trusted, so nothing was asked.
+    Untrusted(String),
     /// Stripe answers `resource_missing` for this Customer, which Stripe or our records named
     /// before.
     UnknownCustomer(CustomerId),
     /// In live mode, another installation has created this Customer for a tenant of the same id.
-    Foreign(CustomerId),
+    Foreign(CustomerId, InstallationId),
+    /// This Customer names a tenant of this id, and may be another application's.
+    Unmarked(CustomerId),
     /// Stripe's events do not reach back far enough, and this account has no search.
     OutOfReach,
     /// The same, and the tenant has no e-mail address by which the list could be read.

@@ -7,7 +7,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::ids::{
-    AccountId, Email, IdempotencyKey, InstallationId, Invalid, KeyParts, Mode, TenantId, plain_text,
+    AccountId, Email, IdempotencyKey, InstallationId, Invalid, KeyParts, Mode, TenantId,
+    metadata_key, plain_text,
 };
 
 /// The `Stripe-Version` that new requests are frozen with. It must not change between two sends of
@@ -23,7 +24,6 @@ const EMAIL: &str = "email";
 
 /// Stripe's limit of 50 metadata keys, less our own two.
 const METADATA_KEYS: usize = 48;
-const METADATA_KEY_CHARS: usize = 40;
 const METADATA_VALUE_CHARS: usize = 500;
 const NAME_CHARS: usize = 256;
 
@@ -67,14 +67,8 @@ impl CustomerDetails {
     /// twice.
     pub fn with_metadata(mut self, key: &str, value: &str) -> Result<Self, Invalid> {
         let wrong_key = |reason: String| Err(Invalid::new("metadata", reason));
-        if key.is_empty() {
-            return wrong_key("has an empty key".into());
-        }
-        if key.chars().count() > METADATA_KEY_CHARS {
-            return wrong_key(format!("has a key longer than {METADATA_KEY_CHARS} characters"));
-        }
-        if key.chars().any(|c| c == '[' || c == ']' || c.is_control()) {
-            return wrong_key("has a key with a bracket or control character".into());
+        if let Err(reason) = metadata_key(key) {
+            return wrong_key(format!("has a key that {reason}"));
         }
         let wrong = |reason: String| Err(Invalid::new(format!("metadata[{key}]"), reason));
         if key == TENANT_KEY || key == INSTALLATION_KEY {
@@ -154,6 +148,37 @@ pub struct Account {
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} in {} mode", self.id, self.mode)
+    }
+}
+
+/// What a process knows of the account that its key acts on, without asking Stripe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyScope {
+    /// The mode, by the key's prefix.
+    pub mode: Mode,
+    /// The account: as declared, or as Stripe said.
+    pub account: Option<AccountId>,
+}
+
+impl KeyScope {
+    /// Whether the key may act on this account, as far as is known.
+    pub fn may_be(&self, account: &Account) -> bool {
+        self.mode == account.mode && self.account.as_ref().is_none_or(|id| *id == account.id)
+    }
+}
+
+impl From<Account> for KeyScope {
+    fn from(Account { id, mode }: Account) -> Self {
+        Self { mode, account: Some(id) }
+    }
+}
+
+impl fmt::Display for KeyScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.account {
+            Some(id) => write!(f, "{id} in {} mode", self.mode),
+            None => write!(f, "an account in {} mode", self.mode),
+        }
     }
 }
 

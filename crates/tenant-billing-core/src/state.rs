@@ -89,6 +89,8 @@ pub struct Row {
 pub struct View {
     /// The tenant, in the database's spelling.
     pub tenant: TenantId,
+    /// Whether the tenants' keys are of type `uuid`, so that each has many spellings.
+    pub uuid_keys: bool,
     /// The database's clock during the statement.
     pub now: Timestamp,
     /// Whether the tenant exists.

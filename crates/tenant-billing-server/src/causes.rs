@@ -72,24 +72,36 @@ causes! {
     ACCOUNT_UNREADABLE = "account_unreadable", Operator, UnlessShown:
         "The key is restricted and may not read its own account, so the program cannot tell which account it acts on."
         => "set STRIPE_ACCOUNT (or --stripe-account) to the id of the key's own account, acct_…, then run the command again";
+    ACCOUNT_REFUSED = "account_refused", Operator, UnlessShown:
+        "The key may not act for the account that STRIPE_ACCOUNT names, or there is no such account."
+        => "set STRIPE_ACCOUNT (or --stripe-account) to the account that the key acts on, or set STRIPE_SECRET_KEY to a key that may act for the declared account, then run the command again";
     NOT_DECLARED = "not_declared", Operator, UnlessShown:
         "The key acts on another account than STRIPE_ACCOUNT says."
         => "set STRIPE_ACCOUNT (or --stripe-account) to the account that the key acts on, or set STRIPE_SECRET_KEY to a key of the declared account";
     WRONG_ACCOUNT = "wrong_account", Operator, UnlessShown:
         "The database belongs to another Stripe account, or to the other mode. Often the database was copied from another environment."
-        => "set STRIPE_SECRET_KEY to a key of the account and mode that the database belongs to, or set DATABASE_URL to another database";
+        => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) for the account and mode that the database belongs to, or set DATABASE_URL to another database; if this database is a copy that is to belong to the key's account, run `tenant-billing account rebind`, which forgets the Customers of the other one";
+    COPIED_OR_MOVED = "copied_or_moved", Operator, UnlessShown:
+        "The records of tenant-billing in this database were made in another one: a dump, a template or a cluster's upgrade brought them here. If both databases were used, one would hand out the other's Customers."
+        => "if the other database is used no more, run `tenant-billing installation moved`; if both are used, run `tenant-billing installation copied` with --forget-bindings (each tenant here gets a Customer of its own) or --keep-bindings";
     UNEXPECTED_ANSWER = "unexpected_answer", Operator, UnlessShown:
         "Stripe answered in a way that neither the caller nor the program can change; the message has the status and Stripe's own codes."
-        => "check STRIPE_API_BASE, and the key's permissions in Stripe's dashboard, then run the command again";
+        => "check STRIPE_API_BASE, STRIPE_ACCOUNT, and the key's permissions in Stripe's dashboard, then run the command again";
     NOT_PERMITTED = "not_permitted", Operator, UnlessShown:
-        "The key lacks a permission to read what must be read before a Customer may be created."
-        => "give the key that permission in Stripe's dashboard, or set STRIPE_SECRET_KEY to a key that has it, then run the command again";
+        "The key lacks a permission; the message says what for, and which one where Stripe names it (`rak_…`)."
+        => "give the key that permission in Stripe's dashboard (docs/keys.md lists what each command needs), or set STRIPE_SECRET_KEY to a key that has it, then run the command again";
+    TLS_UNTRUSTED = "tls_untrusted", Operator, UnlessShown:
+        "No TLS connection to Stripe can be trusted, so nothing was sent: this machine has no certificate authorities, or a proxy intercepts TLS and signs for Stripe itself, or this machine's clock is wrong."
+        => "install the package ca-certificates, or name a file of authorities in SSL_CERT_FILE; if a proxy intercepts TLS, add its root certificate to them; check this machine's clock; then run the command again";
     BOUND_ELSEWHERE = "bound_elsewhere", Operator, Yes:
         "A Customer of this tenant is in the column of another tenant."
         => "compare `tenant-billing history` of both tenants, set tenant_config.stripe_customer_id to null for the tenant that does not own the Customer, then run the command again";
     FOREIGN_CUSTOMER = "foreign_customer", Operator, UnlessShown:
         "In live mode, another installation on the same Stripe account has a Customer for a tenant of this id."
-        => "decide which installation bills this tenant; this one creates a Customer only after the other's is deleted in Stripe";
+        => "if that installation is another application, run `tenant-billing installation ignore {installation}`, and its Customers are passed over from then on; if it is this application on another database, use one of the two databases only; if it was this database before its tables were lost, write the Customer's id into the column of Customer ids";
+    UNMARKED_CUSTOMER = "unmarked_customer", Operator, UnlessShown:
+        "A Customer's metadata names a tenant of this id, and no installation: other software made it. It may be this application's, or that of another one which has a tenant of the same id."
+        => "look at the Customer in Stripe; if such Customers are this application's, run the command again with --unmarked adopt, and if they are another one's, with --unmarked ignore";
     OUT_OF_REACH = "out_of_reach", Operator, UnlessShown:
         "The first attempt was more than 30 days ago, and nothing can show any more whether it created a Customer."
         => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into tenant_config.stripe_customer_id; or enable search for the account, and run the command again";
@@ -111,6 +123,9 @@ causes! {
     SCHEMA_MISMATCH = "schema_mismatch", Operator, UnlessShown:
         "The database, its settings, this role, or the application's own tables do not meet the requirements; the message names what is wrong."
         => "check that DATABASE_URL names the right database; if it does, correct what the message names, then run the command again";
+    DATABASE_TLS = "database_tls", Operator, UnlessShown:
+        "No TLS connection to PostgreSQL can be made as DATABASE_URL (or DATABASE_DIRECT_URL) demands; the message names the certificate, file or parameter that stands in the way."
+        => "do what the message says, then run the command again";
     WRITE_REFUSED = "write_refused", Operator, UnlessShown:
         "The application's own table, or a trigger or rule on it, refuses or swallows what must be written. If a Customer was created, it waits to be bound."
         => "change the table, trigger or rule that the message names, so that the write passes, then run the command again";
@@ -121,7 +136,7 @@ causes! {
         "STRIPE_SECRET_KEY is not set, so Stripe cannot be called."
         => "set STRIPE_SECRET_KEY to a secret key (to try it out, one that begins with sk_test_), or use --sandbox, which needs no key";
     KEY_MALFORMED = "key_malformed", Operator, UnlessShown:
-        "STRIPE_SECRET_KEY does not have the form of a secret key."
+        "STRIPE_SECRET_KEY does not have the form of a secret key of one account."
         => "copy a secret key (sk_…) or a restricted key (rk_…) from Stripe's dashboard into STRIPE_SECRET_KEY";
     DATABASE_FILE = "database_file", Operator, UnlessShown:
         "The SQLite file that DATABASE_URL names cannot exist: its directory does not, or it is a directory itself."
@@ -170,12 +185,16 @@ impl Cause {
             Problem::Operator(error) => match error {
                 OperatorError::BadKey(_) => BAD_KEY,
                 OperatorError::AccountUnreadable(_) => ACCOUNT_UNREADABLE,
+                OperatorError::AccountRefused(_) => ACCOUNT_REFUSED,
                 OperatorError::NotDeclared(_) => NOT_DECLARED,
                 OperatorError::WrongAccount { .. } => WRONG_ACCOUNT,
                 OperatorError::UnexpectedAnswer(_) => UNEXPECTED_ANSWER,
                 OperatorError::NotPermitted(_) => NOT_PERMITTED,
+                OperatorError::TlsUntrusted(_) => TLS_UNTRUSTED,
                 OperatorError::BoundElsewhere(_) => BOUND_ELSEWHERE,
-                OperatorError::ForeignCustomer(_) => FOREIGN_CUSTOMER,
+                OperatorError::CopiedOrMoved(_) => COPIED_OR_MOVED,
+                OperatorError::ForeignCustomer { .. } => FOREIGN_CUSTOMER,
+                OperatorError::UnmarkedCustomer(_) => UNMARKED_CUSTOMER,
                 OperatorError::OutOfReach => OUT_OF_REACH,
                 OperatorError::NoEmailToLookBy => NO_EMAIL_TO_LOOK_BY,
                 OperatorError::UnknownCustomer(_) => UNKNOWN_CUSTOMER,
@@ -184,6 +203,7 @@ impl Cause {
                     StoreError::SchemaTooOld => SCHEMA_TOO_OLD,
                     StoreError::SchemaTooNew => SCHEMA_TOO_NEW,
                     StoreError::SchemaMismatch(_) => SCHEMA_MISMATCH,
+                    StoreError::Tls(_) => DATABASE_TLS,
                     StoreError::Refused(_) => WRITE_REFUSED,
                     StoreError::Corrupt(_) => CORRUPT,
                     // The library turns these two into the first and the fourth kind.

@@ -91,6 +91,22 @@ pub(crate) struct Options {
     /// Use it for a Stripe account that may already contain Customers for your tenants.
     #[arg(long, global = true)]
     pub(crate) inquire_first: bool,
+    /// What to do about a Customer that names a tenant but not the database that it is for
+    ///
+    /// Other software makes such Customers: this application's before tenant-billing, or another
+    /// application's on the same Stripe account, which has tenants of the same ids. By default they
+    /// are adopted where tenant ids are UUIDs, which nobody else has. Elsewhere the command stops
+    /// and names the Customer.
+    #[arg(long, global = true, env = "UNMARKED_CUSTOMERS", hide_env_values = true)]
+    #[arg(value_name = "adopt|stop|ignore")]
+    pub(crate) unmarked: Option<String>,
+    /// Another metadata key that names the tenant, such as `userId`; may be given several times
+    ///
+    /// Customers that other software of yours has created are then found by it, and are treated as
+    /// --unmarked says.
+    #[arg(long, global = true, env = "TENANT_METADATA_KEYS", hide_env_values = true)]
+    #[arg(value_name = "KEY", value_delimiter = ',')]
+    pub(crate) tenant_metadata_key: Vec<String>,
     /// When a backup of the database was last restored (RFC 3339); implies --inquire-first
     ///
     /// Leave it set until every tenant has been asked for once.
@@ -147,6 +163,15 @@ pub(crate) enum Command {
     /// The Customer stays in Stripe, with all that runs on it, on record as surplus, and is never
     /// bound again.
     Unbind(Unbind),
+    /// Show the Stripe account that the database belongs to, or give the database to another one
+    #[command(subcommand)]
+    Account(Account),
+    /// Show which database this is, and say whose Customers are not its own
+    ///
+    /// Every database has an installation id of its own, and every Customer that it creates is
+    /// marked with it.
+    #[command(subcommand)]
+    Installation(Installation),
     /// Show how Customers get duplicated and lost, and that tenant-billing prevents it
     ///
     /// The demo runs three programs through the same faults, with a simulated Stripe and temporary
@@ -163,6 +188,80 @@ pub(crate) enum Tenant {
         #[arg(required = true, value_name = "TENANT_ID")]
         tenant_ids: Vec<String>,
     },
+}
+
+/// The commands about the Stripe account.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Print the account and mode that the database belongs to
+    Show(AsJson),
+    /// Forget the account and every Customer, so that the next call records another account
+    ///
+    /// Use it on a copy of the database that is to belong to another account or mode, such as a
+    /// staging database refreshed from production. Stop every other process that uses the database
+    /// first. The column with the Customers' ids becomes null for every tenant, and the database gets
+    /// another installation id. The audit trail stays. Nothing changes in Stripe.
+    Rebind(Confirmed),
+}
+
+/// The commands about the installation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Installation {
+    /// Print this database's installation id, and the installations that are other applications
+    Show(AsJson),
+    /// Say that the database was moved here, and that the one it came from is used no more
+    ///
+    /// Use it after a dump and restore, or an upgrade of PostgreSQL's major version.
+    Moved,
+    /// Say that this database is a copy, and that its original is used as well
+    ///
+    /// The copy gets an installation id of its own. Stop every other process that uses the copy
+    /// first. The original is not changed.
+    Copied(Copied),
+    /// Say that an installation is another application, whose Customers are not this one's
+    Ignore {
+        /// The installation id, as the message or the Customer's metadata names it
+        installation: String,
+    },
+}
+
+/// Whether to print JSON.
+#[derive(Debug, Args)]
+pub(crate) struct AsJson {
+    /// Print JSON, also for errors
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whether a person has confirmed.
+#[derive(Debug, Args)]
+pub(crate) struct Confirmed {
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Arguments of `installation copied`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false, id = "bindings")]
+pub(crate) struct Bindings {
+    /// Each tenant here gets a Customer of its own at its next call
+    #[arg(long, group = "bindings")]
+    pub(crate) forget_bindings: bool,
+    /// Tenants here keep the Customers that they share with the original
+    #[arg(long, group = "bindings")]
+    pub(crate) keep_bindings: bool,
+}
+
+/// Arguments of `installation copied`.
+#[derive(Debug, Args)]
+pub(crate) struct Copied {
+    /// What becomes of the Customers.
+    #[command(flatten)]
+    pub(crate) bindings: Bindings,
+    /// Whether a person has confirmed.
+    #[command(flatten)]
+    pub(crate) confirmed: Confirmed,
 }
 
 /// Arguments of `migrate`.
@@ -269,9 +368,11 @@ impl Options {
             &mut self.tenants_table,
             &mut self.stripe_api_base,
             &mut self.stripe_account,
+            &mut self.unmarked,
         ] {
             setting.take_if(|value| value.is_empty());
         }
+        self.tenant_metadata_key.retain(|key| !key.is_empty());
     }
 }
 

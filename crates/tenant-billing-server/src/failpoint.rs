@@ -17,11 +17,11 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing::{
-    Attention, Database, Listing,
+    Afresh, Attention, Database, Listing,
     answer::Answer,
     audit::{History, Surplus},
     ids::{AccountId, CustomerId, InstallationId, Mode, TenantId},
-    ports::{Backlog, Clock, Committed, Store, StoreError, Stripe},
+    ports::{Backlog, Binding, Clock, Committed, Registration, Store, StoreError, Stripe},
     request::{Account, FrozenRequest},
     state::{Change, View},
 };
@@ -96,12 +96,28 @@ impl Database for Stepped<dyn Database> {
     ) -> Result<Vec<TenantId>, StoreError> {
         step!(self.bound_after(after, limit))
     }
+
+    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
+        step!(self.ignore_installation(other))
+    }
+
+    async fn installation_moved(&self) -> Result<(), StoreError> {
+        step!(self.installation_moved())
+    }
+
+    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
+        step!(self.start_afresh(how))
+    }
+
+    async fn count_bound(&self) -> Result<u64, StoreError> {
+        step!(self.count_bound())
+    }
 }
 
 #[async_trait]
 impl Store for Stepped<dyn Database> {
-    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
-        step!(self.bound(tenant))
+    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
+        step!(self.binding(tenant))
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
@@ -116,8 +132,20 @@ impl Store for Stepped<dyn Database> {
         step!(self.record_deletion(customer))
     }
 
-    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
-        step!(self.identify(account))
+    async fn registration(&self) -> Result<Registration, StoreError> {
+        step!(self.registration())
+    }
+
+    async fn register(
+        &self,
+        account: &Account,
+        key: Option<&str>,
+    ) -> Result<(InstallationId, Account), StoreError> {
+        step!(self.register(account, key))
+    }
+
+    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
+        step!(self.ignored_installations())
     }
 
     async fn claim(
@@ -150,6 +178,10 @@ impl Stripe for Stepped<dyn Stripe> {
 
     fn mode(&self) -> Mode {
         self.0.mode()
+    }
+
+    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
+        self.0.fingerprint(installation)
     }
 
     fn stripe_account(&self) -> Option<&AccountId> {

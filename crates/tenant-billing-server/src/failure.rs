@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenant_billing::{Error, Problem, ids::Invalid, ports::StoreError};
+use tenant_billing::{Error, OperatorError, Problem, ids::Invalid, ports::StoreError};
 
 use crate::causes::Cause;
 
@@ -54,6 +54,12 @@ impl From<Error> for Failure {
         };
         let hint = cause.hint(customer_may_exist);
         let hint = hint.replace("{field}", field.as_deref().unwrap_or("details"));
+        let hint = match &problem {
+            Problem::Operator(OperatorError::ForeignCustomer { installation, .. }) => {
+                hint.replace("{installation}", installation.as_str())
+            }
+            _ => hint,
+        };
         let message = problem.to_string();
         Self { cause, field, message, hint, retry_after, customer_may_exist }
     }
@@ -65,6 +71,12 @@ impl From<Invalid> for Failure {
     }
 }
 
+impl From<OperatorError> for Failure {
+    fn from(error: OperatorError) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Error::from(error).into()
@@ -72,7 +84,9 @@ impl From<StoreError> for Failure {
 }
 
 /// The library's parameters that this program's users know as environment variables.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 8] = [
+    ("unmarked", "--unmarked"),
+    ("tenant_metadata_key", "--tenant-metadata-key"),
     ("database_url", "DATABASE_URL"),
     ("database_direct_url", "DATABASE_DIRECT_URL"),
     ("pool_size", "DATABASE_POOL_SIZE"),

@@ -7,6 +7,7 @@
 mod causes;
 mod cli;
 mod commands;
+mod confirm;
 mod database;
 mod demo;
 mod exit;

@@ -4,8 +4,8 @@ use std::{panic::resume_unwind, path::PathBuf, sync::Arc, time::Duration};
 
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
-    Billing, Database, Policy, SystemClock,
-    ids::Invalid,
+    Billing, Database, Policy, SystemClock, Unmarked,
+    ids::{Invalid, MetadataKey},
     ports::{Clock, Stripe},
 };
 
@@ -75,12 +75,8 @@ impl Session {
         target: Target,
         options: &Options,
     ) -> Result<Running, Failure> {
+        let policy = policy(options)?;
         let connection = target.connect(&*self.clock).await?;
-        let policy = Policy {
-            inquire_first: options.inquire_first,
-            restored_at: options.restored_at,
-            ..Policy::default()
-        };
         let store = Arc::clone(&self.store);
         let stripe: Arc<dyn Stripe> = Arc::new(connection.client);
         #[cfg(feature = "failpoints")]
@@ -88,6 +84,17 @@ impl Session {
         let billing = Billing::shared(store, stripe, policy);
         Ok(Running { billing, sandbox: connection.sandbox })
     }
+}
+
+fn policy(options: &Options) -> Result<Policy, Invalid> {
+    let keys = options.tenant_metadata_key.iter().map(|key| MetadataKey::parse(key));
+    Ok(Policy {
+        inquire_first: options.inquire_first,
+        restored_at: options.restored_at,
+        unmarked: options.unmarked.as_deref().map(Unmarked::parse).transpose()?,
+        tenant_metadata_keys: keys.collect::<Result<_, _>>()?,
+        ..Policy::default()
+    })
 }
 
 impl Running {

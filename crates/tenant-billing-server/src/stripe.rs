@@ -15,7 +15,8 @@ use stripe_sandbox::{Config, Sandbox};
 use tenant_billing::{
     SecretKey, StripeClient,
     ids::{AccountId, Invalid},
-    ports::Clock,
+    ports::{Clock, Stripe as _},
+    request::KeyScope,
 };
 
 use crate::{causes, cli::Options, failure::Failure, output};
@@ -61,6 +62,11 @@ impl Target {
             client = client.with_base(base)?;
         }
         Ok(Self { client, sandbox: None })
+    }
+
+    /// What is known of the key without asking Stripe.
+    pub(crate) fn scope(&self) -> KeyScope {
+        KeyScope { mode: self.client.mode(), account: self.client.stripe_account().cloned() }
     }
 
     /// Starts the sandbox, if it is used.

@@ -9,7 +9,12 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension};
-use tenant_billing::{Billing, FakeStripe, SqliteStore, ids::TenantId};
+use tenant_billing::{
+    Billing, FakeStripe, SqliteStore,
+    ids::{Mode, TenantId},
+    ports::Store as _,
+    request::Account,
+};
 
 const TENANTS: u64 = 100_000;
 const ROUNDS: usize = 20;
@@ -35,6 +40,9 @@ fn main() {
     let runtime = runtime.expect("a runtime");
     let store = SqliteStore::open(&path).expect("a database");
     runtime.block_on(store.migrate()).expect("tables");
+    // As in production, each read also shows whose database it is.
+    let account = Account { id: "acct_bench".parse().expect("an account"), mode: Mode::Test };
+    runtime.block_on(store.register(&account, None)).expect("an account on record");
     let ids: Vec<String> = (0..TENANTS).map(tenant).collect();
     fill(&path, &ids);
 

@@ -16,8 +16,9 @@ use std::{
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
     Billing, Database, FakeStripe, PostgresStore, SecretKey, StripeClient,
-    ids::{Email, TenantId},
-    request::CustomerDetails,
+    ids::{Email, Mode, TenantId},
+    ports::Store as _,
+    request::{Account, CustomerDetails},
     tokio_postgres::{self, Client, NoTls},
 };
 use tokio::task::JoinSet;
@@ -53,6 +54,9 @@ async fn main() {
     let client = connect(&url).await;
     let store = PostgresStore::open(&url).expect("a database");
     store.migrate().await.expect("tables");
+    // As in production, each read also shows whose database it is.
+    let account = Account { id: "acct_sandbox".parse().expect("an account"), mode: Mode::Test };
+    store.register(&account, None).await.expect("an account on record");
     let fill = format!(
         "INSERT INTO tenants (id) {KEY_SQL};
          INSERT INTO tenant_config (tenant_id, stripe_customer_id)

@@ -8,6 +8,7 @@ mod bench;
 mod changes;
 mod deletions;
 mod facts;
+mod installation;
 mod listings;
 mod recovery;
 
@@ -21,8 +22,14 @@ pub use self::bench::{Bench, SteppedClock};
 /// # Panics
 /// With the name of the first check that fails, and why.
 pub async fn run<B: Bench, F: Future<Output = B>>(fresh: impl Fn() -> F) {
-    let suites: [&[(&str, Check)]; 5] =
-        [changes::CHECKS, deletions::CHECKS, facts::CHECKS, listings::CHECKS, recovery::CHECKS];
+    let suites: [&[(&str, Check)]; 6] = [
+        changes::CHECKS,
+        deletions::CHECKS,
+        facts::CHECKS,
+        installation::CHECKS,
+        listings::CHECKS,
+        recovery::CHECKS,
+    ];
     for (name, check) in suites.into_iter().flatten() {
         let bench = fresh().await;
         eprintln!("conformance: {name}");

@@ -1,13 +1,13 @@
-//! What this crate's stores can do beside the port [`Store`]: create their tables, register
-//! tenants, and show an operator what is in them.
+//! What this crate's stores can do beside the port [`Store`]: create their tables, register tenants,
+//! say which application's database this is, and show an operator what is in it.
 //!
 //! The protocol needs none of that, so the port has none of it.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing_core::{
-    ids::{CustomerId, TenantId},
-    ports::{Store, StoreError},
+    ids::{CustomerId, InstallationId, Invalid, TenantId},
+    ports::{Registration, Store, StoreError},
 };
 
 /// What an operator may have to look at.
@@ -60,6 +60,52 @@ pub struct Entry {
     pub customer: Option<CustomerId>,
 }
 
+/// Why a database starts afresh, and with which Customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afresh {
+    /// It is to belong to another Stripe account or mode, where none of its Customers exist: every
+    /// binding is forgotten, and the next call records the account.
+    OtherAccount,
+    /// It is a copy that lives beside its original, on the same account, with the original's
+    /// Customers: both hand out the same ones.
+    CopyKeepingBindings,
+    /// It is a copy that lives beside its original, on the same account, and each of its tenants is
+    /// to get a Customer of its own.
+    CopyForgettingBindings,
+}
+
+impl Afresh {
+    pub(crate) fn forgets_bindings(self) -> bool {
+        match self {
+            Self::OtherAccount | Self::CopyForgettingBindings => true,
+            Self::CopyKeepingBindings => false,
+        }
+    }
+
+    pub(crate) fn forgets_account(self) -> bool {
+        self == Self::OtherAccount
+    }
+
+    /// What the audit trail says of each tenant.
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::OtherAccount => "the database was given to another account or mode",
+            Self::CopyKeepingBindings | Self::CopyForgettingBindings => {
+                "the database is a copy, and was given an installation id of its own"
+            }
+        }
+    }
+}
+
+/// # Errors
+/// [`Invalid`] for field `installation` if `other` is this database's own id.
+pub(crate) fn not_our_own(other: &InstallationId, ours: &Registration) -> Result<(), Invalid> {
+    match *other == ours.installation {
+        true => Err(Invalid::new("installation", "is this database's own id")),
+        false => Ok(()),
+    }
+}
+
 /// A store whose tables this crate creates.
 #[async_trait]
 pub trait Database: Store {
@@ -68,6 +114,34 @@ pub trait Database: Store {
     /// # Errors
     /// [`StoreError`], and nothing is changed.
     async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Records that an installation is another application, so that its Customers, for tenants that
+    /// happen to have the same ids, are passed over; `false` if that was on record.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for field `installation` if it is this database's own; [`StoreError`].
+    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError>;
+
+    /// Records that this database is the one that its records were made in, moved here: the other
+    /// one is used no more.
+    ///
+    /// # Errors
+    /// [`StoreError`], and nothing is changed.
+    async fn installation_moved(&self) -> Result<(), StoreError>;
+
+    /// Gives this database a new installation id, since what its records say is not its own. Work
+    /// that is under way is given up, and surplus Customers are left to the original. The audit trail
+    /// stays. No other process may use the database meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`], and nothing is changed.
+    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError>;
+
+    /// How many tenants have a Customer bound to them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn count_bound(&self) -> Result<u64, StoreError>;
 
     /// Registers tenants in the tenants table, all or none, and returns how many were new.
     ///

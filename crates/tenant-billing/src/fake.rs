@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tenant_billing_core::{
     answer::Answer,
-    ids::{AccountId, CustomerId, Mode},
+    ids::{AccountId, CustomerId, InstallationId, Mode},
     ports::{Clock, Stripe},
     request::FrozenRequest,
 };
@@ -124,6 +124,10 @@ impl Stripe for FakeStripe {
     }
 
     fn stripe_account(&self) -> Option<&AccountId> {
+        None
+    }
+
+    fn fingerprint(&self, _: &InstallationId) -> Option<String> {
         None
     }
 

@@ -37,9 +37,10 @@ mod sqlite;
 mod stored;
 mod stripe;
 mod system;
+mod trust;
 pub mod webhook;
 
-pub use database::{Attention, Database, Entry, Listing};
+pub use database::{Afresh, Attention, Database, Entry, Listing};
 pub use fake::{FakeCustomer, FakeStripe};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;

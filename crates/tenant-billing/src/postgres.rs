@@ -14,6 +14,7 @@ mod diagnosis;
 mod errors;
 mod grants;
 mod host;
+mod installation;
 mod key;
 mod layout;
 mod lookups;
@@ -39,7 +40,7 @@ use deadpool_postgres::Pool;
 use tenant_billing_core::{
     audit::{History, Surplus},
     ids::{CustomerId, InstallationId, Invalid, TenantId},
-    ports::{Backlog, Clock, Committed, Store, StoreError},
+    ports::{Backlog, Binding, Clock, Committed, Registration, Store, StoreError},
     request::Account,
     state::{Change, View},
 };
@@ -83,14 +84,17 @@ impl PostgresStore {
     /// hosts are separated by commas. The store connects when it is first used.
     ///
     /// The parameters are libpq's. `sslmode` may be anything up to `verify-full`, with
-    /// `sslrootcert` (a PEM file, or `system`). Unknown parameters are ignored with a warning. Of
-    /// several hosts, the primary is used. `prepared_statements=true` makes lookups faster. Set it
+    /// `sslrootcert` (a PEM file, or `system`); `sslcert` and `sslkey` name the client's own
+    /// certificate. Those that demand more than is done here, such as `sslcrl`, are refused, and
+    /// unknown ones are ignored with a warning. Nothing that the URL does not name is read: no
+    /// variable of libpq's, and no file in `~/.postgresql`. Of several hosts, the primary is used. `prepared_statements=true` makes lookups faster. Set it
     /// only if no pooler is in front: behind one, another program's statement may have the same
     /// name.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for field `database_url`, whose reason never repeats the URL;
-    /// [`StoreError::SchemaMismatch`] if a certificate that the URL asks for cannot be read.
+    /// [`StoreError::Tls`], with the file's name, if a certificate or key that the URL names cannot
+    /// be used.
     pub fn open(url: &str) -> Result<Self, StoreError> {
         let target = Target::parse(url, "database_url")?;
         let connections = connection::pool(&target, DEFAULT_POOL_SIZE)?;
@@ -232,6 +236,7 @@ impl PostgresStore {
                 | StoreError::SchemaTooOld
                 | StoreError::SchemaTooNew
                 | StoreError::SchemaMismatch(_)
+                | StoreError::Tls(_)
                 | StoreError::Refused(_)
                 | StoreError::Corrupt(_),
             ) => {}
@@ -272,7 +277,7 @@ impl PostgresStore {
         let read = self.call(|lease, layout| async move {
             read::bound(&lease, &layout, asked, prepared).await
         });
-        let read: Result<HashMap<Key, Result<CustomerId, StoreError>>, _> = read.await;
+        let read: Result<HashMap<Key, Result<Binding, StoreError>>, _> = read.await;
         let of = |key: &Key| match &read {
             Ok(found) => found.get(key).cloned().transpose(),
             Err(error) => Err(error.clone()),
@@ -283,7 +288,7 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
+    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
         let key = self.layout().await?.key_type.parse(tenant)?;
         let store = self.clone();
         self.lookups.find(key, move |keys| store.clone().look_up(keys)).await
@@ -319,19 +324,35 @@ impl Store for PostgresStore {
         Err(StoreError::Unavailable("the tenant of a deleted Customer keeps changing".into()))
     }
 
-    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
+    async fn registration(&self) -> Result<Registration, StoreError> {
+        self.call(|lease, _| async move { installation::registration(&lease).await }).await
+    }
+
+    async fn register(
+        &self,
+        account: &Account,
+        key: Option<&str>,
+    ) -> Result<(InstallationId, Account), StoreError> {
         self.call(|lease, _| async move {
-            let (installation, mut recorded) = read::identity(&lease).await?;
-            if recorded.is_none() {
-                lease.begin().await?;
-                write::record_account(&lease, account).await?;
-                lease.commit().await?;
-                recorded = read::identity(&lease).await?.1;
-            }
+            lease.begin().await?;
+            installation::record_account(&lease, account).await?;
+            let Registration { installation, account: recorded, .. } =
+                installation::registration(&lease).await?;
             let lost = || StoreError::Corrupt("table stripe_account has lost its row".into());
-            Ok((installation, recorded.ok_or_else(lost)?))
+            let recorded = recorded.ok_or_else(lost)?;
+            if let Some(key) = key
+                && recorded == *account
+            {
+                installation::record_key(&lease, key).await?;
+            }
+            lease.commit().await?;
+            Ok((installation, recorded))
         })
         .await
+    }
+
+    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
+        self.call(|lease, _| async move { installation::ignored(&lease).await }).await
     }
 
     async fn claim(

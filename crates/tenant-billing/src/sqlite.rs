@@ -10,6 +10,7 @@ mod column;
 mod database;
 mod errors;
 mod host;
+mod installation;
 mod layout;
 mod read;
 mod schema;
@@ -27,8 +28,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tenant_billing_core::{
     audit::{History, Surplus},
-    ids::{CustomerId, InstallationId, Invalid, TenantId},
-    ports::{Backlog, Clock, Committed, Store, StoreError},
+    ids::{CustomerId, InstallationId, Invalid, TenantId, uuid},
+    ports::{Backlog, Binding, Clock, Committed, Registration, Store, StoreError},
     request::Account,
     state::{Change, View},
 };
@@ -226,8 +227,8 @@ fn connect(path: &Path, wait: Duration) -> Result<Connection, StoreError> {
 
 /// The spelling in which SQLite holds a tenant: a UUID, lower-case and hyphenated.
 fn canonical(tenant: &TenantId) -> Result<TenantId, StoreError> {
-    let uuid = uuid::Uuid::try_parse(tenant.as_str())
-        .map_err(|_| Invalid::new("tenant_id", "is not a UUID, which this database requires"))?;
+    let uuid = uuid(tenant.as_str())
+        .ok_or_else(|| Invalid::new("tenant_id", "is not a UUID, which this database requires"))?;
     let mut text = uuid::Uuid::encode_buffer();
     let text: &str = uuid.hyphenated().encode_lower(&mut text);
     if text == tenant.as_str() { Ok(tenant.clone()) } else { Ok(TenantId::parse(text)?) }
@@ -235,9 +236,9 @@ fn canonical(tenant: &TenantId) -> Result<TenantId, StoreError> {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
+    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
         let tenant = canonical(tenant)?;
-        self.on_reader(move |connection, _| read::bound(connection, &tenant)).await
+        self.on_reader(move |connection, _| read::binding(connection, &tenant)).await
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
@@ -272,22 +273,25 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
-        let known = self.on_reader(|connection, _| {
-            Ok((read::installation(connection)?, read::recorded_account(connection)?))
-        });
-        let (installation, recorded) = known.await?;
-        if let Some(recorded) = recorded {
-            return Ok((installation, recorded));
-        }
-        let account = account.clone();
-        let write = move |connection: &Connection, now| {
-            write::record_account(connection, &account, now)?;
-            let lost = || StoreError::Corrupt("table stripe_account has lost its row".into());
-            let recorded = read::recorded_account(connection)?.ok_or_else(lost)?;
-            Ok((Committed::Yes, recorded))
-        };
-        Ok((installation, self.in_transaction(write).await?))
+    async fn registration(&self) -> Result<Registration, StoreError> {
+        self.on_reader(|connection, _| installation::registration(connection)).await
+    }
+
+    async fn register(
+        &self,
+        account: &Account,
+        key: Option<&str>,
+    ) -> Result<(InstallationId, Account), StoreError> {
+        let (account, key) = (account.clone(), key.map(str::to_owned));
+        self.in_transaction(move |connection, now| {
+            let registered = installation::register(connection, &account, key.as_deref(), now)?;
+            Ok((Committed::Yes, registered))
+        })
+        .await
+    }
+
+    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
+        self.on_reader(|connection, _| installation::ignored(connection)).await
     }
 
     async fn claim(

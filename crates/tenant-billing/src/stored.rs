@@ -239,6 +239,7 @@ pub(crate) trait Cells {
     fn view(
         &mut self,
         tenant: &TenantId,
+        uuid_keys: bool,
         customers: &[CustomerId],
         now: Timestamp,
     ) -> Result<View, StoreError> {
@@ -261,7 +262,18 @@ pub(crate) trait Cells {
         let lost_generation = self.integer()?.map_or(Ok(0), to_unsigned)?;
         let row = self.provisioning_row()?;
         let tenant = tenant.clone();
-        Ok(View { tenant, now, exists, bound, row, lost_generation, installation, account, facts })
+        Ok(View {
+            tenant,
+            uuid_keys,
+            now,
+            exists,
+            bound,
+            row,
+            lost_generation,
+            installation,
+            account,
+            facts,
+        })
     }
 
     /// An entry of a listing, and how many there are. The cells are `total, tenant_id, since, due,

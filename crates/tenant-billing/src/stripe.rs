@@ -3,7 +3,8 @@
 //! The protocol decides from status, headers and raw body whether a creation is sent again. So
 //! nothing here retries, follows a redirect or parses a body. An HTML 502, a 200 that is not JSON
 //! and a connection that breaks in the middle all reach [`judge`] unchanged. Everything but a whole
-//! response is [`Answer::NoAnswer`], with a reason without personal data.
+//! response is [`Answer::NoAnswer`], or [`Answer::Untrusted`] if the server's certificate was not
+//! accepted, so that nothing was sent; each has a reason without personal data.
 //!
 //! This client keeps three promises:
 //!
@@ -39,7 +40,7 @@ use reqwest::{
 };
 use tenant_billing_core::{
     answer::Answer,
-    ids::{AccountId, CustomerId, Invalid, Mode},
+    ids::{AccountId, CustomerId, InstallationId, Invalid, Mode},
     ports::{Clock, Stripe},
     request::{FrozenRequest, STRIPE_VERSION},
 };
@@ -197,11 +198,11 @@ impl StripeClient {
         };
         let client = match self.http.client(&self.base).await {
             Ok(client) => client,
-            Err(why) => return Answer::NoAnswer(why),
+            Err(answer) => return answer,
         };
         match client.execute(request).await {
             Ok(response) => http::read_whole(response).await,
-            Err(error) => Answer::NoAnswer(failure::of_request(&error)),
+            Err(error) => failure::of_request(&error),
         }
     }
 }
@@ -223,6 +224,11 @@ impl Stripe for StripeClient {
 
     fn stripe_account(&self) -> Option<&AccountId> {
         self.account.as_ref()
+    }
+
+    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
+        let account = self.account.as_ref().map_or("", AccountId::as_str);
+        Some(self.key.fingerprint(installation, &[self.base.as_str(), account]))
     }
 
     async fn account(&self) -> Answer {

@@ -23,6 +23,9 @@ pub enum Answer {
     /// No readable answer came back, so it is unknown whether Stripe did the work. The text says
     /// why, without URL, key or body.
     NoAnswer(String),
+    /// Nothing was sent, since the TLS connection that should have carried it is not to be trusted.
+    /// The text says why, without URL, key or body.
+    Untrusted(String),
 }
 
 /// Response headers, looked up without regard to case.
@@ -61,7 +64,7 @@ pub(super) struct StripeError {
 pub fn request_id(answer: &Answer) -> Option<&str> {
     match answer {
         Answer::Response { headers, .. } => headers.get("Request-Id"),
-        Answer::NoAnswer(_) => None,
+        Answer::NoAnswer(_) | Answer::Untrusted(_) => None,
     }
 }
 
@@ -69,16 +72,31 @@ pub fn request_id(answer: &Answer) -> Option<&str> {
 pub fn status(answer: &Answer) -> Option<u16> {
     match answer {
         Answer::Response { status, .. } => Some(*status),
-        Answer::NoAnswer(_) => None,
+        Answer::NoAnswer(_) | Answer::Untrusted(_) => None,
     }
 }
 
-/// The answer in a few words without personal data: status, type, code and param, but no message.
+/// Stripe's `code` where a key may not act for the account that the request names.
+pub(super) const NO_ACCESS: &str = "account_invalid";
+
+/// Whether Stripe says that the key may not act for the account that the request named.
+pub fn denies_account(answer: &Answer) -> bool {
+    match answer {
+        Answer::Response { status: 403, body, .. } => {
+            stripe_error(body).code.as_deref() == Some(NO_ACCESS)
+        }
+        Answer::Response { .. } | Answer::NoAnswer(_) | Answer::Untrusted(_) => false,
+    }
+}
+
+/// The answer in a few words without personal data: status, type, code and param; and of the
+/// message only the permissions that the key lacks.
 pub fn summary(answer: &Answer) -> String {
     match answer {
         Answer::NoAnswer(why) => format!("no answer: {why}"),
+        Answer::Untrusted(why) => format!("not sent: {why}"),
         Answer::Response { status, body, .. } => {
-            let StripeError { r#type, code, param, .. } = stripe_error(body);
+            let StripeError { r#type, code, param, message } = stripe_error(body);
             let field = param.map(|param| param.split('[').next().unwrap_or_default().to_owned());
             let mut text = format!("HTTP {status}");
             for (name, word) in [("type", r#type), ("code", code), ("param", field)] {
@@ -86,9 +104,18 @@ pub fn summary(answer: &Answer) -> String {
                     text.push_str(&format!(" {name}={word}"));
                 }
             }
+            for permission in message.iter().filter(|_| *status == 403).flat_map(|it| lacking(it)) {
+                text.push_str(&format!(" permission={permission}"));
+            }
             text
         }
     }
+}
+
+/// The permissions that Stripe's message, which puts them in quotes, says a restricted key lacks:
+/// `rak_event_read`.
+fn lacking(message: &str) -> impl Iterator<Item = &str> {
+    message.split(['\'', '‘', '’']).filter(|word| word.starts_with("rak_") && is_stripes_word(word))
 }
 
 pub(super) fn stripe_error(body: &[u8]) -> StripeError {

@@ -6,10 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::http::{Answer, retry_after, stripe_error};
-use crate::{
-    ids::{CustomerId, InstallationId, TenantId},
-    request::{CustomerDetails, INSTALLATION_KEY, TENANT_KEY},
-};
+use crate::{ids::CustomerId, request::CustomerDetails};
 
 /// The result of a read (retrieve, list, search, account).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +22,16 @@ pub enum Reading<T> {
     Forbidden,
     /// The key itself is refused.
     Unauthorized,
+    /// Nothing was sent: no TLS connection to Stripe can be trusted.
+    Untrusted,
 }
 
 /// Reads a typed object from the answer to a GET.
 pub fn read<T>(answer: &Answer, parse: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
-    let Answer::Response { status, headers, body } = answer else {
-        return Reading::Retry(None);
+    let (status, headers, body) = match answer {
+        Answer::Response { status, headers, body } => (status, headers, body),
+        Answer::NoAnswer(_) => return Reading::Retry(None),
+        Answer::Untrusted(_) => return Reading::Untrusted,
     };
     match *status {
         200..=299 => parse(body).map_or(Reading::Retry(None), Reading::Found),
@@ -76,15 +77,9 @@ impl Customer {
         serde_json::from_slice::<Object>(body).ok()?.customer()
     }
 
-    /// Whether its metadata names this tenant.
-    pub fn names(&self, tenant: &TenantId) -> bool {
-        self.metadata.get(TENANT_KEY).is_some_and(|id| id == tenant.as_str())
-    }
-
-    /// The installation it names, if that is not this one.
-    pub fn foreign_to(&self, installation: &InstallationId) -> Option<&str> {
-        let named = self.metadata.get(INSTALLATION_KEY)?;
-        (named != installation.as_str()).then_some(named)
+    /// What its metadata holds under this key.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 
     /// The details with which a caller would have created it, as far as they can be told.

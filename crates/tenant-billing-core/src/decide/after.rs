@@ -111,9 +111,10 @@ impl Draft<'_> {
                 change.log(EventKind::Rejected, row.generation, None, summary);
             }
             (State::Pending(_), Failure::Retry(_)) => change.send_failed(row, summary),
-            (State::Pending(_), Failure::Operator) => {
+            (State::Pending(_), Failure::Operator(refusal)) => {
                 change.send_failed(row, summary);
-                self.problem = Some(OperatorError::UnexpectedAnswer(summary.to_owned()).into());
+                let refused = OperatorError::refused(*refusal, "create a Customer", summary);
+                self.problem = Some(refused.into());
             }
             // Whoever made the send that Stripe is working on records its result.
             (State::Pending(_), Failure::InFlight) => {}

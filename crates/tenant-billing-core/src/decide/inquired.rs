@@ -118,14 +118,30 @@ fn explain(why: &Inconclusive) -> (String, Option<OperatorError>) {
     match why {
         Inconclusive::Unavailable(what) => (format!("could not read {what}"), None),
         Inconclusive::NotPermitted(what) => {
-            (format!("may not read {what}"), Some(OperatorError::NotPermitted(what.clone())))
+            let error = OperatorError::NotPermitted(format!("read {what}"));
+            (format!("may not read {what}"), Some(error))
+        }
+        Inconclusive::BadKey(what) => {
+            (format!("the key is refused: {what}"), Some(OperatorError::BadKey(what.clone())))
+        }
+        Inconclusive::Untrusted(what) => {
+            (format!("could not read {what}"), Some(OperatorError::TlsUntrusted(what.clone())))
         }
         Inconclusive::UnknownCustomer(id) => {
             (format!("Stripe does not know {id}"), Some(OperatorError::UnknownCustomer(id.clone())))
         }
-        Inconclusive::Foreign(id) => (
-            format!("another installation has created {id} for this tenant"),
-            Some(OperatorError::ForeignCustomer(id.clone())),
+        Inconclusive::Foreign(customer, installation) => {
+            let (customer, installation) = (customer.clone(), installation.clone());
+            (
+                format!(
+                    "installation {installation} has created {customer} for a tenant of this id"
+                ),
+                Some(OperatorError::ForeignCustomer { customer, installation }),
+            )
+        }
+        Inconclusive::Unmarked(id) => (
+            format!("{id} names a tenant of this id, and may be another application's"),
+            Some(OperatorError::UnmarkedCustomer(id.clone())),
         ),
         Inconclusive::OutOfReach => {
             ("events do not reach back far enough".into(), Some(OperatorError::OutOfReach))

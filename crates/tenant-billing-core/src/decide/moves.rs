@@ -123,7 +123,7 @@ impl Change {
 /// The error that the database belongs to another account than ours, if it does.
 pub(super) fn wrong_account(view: &View, context: &Context) -> Option<Problem> {
     let (recorded, ours) = (view.account.clone()?, context.identity.account.clone());
-    (recorded != ours).then(|| OperatorError::WrongAccount { recorded, ours }.into())
+    (recorded != ours).then(|| OperatorError::WrongAccount { recorded, ours: ours.into() }.into())
 }
 
 /// Stands in for a row that was lost. Its generation may have been sent, as long ago as events

@@ -29,14 +29,14 @@ fn for_caller(
     details: &CustomerDetails,
     waits: SignedDuration,
 ) -> Step {
+    if let Some(error) = wrong_account(view, context) {
+        return Step::Fail(error);
+    }
     if let Some(customer) = &view.bound {
         return Step::Done(customer.clone());
     }
     if !view.exists {
         return Step::Fail(Problem::UnknownTenant(view.tenant.clone()));
-    }
-    if let Some(error) = wrong_account(view, context) {
-        return Step::Fail(error);
     }
     let Some(row) = &view.row else {
         return match view.lost_generation {
@@ -113,7 +113,9 @@ fn pending(view: &View, context: &Context, row: &Row, request: &FrozenRequest) -
     }
     if request.account != context.identity.account {
         let (recorded, ours) = (request.account.clone(), context.identity.account.clone());
-        return Some(Step::Fail(OperatorError::WrongAccount { recorded, ours }.into()));
+        return Some(Step::Fail(
+            OperatorError::WrongAccount { recorded, ours: ours.into() }.into(),
+        ));
     }
     if context.restored_at.is_some_and(|restored| row.opened_at < restored) {
         // The lost history may have given this generation up and created a Customer with a later

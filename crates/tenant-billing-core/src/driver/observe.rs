@@ -1,8 +1,8 @@
 //! Writing what was observed about a tenant. What is old is believed only once Stripe confirms it.
 
-use super::{Conflicts, Creation, Drive, may_not_retrieve};
+use super::{Conflicts, Creation, Drive, not_retrieved};
 use crate::{
-    answer::Reading,
+    answer::{Reading, Refusal},
     decide::after,
     error::{OperatorError, Problem},
     ids::CustomerId,
@@ -27,7 +27,8 @@ impl Drive<'_> {
     /// Believes an old answer once a retrieve confirms it; `false` if Stripe is unavailable.
     pub(super) async fn confirm(&mut self, creation: Creation) -> Result<bool, Problem> {
         let Creation { customer, generation, request, request_id } = creation;
-        match self.engine.retrieve(&customer, self.deadline).await {
+        let (reading, summary) = self.engine.retrieve(&customer, self.deadline).await;
+        match reading {
             Reading::Found(it) if it.deleted => {
                 self.engine.store.record_deletion(&customer).await?;
                 let observation = Observation::CreatedButDeleted { generation, customer };
@@ -45,7 +46,9 @@ impl Drive<'_> {
                 Ok(true)
             }
             Reading::Missing => Err(OperatorError::UnknownCustomer(customer).into()),
-            Reading::Forbidden | Reading::Unauthorized => Err(may_not_retrieve(&customer)),
+            Reading::Forbidden => Err(not_retrieved(Refusal::NotPermitted, &customer, &summary)),
+            Reading::Unauthorized => Err(not_retrieved(Refusal::BadKey, &customer, &summary)),
+            Reading::Untrusted => Err(not_retrieved(Refusal::Untrusted, &customer, &summary)),
             Reading::Retry(_) => Ok(false),
         }
     }

@@ -2,7 +2,9 @@
 //! proxies and outages bring.
 
 use bytes::Bytes;
-use tenant_billing_core::answer::{Answer, Failure, Headers, Verdict, judge};
+use tenant_billing_core::answer::{
+    Answer, Failure, Headers, Refusal, Verdict, denies_account, judge,
+};
 
 use crate::scene::request;
 
@@ -146,13 +148,13 @@ fn an_error_about_a_frozen_field_rejects_the_request_replayed_or_not() {
         (400, &[], &about("name"), "rejected name"),
         (400, &[], &about("metadata"), "rejected metadata"),
         (400, &[], &about("metadata[plan]"), "rejected metadata[plan]"),
-        (400, &[], &about("phone"), "operator"),
-        (400, &[], &about("ema"), "operator"),
-        (400, &[], &about(""), "operator"),
+        (400, &[], &about("phone"), "operator(unexpected)"),
+        (400, &[], &about("ema"), "operator(unexpected)"),
+        (400, &[], &about(""), "operator(unexpected)"),
         // Neither status nor type is a matter of taste.
-        (402, &[], BAD_EMAIL, "operator"),
-        (422, &[], BAD_EMAIL, "operator"),
-        (400, &[], r#"{"error":{"type":"card_error","param":"email"}}"#, "operator"),
+        (402, &[], BAD_EMAIL, "operator(unexpected)"),
+        (422, &[], BAD_EMAIL, "operator(unexpected)"),
+        (400, &[], r#"{"error":{"type":"card_error","param":"email"}}"#, "operator(unexpected)"),
         (500, &[], BAD_EMAIL, "retry"),
     ]);
 }
@@ -240,8 +242,27 @@ fn no_answer_or_none_of_stripes_is_unknown() {
 #[test]
 fn any_other_client_error_is_for_an_operator() {
     for status in [400, 401, 402, 403, 404, 405, 410, 413, 422, 499] {
-        judged(&[(status, &[], INVALID, "operator"), (status, FIRST, BAD_AMOUNT, "operator")]);
+        let operator = match status {
+            401 => "operator(badkey)",
+            403 => "operator(notpermitted)",
+            _ => "operator(unexpected)",
+        };
+        judged(&[(status, &[], INVALID, operator), (status, FIRST, BAD_AMOUNT, operator)]);
     }
+    // No permission helps where the key may not act for the account.
+    let account = r#"{"error":{"type":"invalid_request_error","code":"account_invalid"}}"#;
+    judged(&[(403, &[], account, "operator(notitsaccount)")]);
+    assert!(denies_account(&response(403, &[], account)));
+    for (status, body) in [(400, account), (403, INVALID), (403, HTML)] {
+        assert!(!denies_account(&response(status, &[], body)), "{status} {body}");
+    }
+    assert!(!denies_account(&Answer::NoAnswer("reset".into())));
+}
+
+#[test]
+fn what_was_not_sent_over_untrusted_tls_is_for_an_operator() {
+    let untrusted = judge(&Answer::Untrusted("it has expired".into()), &request(1));
+    assert_eq!(untrusted, Verdict::Failed(Failure::Operator(Refusal::Untrusted)));
 }
 
 /// A body that is not Stripe's comes from some machine in between, so it is unknown whether Stripe

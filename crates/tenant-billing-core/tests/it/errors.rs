@@ -9,6 +9,7 @@ use tenant_billing_core::{
     ports::StoreError,
 };
 
+use crate::scene::another;
 use crate::{
     scene::{TENANT, account, cus, ours, rejection, tenant},
     summary::without_personal_data,
@@ -80,18 +81,31 @@ fn an_operator_is_told_what_to_do() {
             OperatorError::AccountUnreadable(answer()),
             &["HTTP 403", "declare the account's id", "permission"],
         ),
+        (OperatorError::AccountRefused(answer()), &["HTTP 403", "declared account"]),
         (OperatorError::NotDeclared("acct_1".into()), &["acct_1", "declared"]),
         (
-            OperatorError::WrongAccount { recorded, ours },
+            OperatorError::WrongAccount { recorded, ours: ours.into() },
             &["acct_theirs in test mode", "acct_ours in live mode", "copied"],
         ),
         (OperatorError::UnexpectedAnswer(answer()), &["HTTP 403", "base URL"]),
         (
-            OperatorError::NotPermitted("events: HTTP 403".into()),
-            &["events: HTTP 403", "permission", "dashboard"],
+            OperatorError::NotPermitted("read events: HTTP 403".into()),
+            &["may not read events: HTTP 403", "permission", "dashboard"],
+        ),
+        (
+            OperatorError::TlsUntrusted("not sent: the certificate has expired".into()),
+            &["not sent: the certificate has expired", "certificate authorities"],
         ),
         (OperatorError::BoundElsewhere(cus("cus_1")), &["cus_1", "bound to another"]),
-        (OperatorError::ForeignCustomer(cus("cus_1")), &["cus_1", "another installation", "which"]),
+        (
+            OperatorError::ForeignCustomer { customer: cus("cus_1"), installation: another() },
+            &["cus_1", "installation another-1", "declare"],
+        ),
+        (
+            OperatorError::UnmarkedCustomer(cus("cus_1")),
+            &["cus_1", "look at it", "adopt", "ignore"],
+        ),
+        (OperatorError::CopiedOrMoved(another()), &["another-1", "copied or moved", "which"]),
         (
             OperatorError::UnknownCustomer(cus("cus_1")),
             &["cus_1", "does not say that it is deleted", "account and mode"],
@@ -102,6 +116,7 @@ fn an_operator_is_told_what_to_do() {
         (store(StoreError::SchemaTooOld), &["older", "migrations"]),
         (store(StoreError::SchemaTooNew), &["newer", "upgrade"]),
         (store(StoreError::SchemaMismatch("no table tenants".into())), &["no table tenants"]),
+        (store(StoreError::Tls("sslrootcert".into())), &["no TLS connection", "sslrootcert"]),
         (store(StoreError::Refused("CHECK x".into())), &["own table refuses", "CHECK x"]),
         (store(StoreError::Corrupt("state".into())), &["no version", "state"]),
     ];
@@ -124,6 +139,7 @@ fn the_databases_errors_keep_their_meaning() {
         StoreError::SchemaTooOld,
         StoreError::SchemaTooNew,
         StoreError::SchemaMismatch("x".into()),
+        StoreError::Tls("x".into()),
         StoreError::Refused("x".into()),
         StoreError::Corrupt("x".into()),
     ] {

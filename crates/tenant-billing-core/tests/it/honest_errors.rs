@@ -293,8 +293,10 @@ async fn a_proof_that_has_grown_old_is_looked_for_again() {
 async fn a_caller_who_has_read_more_than_the_work_that_it_joins_is_not_told_less() {
     let world = world(Policy::default());
     world.store.data().slow = seconds(1);
-    // The two reads of each call, and then the account cannot be recorded.
-    world.store.data().fails = Some((4, StoreError::Refused("CHECK x of stripe_account".into())));
+    world.store.put(View { account: None, ..unbound(None) });
+    // The two reads of each call, the first one's of who we are, and then the account cannot be
+    // recorded.
+    world.store.data().fails = Some((5, StoreError::Refused("CHECK x of stripe_account".into())));
     let busy = response(503, &[("Retry-After", "5")], API);
     let account = response(200, &[], r#"{"id":"acct_ours","object":"account"}"#);
     world.stripe.says("account", [busy, account]);

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use tenant_billing_core::{
     audit::{EventKind, SurplusReason},
     ids::{
-        AccountId, CustomerId, Email, IdempotencyKey, InstallationId, Invalid, KeyParts, Mode,
-        TenantId,
+        self, AccountId, CustomerId, Email, IdempotencyKey, InstallationId, Invalid, KeyParts,
+        Mode, TenantId,
     },
 };
 
@@ -279,4 +279,48 @@ fn the_names_in_the_database_are_read_back() {
         assert_eq!(SurplusReason::parse(reason.as_str()), Some(*reason));
     }
     assert_eq!((EventKind::parse("Opened"), SurplusReason::parse("")), (None, None));
+}
+
+/// As PostgreSQL 15 reads them.
+#[test]
+fn spellings_of_a_uuid() {
+    let uuid = ids::uuid("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
+    assert!(uuid.is_some());
+    for same in [
+        "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+        "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}",
+        "a0eebc999c0b4ef8bb6d6bb9bd380a11",
+        "a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11",
+        "{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}",
+        "urn:uuid:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+    ] {
+        assert_eq!(ids::uuid(same), uuid, "{same}");
+    }
+    for none in [
+        "",
+        "{",
+        "-a0eebc999c0b4ef8bb6d6bb9bd380a11",
+        "a0eebc999c0b4ef8bb6d6bb9bd380a11-",
+        "a0e-ebc999c0b4ef8bb6d6bb9bd380a11",
+        "a0ee--bc999c0b4ef8bb6d6bb9bd380a11",
+        "{a0eebc999c0b4ef8bb6d6bb9bd380a11",
+        "a0eebc999c0b4ef8bb6d6bb9bd380a11}",
+        "a0eebc999c0b4ef8bb6d6bb9bd380a1",
+        "a0eebc999c0b4ef8bb6d6bb9bd380a111",
+        "g0eebc999c0b4ef8bb6d6bb9bd380a11",
+        "ａ0eebc999c0b4ef8bb6d6bb9bd380a11",
+    ] {
+        assert_eq!(ids::uuid(none), None, "{none}");
+    }
+}
+
+#[test]
+fn metadata_keys() {
+    for key in ["userId", "organization id", &"ß".repeat(40)] {
+        assert_eq!(ids::MetadataKey::parse(key).map(|it| it.to_string()), Ok(key.to_owned()));
+    }
+    for key in ["", "a[b", "a]", "a\n", &"a".repeat(41)] {
+        let invalid = ids::MetadataKey::parse(key).unwrap_err();
+        assert_eq!(invalid.field, "tenant_metadata_key", "{key}");
+    }
 }

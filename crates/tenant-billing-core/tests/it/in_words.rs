@@ -156,17 +156,23 @@ fn problem_in_words(problem: &Problem) -> String {
 fn operators(error: &OperatorError) -> String {
     match error {
         OperatorError::BoundElsewhere(id) => format!("`{id}` is bound to another tenant"),
-        OperatorError::ForeignCustomer(id) => format!("`{id}` is another installation's"),
+        OperatorError::ForeignCustomer { customer, .. } => {
+            format!("`{customer}` is another installation's")
+        }
+        OperatorError::UnmarkedCustomer(id) => format!("`{id}` may be another application's"),
         OperatorError::UnknownCustomer(id) => format!("Stripe does not know `{id}`"),
         OperatorError::WrongAccount { .. } => "the database belongs to another account".into(),
         OperatorError::UnexpectedAnswer(_) => "unexpected answer from Stripe".into(),
         OperatorError::NotPermitted(_) => "the key lacks a permission".into(),
+        OperatorError::AccountRefused(_) => "the key may not act for the account".into(),
+        OperatorError::BadKey(_) => "Stripe does not accept the key".into(),
+        OperatorError::TlsUntrusted(_) => "no TLS connection to Stripe can be trusted".into(),
         OperatorError::OutOfReach | OperatorError::NoEmailToLookBy => {
             "nothing can show any more whether there is one".into()
         }
-        OperatorError::BadKey(_)
-        | OperatorError::AccountUnreadable(_)
+        OperatorError::AccountUnreadable(_)
         | OperatorError::NotDeclared(_)
+        | OperatorError::CopiedOrMoved(_)
         | OperatorError::Store(_) => error.to_string(),
     }
 }

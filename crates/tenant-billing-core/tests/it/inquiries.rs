@@ -2,6 +2,7 @@
 //! prove that there is none.
 
 mod sources;
+mod whose;
 
 use jiff::SignedDuration;
 use tenant_billing_core::{
@@ -14,11 +15,11 @@ use tenant_billing_core::{
 
 use crate::{
     answers::{API, INVALID, MISSING, response},
-    fakes::{Called, FakeStripe, World, created, event, retries, world, world_with},
+    fakes::{Called, World, created, event, retries, world},
     ids::parts,
     scene::{
-        At, But, EMAIL, G, INSTALLATION, TENANT, X, account, cus, hours, in_doubt, now, request,
-        row_in, tenant, unbound, view,
+        At, But, EMAIL, G, INSTALLATION, TENANT, X, cus, hours, in_doubt, now, request, row_in,
+        tenant, unbound, view,
     },
 };
 
@@ -29,7 +30,22 @@ fn list() -> String {
 }
 
 fn search() -> String {
-    format!("search metadata['tenantId']:'{TENANT}'")
+    search_by("tenantId")
+}
+
+/// The search for the tenant under this metadata key: in every common spelling.
+fn search_by(key: &str) -> String {
+    let (upper, simple) = (TENANT.to_uppercase(), TENANT.replace('-', ""));
+    let spellings = [
+        TENANT.to_owned(),
+        upper.clone(),
+        simple.to_uppercase(),
+        simple,
+        format!("{{{upper}}}"),
+        format!("{{{TENANT}}}"),
+    ];
+    let clauses = spellings.map(|it| format!("metadata['{key}']:'{it}'"));
+    format!("search {}", clauses.join(" OR "))
 }
 
 /// A tenant whose row is in doubt and two hours old, and for which an inquiry is conclusive.
@@ -141,35 +157,6 @@ async fn what_our_key_created_stays_ours_however_often_it_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_customer_of_another_installation_is_for_an_operator_in_live_mode_only() {
-    let foreign = naming(X, 1, TENANT, Some("another-installation"));
-    let theirs = page(std::slice::from_ref(&foreign), "false");
-    let live = tenant_in_doubt();
-    live.stripe.shows(&list(), &theirs);
-    live.stripe.shows("customer cus_x", &foreign);
-    let told = live.call().await;
-    assert_eq!(told, Err(OperatorError::ForeignCustomer(cus(X)).into()));
-    assert!(live.stripe.sent().is_empty());
-
-    // A Customer of ours beside it is bound.
-    let both = [foreign.clone(), naming("cus_y", 2, TENANT, Some(INSTALLATION))];
-    live.stripe.shows(&list(), &page(&both, "false"));
-    live.stripe.shows("customer cus_y", &both[1]);
-    live.store.put(unbound(Some(row_in(in_doubt(now(), true)))));
-    assert_eq!(live.call().await, adopted("cus_y"));
-
-    let mut stripe = FakeStripe::default();
-    stripe.test_mode = true;
-    let test = put(world_with(Policy::default(), stripe));
-    let mut view = test.tenant();
-    view.account = Some(account("acct_ours", Mode::Test));
-    test.store.put(view);
-    test.stripe.shows(&list(), &theirs);
-    test.stripe.shows("customer cus_x", &foreign);
-    assert_eq!(test.call().await, created("cus_new1"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_was_named_is_retrieved_before_it_is_believed() {
     let gone = tenant_in_doubt();
     gone.stripe.event(request(G).key.as_str(), X);
@@ -215,12 +202,28 @@ async fn a_customer_that_stripe_does_not_know_is_for_an_operator() {
 
 #[tokio::test(start_paused = true)]
 async fn a_customer_that_the_key_may_not_retrieve_is_for_an_operator() {
-    for status in [401, 403] {
-        let world = named_and_answered(response(status, &[], INVALID));
-        let told = world.call().await;
-        let error = OperatorError::NotPermitted("Customer cus_x".into());
-        assert_eq!(told, Err(error.into()), "{status}");
-        stays_in_doubt(&world, "may not read Customer cus_x");
+    let summary = |status| format!("Customer cus_x: HTTP {status} type=invalid_request_error");
+    let not_sent = "Customer cus_x: not sent: the certificate has expired";
+    for (answer, error, trail) in [
+        (
+            response(403, &[], INVALID),
+            OperatorError::NotPermitted(format!("read {}", summary(403))),
+            format!("may not read {}", summary(403)),
+        ),
+        (
+            response(401, &[], INVALID),
+            OperatorError::BadKey(summary(401)),
+            format!("the key is refused: {}", summary(401)),
+        ),
+        (
+            Answer::Untrusted("the certificate has expired".into()),
+            OperatorError::TlsUntrusted(not_sent.into()),
+            format!("could not read {not_sent}"),
+        ),
+    ] {
+        let world = named_and_answered(answer);
+        assert_eq!(world.call().await, Err(error.into()), "{trail}");
+        stays_in_doubt(&world, &trail);
     }
 }
 

@@ -12,11 +12,11 @@ use crate::{
         API, BAD_EMAIL, HTML, INVALID, LOCKED, MADE, MISSING, Pairs, REPLAYED, RETRY, WAIT,
         response,
     },
-    scene::{context, cus, tenant},
+    scene::cus,
 };
 
 #[test]
-fn a_read_has_five_results() {
+fn a_read_has_six_results() {
     let seconds = |it| Reading::Retry(Some(Duration::from_secs(it)));
     let table: &[(u16, Pairs<'_>, &str, Reading<String>)] = &[
         (200, &[], MADE, Reading::Found("cus_1".into())),
@@ -48,6 +48,7 @@ fn a_read_has_five_results() {
         assert_eq!(reading, *expected, "{status} {body}");
     }
     assert_eq!(read(&Answer::NoAnswer("reset".into()), account_id), Reading::Retry(None));
+    assert_eq!(read(&Answer::Untrusted("expired".into()), account_id), Reading::Untrusted);
 }
 
 #[test]
@@ -72,34 +73,6 @@ fn a_customer_is_read_leniently() {
     ];
     for (body, expected) in table {
         assert_eq!(read(body), expected, "{body}");
-    }
-}
-
-#[test]
-fn a_customer_names_its_tenant_and_its_installation() {
-    let tenant = tenant();
-    let installation = context().identity.installation;
-    let (ours, ids) = (installation.as_str(), tenant.as_str());
-    let table = [
-        (format!(r#"{{"tenantId":"{ids}"}}"#), true, None),
-        (format!(r#"{{"tenantId":"{ids}","tenantBillingInstallation":"{ours}"}}"#), true, None),
-        (
-            format!(r#"{{"tenantId":"{ids}","tenantBillingInstallation":"another"}}"#),
-            true,
-            Some("another"),
-        ),
-        (format!(r#"{{"tenantId":"{}"}}"#, ids.to_uppercase()), false, None),
-        (format!(r#"{{"tenantid":"{ids}"}}"#), false, None),
-        ("{}".to_owned(), false, None),
-    ];
-    for (metadata, names, foreign) in table {
-        let body = format!(r#"{{"object":"customer","id":"cus_1","metadata":{metadata}}}"#);
-        let it = Customer::parse(body.as_bytes()).expect("a Customer");
-        assert_eq!(
-            (it.names(&tenant), it.foreign_to(&installation)),
-            (names, foreign),
-            "{metadata}"
-        );
     }
 }
 
@@ -201,6 +174,27 @@ fn an_answer_in_a_few_words() {
     let long = format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(65));
     assert_eq!(summary(&response(400, &[], &long)), "HTTP 400");
     assert_eq!(summary(&Answer::NoAnswer("timed out".into())), "no answer: timed out");
+    assert_eq!(summary(&Answer::Untrusted("it has expired".into())), "not sent: it has expired");
+}
+
+/// Of Stripe's message, only the permission is told: not the key, not the account.
+#[test]
+fn the_permission_that_a_key_lacks_is_named() {
+    let says = |status, message: &str| {
+        let body = serde_json::json!({"error": {"message": message}}).to_string();
+        summary(&response(status, &[], &body))
+    };
+    let one = "The provided key 'rk_test_***' does not have the required permissions for this \
+               endpoint on account 'acct_x'. Having the 'rak_event_read' permission would allow \
+               this request to continue.";
+    assert_eq!(says(403, one), "HTTP 403 permission=rak_event_read");
+    let two = "Having one of the following permissions: 'rak_a_read', 'rak_b_write'";
+    assert_eq!(says(403, two), "HTTP 403 permission=rak_a_read permission=rak_b_write");
+    assert_eq!(says(403, "Having the ‘rak_a_read’ permission"), "HTTP 403 permission=rak_a_read");
+    for silent in ["its rak_a_read", "it's rak_a", "'rak_Ann'", "'rk_test_1'", "'acct_1'", ""] {
+        assert_eq!(says(403, silent), "HTTP 403", "{silent}");
+    }
+    assert_eq!(says(400, one), "HTTP 400");
 }
 
 #[test]
@@ -208,10 +202,12 @@ fn the_request_id_is_kept_for_stripes_support() {
     assert_eq!(request_id(&response(500, &[("request-id", "req_1")], "")), Some("req_1"));
     assert_eq!(request_id(&response(500, &[], "")), None);
     assert_eq!(request_id(&Answer::NoAnswer("reset".into())), None);
+    assert_eq!(request_id(&Answer::Untrusted("expired".into())), None);
 }
 
 #[test]
 fn an_answer_has_a_status_if_it_came() {
     assert_eq!(status(&response(404, &[], HTML)), Some(404));
     assert_eq!(status(&Answer::NoAnswer("reset".into())), None);
+    assert_eq!(status(&Answer::Untrusted("expired".into())), None);
 }

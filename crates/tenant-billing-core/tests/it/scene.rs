@@ -111,6 +111,11 @@ pub(crate) fn rejection() -> Rejection {
     }
 }
 
+/// Another database.
+pub(crate) fn another() -> InstallationId {
+    InstallationId::parse("another-1").expect("an installation id")
+}
+
 /// The six columns of the table, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum At {
@@ -166,6 +171,7 @@ pub(crate) fn view(at: At) -> View {
 pub(crate) fn unbound(row: Option<Row>) -> View {
     View {
         tenant: tenant(),
+        uuid_keys: true,
         now: now(),
         exists: true,
         bound: None,

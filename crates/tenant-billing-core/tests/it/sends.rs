@@ -192,7 +192,7 @@ async fn a_key_in_use_is_waited_for_and_left_to_its_sender() {
 #[tokio::test(start_paused = true)]
 async fn a_database_that_was_taken_over_by_another_account_is_not_written_to() {
     let theirs = account("acct_theirs", Mode::Live);
-    let wrong = OperatorError::WrongAccount { recorded: theirs.clone(), ours: ours() };
+    let wrong = OperatorError::WrongAccount { recorded: theirs.clone(), ours: ours().into() };
     let taken_over = View { account: Some(theirs), ..view(At::Pending) };
     let before = world(Policy::default());
     before.store.put(taken_over.clone());

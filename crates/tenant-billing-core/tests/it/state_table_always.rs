@@ -1,13 +1,14 @@
 //! What holds across the table: no live Customer is lost, and nothing is created without proof.
 
 use tenant_billing_core::{
-    answer::Failure,
+    answer::{Failure, Refusal},
     audit::SurplusReason,
     decide::{after, deletion, next, unbinding},
     provisioning::{Asker, Findings, Inconclusive, Observation},
     state::{Change, Column, State, View},
 };
 
+use crate::scene::another;
 use crate::{
     scene::{
         At, But, CID, COLUMNS, DETAILS, G, HOST, OLD, OTHER, X, caller, context, cus, found, hours,
@@ -33,7 +34,7 @@ fn observations() -> Vec<Observation> {
         Failure::InFlight,
         Failure::StoredFailure,
         Failure::Mismatched,
-        Failure::Operator,
+        Failure::Operator(Refusal::NotPermitted),
         Failure::Rejected(rejection()),
     ];
     let mut observations =
@@ -59,11 +60,14 @@ fn observations() -> Vec<Observation> {
         found(&[CID]),
         found(&[OLD, X, CID]),
         Findings::Nothing,
-        Findings::Inconclusive(Inconclusive::Foreign(cus(X))),
+        Findings::Inconclusive(Inconclusive::Foreign(cus(X), another())),
+        Findings::Inconclusive(Inconclusive::Unmarked(cus(X))),
         Findings::Inconclusive(Inconclusive::OutOfReach),
         Findings::Inconclusive(Inconclusive::UnknownCustomer(cus(X))),
         Findings::Inconclusive(Inconclusive::Unavailable("HTTP 500".into())),
         Findings::Inconclusive(Inconclusive::NotPermitted("HTTP 403".into())),
+        Findings::Inconclusive(Inconclusive::BadKey("HTTP 401".into())),
+        Findings::Inconclusive(Inconclusive::Untrusted("not sent: …".into())),
     ];
     observations.extend(findings.map(inquired));
     observations
@@ -155,8 +159,17 @@ fn the_trail_says_why_an_inquiry_decided_nothing() {
     let table = [
         (Inconclusive::Unavailable("events: HTTP 503".into()), "could not read events: HTTP 503"),
         (Inconclusive::NotPermitted("events: HTTP 403".into()), "may not read events: HTTP 403"),
+        (Inconclusive::BadKey("events: HTTP 401".into()), "the key is refused: events: HTTP 401"),
+        (Inconclusive::Untrusted("events: not sent".into()), "could not read events: not sent"),
         (Inconclusive::UnknownCustomer(cus(X)), "Stripe does not know cus_x"),
-        (Inconclusive::Foreign(cus(X)), "another installation has created cus_x for this tenant"),
+        (
+            Inconclusive::Unmarked(cus(X)),
+            "cus_x names a tenant of this id, and may be another application's",
+        ),
+        (
+            Inconclusive::Foreign(cus(X), another()),
+            "installation another-1 has created cus_x for a tenant of this id",
+        ),
         (Inconclusive::OutOfReach, "events do not reach back far enough"),
         (Inconclusive::NoEmailToLookBy, "there is no e-mail address to look by, and no search"),
     ];

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tenant_billing_core::{answer::Failure, provisioning::Observation, state::View};
+use tenant_billing_core::{
+    answer::{Failure, Refusal},
+    provisioning::Observation,
+    state::View,
+};
 
 use crate::{
     scene::{At, But, G, HOST, X, context, cus, live, rejection, view},
@@ -43,7 +47,7 @@ fn an_answer_changes_only_the_row_of_its_own_generation() {
         Failure::InFlight,
         Failure::StoredFailure,
         Failure::Mismatched,
-        Failure::Operator,
+        Failure::Operator(Refusal::NotPermitted),
         Failure::Rejected(rejection()),
     ];
     for failure in failures {

@@ -130,15 +130,21 @@ fn problem_in_short(problem: &Problem) -> String {
         Problem::Operator(error) => match error {
             OperatorError::UnexpectedAnswer(_) => "operator: unexpected answer".into(),
             OperatorError::NotPermitted(_) => "operator: not permitted".into(),
+            OperatorError::AccountRefused(_) => "operator: not its account".into(),
+            OperatorError::BadKey(_) => "operator: bad key".into(),
+            OperatorError::TlsUntrusted(_) => "operator: no trusted TLS".into(),
             OperatorError::BoundElsewhere(id) => format!("operator: {id} is another tenant's"),
-            OperatorError::ForeignCustomer(id) => format!("operator: {id} is foreign"),
+            OperatorError::ForeignCustomer { customer, .. } => {
+                format!("operator: {customer} is foreign")
+            }
+            OperatorError::UnmarkedCustomer(id) => format!("operator: {id} is unmarked"),
             OperatorError::UnknownCustomer(id) => format!("operator: {id} is unknown"),
             OperatorError::OutOfReach => "operator: out of reach".into(),
             OperatorError::NoEmailToLookBy => "operator: no e-mail to look by".into(),
             OperatorError::WrongAccount { recorded, .. } => format!("operator: {recorded}"),
-            OperatorError::BadKey(_)
-            | OperatorError::AccountUnreadable(_)
+            OperatorError::AccountUnreadable(_)
             | OperatorError::NotDeclared(_)
+            | OperatorError::CopiedOrMoved(_)
             | OperatorError::Store(_) => panic!("no decision says so: {error}"),
         },
         Problem::UnknownTenant(tenant) => {

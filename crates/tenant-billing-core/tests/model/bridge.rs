@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
     Problem,
-    answer::{Customer, Failure, Rejection},
+    answer::{Customer, Failure, Refusal, Rejection},
     audit::SurplusReason,
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
     provisioning::{self, Context, Findings, Inconclusive, Observation, Step},
@@ -161,6 +161,7 @@ impl Bridge {
     pub(crate) fn view(&self, seen: Snapshot) -> View {
         View {
             tenant: TENANT.clone(),
+            uuid_keys: true,
             now: *NOW,
             exists: true,
             bound: seen.bound.map(cus),
@@ -291,7 +292,7 @@ impl Bridge {
                     Failed::StoredFailure => Failure::StoredFailure,
                     Failed::Mismatched => Failure::Mismatched,
                     Failed::Retry => Failure::Retry(None),
-                    Failed::Operator => Failure::Operator,
+                    Failed::Operator => Failure::Operator(Refusal::Unexpected),
                 },
                 summary: "an answer".into(),
             },

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use tenant_billing::{
     Error,
     answer::Rejection,
-    ids::{AccountId, CustomerId, Invalid, Mode, TenantId},
+    ids::{AccountId, CustomerId, InstallationId, Invalid, Mode, TenantId},
     request::Account,
 };
 
@@ -15,15 +15,20 @@ fn errors() -> Vec<Problem> {
     let customer = || CustomerId::parse("cus_1").unwrap();
     let account = |id| Account { id: AccountId::parse(id).unwrap(), mode: Mode::Test };
     let text = || "HTTP 400".to_owned();
+    let another = InstallationId::parse("another-1").unwrap();
     let operators = [
         OperatorError::BadKey(text()),
         OperatorError::AccountUnreadable(text()),
+        OperatorError::AccountRefused(text()),
         OperatorError::NotDeclared("acct_1".into()),
-        OperatorError::WrongAccount { recorded: account("acct_1"), ours: account("acct_2") },
+        OperatorError::WrongAccount { recorded: account("acct_1"), ours: account("acct_2").into() },
         OperatorError::UnexpectedAnswer(text()),
-        OperatorError::NotPermitted("events".into()),
+        OperatorError::NotPermitted("read events".into()),
+        OperatorError::TlsUntrusted(text()),
         OperatorError::BoundElsewhere(customer()),
-        OperatorError::ForeignCustomer(customer()),
+        OperatorError::ForeignCustomer { customer: customer(), installation: another.clone() },
+        OperatorError::UnmarkedCustomer(customer()),
+        OperatorError::CopiedOrMoved(another),
         OperatorError::OutOfReach,
         OperatorError::NoEmailToLookBy,
         OperatorError::UnknownCustomer(customer()),
@@ -31,6 +36,7 @@ fn errors() -> Vec<Problem> {
         OperatorError::Store(StoreError::SchemaTooOld),
         OperatorError::Store(StoreError::SchemaTooNew),
         OperatorError::Store(StoreError::SchemaMismatch(text())),
+        OperatorError::Store(StoreError::Tls(text())),
         OperatorError::Store(StoreError::Refused(text())),
         OperatorError::Store(StoreError::Corrupt(text())),
     ];

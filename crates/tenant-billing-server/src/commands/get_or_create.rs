@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use serde::Serialize;
 use tenant_billing::{
-    Details, Error, Outcome, Problem, SystemClock, TenantCustomer,
+    Details, Error, OperatorError, Outcome, Problem, SystemClock, TenantCustomer,
     ids::{CustomerId, Email, TenantId},
     request::CustomerDetails,
 };
@@ -60,18 +60,24 @@ async fn work(
     arguments: &GetOrCreate,
     remains: impl Fn() -> Duration,
 ) -> Result<Exit, Failure> {
-    // Invalid input is reported before the database is opened, a wrong key before it is read.
+    // Invalid input is reported before the database is opened.
     let tenant = TenantId::parse(&arguments.tenant_id)?;
     let details = details(arguments)?;
     let session = Session::open(options).await?;
-    let target = session.target(options)?;
+    let target = session.target(options);
     let view = session.store.view(&tenant, &[]).await?;
     if let Some(customer) = view.bound {
+        match target {
+            Ok(target) => OperatorError::check_account(view.account.as_ref(), &target.scope())?,
+            // A tenant that has its Customer needs no Stripe.
+            Err(failure) if failure.cause == causes::KEY_MISSING => {}
+            Err(failure) => return Err(failure),
+        }
         let (tenant, outcome, details) = (view.tenant, Outcome::Existing, None);
         let existing = TenantCustomer { tenant, customer, outcome, details };
         return print(&existing, arguments.json);
     }
-    let running = session.connect(target, options).await?;
+    let running = session.connect(target?, options).await?;
     let result = running.billing.get_or_create(&view.tenant, &details, remains()).await;
     let ended = match result {
         Ok(customer) => print(&customer, arguments.json),

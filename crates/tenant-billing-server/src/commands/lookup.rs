@@ -12,6 +12,8 @@ use crate::{cli::OneTenant, exit::Exit, failure::Failure, output, session::Sessi
 struct Printed<'a> {
     tenant_id: &'a TenantId,
     stripe_customer_id: Option<&'a CustomerId>,
+    /// The mode that the Customer exists in, once it is recorded.
+    mode: Option<&'static str>,
 }
 
 /// Prints the Customer's id, if there is one.
@@ -22,7 +24,8 @@ pub(crate) async fn run(session: &Session, arguments: &OneTenant) -> Result<Exit
     }
     if arguments.json {
         let (tenant_id, stripe_customer_id) = (&view.tenant, view.bound.as_ref());
-        output::print_json(&Printed { tenant_id, stripe_customer_id })?;
+        let mode = view.account.as_ref().map(|account| account.mode.as_str());
+        output::print_json(&Printed { tenant_id, stripe_customer_id, mode })?;
     } else if let Some(customer) = &view.bound {
         output::print(customer.as_str())?;
     } else {

@@ -1,9 +1,11 @@
 //! The commands, one file each. A command prints its result and returns its exit code.
 
+mod account;
 mod check;
 mod get_or_create;
 mod history;
 mod history_json;
+mod installation;
 mod list;
 mod lookup;
 mod migrate;
@@ -16,7 +18,7 @@ use tokio::runtime::Builder;
 
 use crate::{
     causes,
-    cli::{Cli, Command, Tenant},
+    cli::{self, Cli, Command, Tenant},
     database::explain,
     demo,
     exit::Exit,
@@ -34,6 +36,9 @@ pub(crate) fn run(cli: Cli) -> Exit {
     let as_json = match &command {
         Command::GetOrCreate(it) => it.json,
         Command::Lookup(it) | Command::History(it) => it.json,
+        Command::Account(cli::Account::Show(it))
+        | Command::Installation(cli::Installation::Show(it)) => it.json,
+        Command::Account(_) | Command::Installation(_) => false,
         Command::Recover(it) => it.json,
         Command::List(it) => it.json,
         Command::Check(it) => it.json,
@@ -54,6 +59,10 @@ pub(crate) fn run(cli: Cli) -> Exit {
                 Command::GetOrCreate(it) => get_or_create::run(&options, &it).await,
                 Command::Lookup(it) => lookup::run(&Session::open(&options).await?, &it).await,
                 Command::History(it) => history::run(&Session::open(&options).await?, &it).await,
+                Command::Account(it) => account::run(&Session::open(&options).await?, &it).await,
+                Command::Installation(it) => {
+                    installation::run(&Session::open(&options).await?, &it).await
+                }
                 Command::Recover(it) => recover::run(&options, &it).await,
                 Command::List(it) => list::run(&Session::open(&options).await?, &it).await,
                 Command::Check(it) => check::run(&options, &it).await,

@@ -195,14 +195,18 @@ pub(super) fn concerns_all(error: &Error) -> bool {
         Problem::Operator(error) => match error {
             OperatorError::BadKey(_)
             | OperatorError::AccountUnreadable(_)
+            | OperatorError::AccountRefused(_)
             | OperatorError::NotDeclared(_)
             | OperatorError::WrongAccount { .. }
+            | OperatorError::CopiedOrMoved(_)
+            | OperatorError::TlsUntrusted(_)
             | OperatorError::Store(
                 StoreError::Unavailable(_)
                 | StoreError::SchemaMissing
                 | StoreError::SchemaTooOld
                 | StoreError::SchemaTooNew
                 | StoreError::SchemaMismatch(_)
+                | StoreError::Tls(_)
                 | StoreError::Invalid(_),
             ) => true,
             // The application's table may refuse one tenant and accept another, and one row may be
@@ -211,7 +215,8 @@ pub(super) fn concerns_all(error: &Error) -> bool {
             | OperatorError::UnexpectedAnswer(_)
             | OperatorError::NotPermitted(_)
             | OperatorError::BoundElsewhere(_)
-            | OperatorError::ForeignCustomer(_)
+            | OperatorError::ForeignCustomer { .. }
+            | OperatorError::UnmarkedCustomer(_)
             | OperatorError::OutOfReach
             | OperatorError::NoEmailToLookBy
             | OperatorError::UnknownCustomer(_) => false,

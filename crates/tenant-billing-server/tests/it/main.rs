@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod children;
 #[cfg(test)]
+mod environments;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod golden;
@@ -11,6 +13,8 @@ mod golden;
 mod honest;
 #[cfg(test)]
 mod import_circles;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
@@ -31,3 +35,5 @@ mod steps;
 mod tending;
 #[cfg(test)]
 mod together;
+#[cfg(test)]
+mod whose;

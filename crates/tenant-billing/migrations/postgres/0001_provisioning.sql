@@ -111,11 +111,25 @@ CREATE TABLE tenant_billing.stripe_account (
     recorded_at timestamptz NOT NULL
 );
 
--- This database's own id, and the oldest version of the program that may use its schema. The table
--- has exactly one row.
+-- The keys that are known to open that account: a keyed hash of each, from which no key can be told.
+CREATE TABLE tenant_billing.stripe_key (
+    fingerprint text PRIMARY KEY,
+    recorded_at timestamptz NOT NULL
+);
+
+-- The installations that an operator has declared to be other applications on the same account.
+CREATE TABLE tenant_billing.ignored_installation (
+    id          text PRIMARY KEY,
+    recorded_at timestamptz NOT NULL
+);
+
+-- This database's own id; which database it was given to, so that a copy is noticed (null: this
+-- cannot be told here); and the oldest version of the program that may use its schema. The table has
+-- exactly one row.
 CREATE TABLE tenant_billing.installation (
     only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     id             text NOT NULL,
+    fingerprint    text,
     oldest_program bigint NOT NULL,
     created_at     timestamptz NOT NULL
 );

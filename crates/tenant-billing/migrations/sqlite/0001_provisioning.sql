@@ -99,6 +99,18 @@ CREATE TABLE stripe_account (
     recorded_at INTEGER NOT NULL
 ) STRICT;
 
+-- The keys that are known to open that account: a keyed hash of each, from which no key can be told.
+CREATE TABLE stripe_key (
+    fingerprint TEXT PRIMARY KEY NOT NULL,
+    recorded_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The installations that an operator has declared to be other applications on the same account.
+CREATE TABLE ignored_installation (
+    id          TEXT PRIMARY KEY NOT NULL,
+    recorded_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- This database's own id, and the oldest version of the program that may use its schema. The table
 -- has exactly one row.
 CREATE TABLE installation (

@@ -86,7 +86,7 @@ pub(super) type Check = for<'a> fn(&'a dyn Bench) -> Pin<Box<dyn Future<Output =
 pub(super) async fn ready(bench: &dyn Bench) -> (Arc<dyn Database>, TenantId) {
     let store = bench.open().await;
     store.migrate().await.expect("migrates");
-    store.identify(&account()).await.expect("identifies");
+    store.register(&account(), None).await.expect("identifies");
     let tenant = bench.tenant(1);
     assert!(store.add_tenant(&tenant).await.expect("adds a tenant"));
     (store, tenant)

@@ -48,8 +48,8 @@ async fn migrate(bench: &dyn Bench) {
     let (first, second) = tokio::join!(one.migrate(), two.migrate());
     assert_eq!((first, second), (Ok(()), Ok(())));
     assert_eq!(one.migrate().await, Ok(()));
-    let ours = one.identify(&account()).await.expect("identifies");
-    assert_eq!(two.identify(&account()).await.expect("identifies"), ours);
+    let ours = one.register(&account(), None).await.expect("identifies");
+    assert_eq!(two.register(&account(), None).await.expect("identifies"), ours);
 }
 
 async fn no_schema(bench: &dyn Bench) {
@@ -57,7 +57,7 @@ async fn no_schema(bench: &dyn Bench) {
     let missing = || StoreError::SchemaMissing;
     assert_eq!(store.bound(&tenant).await, Err(missing()));
     assert_eq!(store.view(&tenant, &[]).await, Err(missing()));
-    assert_eq!(store.identify(&account()).await, Err(missing()));
+    assert_eq!(store.register(&account(), None).await, Err(missing()));
     assert_eq!(store.backlog().await, Err(missing()));
 }
 
@@ -292,7 +292,7 @@ async fn accounts(bench: &dyn Bench) {
     let (store, _) = ready(bench).await;
     let mut other = account();
     other.id = AccountId::parse("acct_two").expect("an id");
-    let (_, recorded) = store.identify(&other).await.expect("identifies");
+    let (_, recorded) = store.register(&other, None).await.expect("identifies");
     assert_eq!(recorded, account());
 }
 
@@ -312,10 +312,10 @@ async fn two_accounts_at_once(bench: &dyn Bench) {
             // It is connected by now, so that all of them come at once.
             store.backlog().await.expect("reads");
             begin.wait().await;
-            store.identify(&mine).await.expect("identifies")
+            store.register(&mine, None).await.expect("identifies")
         });
     }
     let told = all.join_all().await;
     assert!(told.iter().all(|it| *it == told[0]), "{told:?}");
-    assert_eq!(store.identify(&account()).await.expect("identifies"), told[0]);
+    assert_eq!(store.register(&account(), None).await.expect("identifies"), told[0]);
 }

@@ -1,11 +1,17 @@
 //! What the store can do beside the port.
 
 use async_trait::async_trait;
-use tenant_billing_core::{ids::TenantId, ports::StoreError};
+use tenant_billing_core::{
+    ids::{InstallationId, TenantId},
+    ports::{Registration, Store as _, StoreError},
+};
 use tokio_postgres::config::Host;
 
-use super::{PostgresStore, read, write};
-use crate::database::{Attention, Database, Listing};
+use super::{PostgresStore, installation, read, write};
+use crate::{
+    database::{Afresh, Attention, Database, Listing, not_our_own},
+    stored::uuid_of,
+};
 
 impl PostgresStore {
     /// Which database this is, for messages: its name and its hosts, and nothing else of the URL.
@@ -59,6 +65,31 @@ impl Database for PostgresStore {
             write::add_tenants(&lease, &layout, &tenants).await
         })
         .await
+    }
+
+    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
+        not_our_own(other, &self.registration().await?)?;
+        self.call(|lease, _| async move { installation::ignore(&lease, other).await }).await
+    }
+
+    async fn installation_moved(&self) -> Result<(), StoreError> {
+        self.call(|lease, _| async move { installation::moved(&lease).await }).await
+    }
+
+    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
+        let id = &uuid_of([self.clock.random(), self.clock.random()]).to_string();
+        self.call(|lease, layout| async move {
+            lease.begin().await?;
+            installation::start_afresh(&lease, &layout, how, id).await?;
+            lease.commit().await?;
+            installation::registration(&lease).await
+        })
+        .await
+    }
+
+    async fn count_bound(&self) -> Result<u64, StoreError> {
+        self.call(|lease, layout| async move { installation::count_bound(&lease, &layout).await })
+            .await
     }
 
     async fn list(&self, what: Attention, limit: u32) -> Result<Listing, StoreError> {

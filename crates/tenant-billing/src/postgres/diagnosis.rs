@@ -29,7 +29,7 @@ pub(super) async fn explain(
         StoreError::Unavailable(text) if primary::is_read_only(text) => {
             read_only_role(connections).await
         }
-        StoreError::Unavailable(_) | StoreError::Invalid(_) => None,
+        StoreError::Unavailable(_) | StoreError::Tls(_) | StoreError::Invalid(_) => None,
         StoreError::SchemaMissing
         | StoreError::SchemaTooOld
         | StoreError::SchemaTooNew

@@ -8,13 +8,15 @@
 use std::{error::Error as _, io};
 
 use deadpool_postgres::PoolError;
+use rustls::{CertificateError, OtherError};
 use tenant_billing_core::ports::StoreError;
 use tokio_postgres::{
     Error,
     error::{DbError, SqlState},
 };
 
-use crate::stored::without_personal_words;
+use super::tls::NotTrusted;
+use crate::{stored::without_personal_words, trust::fault};
 
 /// Converts an error of the driver.
 pub(super) fn failed(error: Error) -> StoreError {
@@ -25,15 +27,59 @@ pub(super) fn failed(error: Error) -> StoreError {
         // The connection is closed, or the server ended it in the middle of an answer.
         None => StoreError::Unavailable(error.to_string()),
         Some(cause) => match cause.downcast_ref::<io::Error>() {
-            Some(io) if !is_tls(io) => StoreError::Unavailable(format!("{error}: {io}")),
-            // A wrong certificate, setting or login does not go away by itself.
-            Some(_) | None => StoreError::SchemaMismatch(format!("{error}: {cause}")),
+            Some(io) => match io.get_ref().and_then(|it| it.downcast_ref()) {
+                Some(tls) => StoreError::Tls(without_tls(tls)),
+                None => StoreError::Unavailable(format!("{error}: {io}{}", unknown_host(io))),
+            },
+            None if error.to_string().contains("TLS") => StoreError::Tls(format!(
+                "{cause}; turn ssl on at the server, or ask for less with sslmode=prefer (on a \
+                 Unix socket there is no TLS)"
+            )),
+            // A wrong setting or login does not go away by itself.
+            None => StoreError::SchemaMismatch(format!("{error}: {cause}")),
         },
     }
 }
 
-fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
+/// Why there is no TLS connection, and what to do. It does not go away by itself.
+fn without_tls(error: &rustls::Error) -> String {
+    use rustls::{AlertDescription as A, Error as E};
+    match error {
+        E::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
+            match cause.downcast_ref::<NotTrusted>() {
+                Some(not_trusted) => not_trusted.to_string(),
+                None => "the server's certificate is not one that rustls accepts".into(),
+            }
+        }
+        E::InvalidCertificate(error) => format!("the server's certificate {}", fault(error)),
+        E::AlertReceived(
+            A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::CertificateRequired
+            | A::UnknownCA
+            | A::AccessDenied
+            | A::DecryptError,
+        ) => format!(
+            "{error}: the server does not accept the certificate in sslcert, or wants one; name in \
+             sslcert and sslkey one that an authority in its ssl_ca_file has signed"
+        ),
+        E::AlertReceived(_) | E::PeerIncompatible(_) => format!(
+            "{error}: server and client have no version or cipher in common; let the server offer \
+             TLS 1.2 or 1.3 (ssl_max_protocol_version)"
+        ),
+        _ => error.to_string(),
+    }
+}
+
+/// What to do if the host's name has no address.
+fn unknown_host(error: &io::Error) -> &'static str {
+    match error.to_string().contains("failed to lookup address") {
+        true => "; check the host in the URL, in which a password must be percent-encoded",
+        false => "",
+    }
 }
 
 /// Converts an error of a statement that writes a table of the host's, or of the commit that
@@ -87,7 +133,9 @@ fn may_pass(said: &DbError) -> bool {
 }
 
 const GRANTS: &str = "; `PostgresStore::grants` and `tenant-billing migrate --print-grants` list \
-                      the rights that this role needs";
+                      the rights that this role needs; to migrate, and to say which database this is \
+                      (`account rebind`, `installation moved`, `copied` and `ignore`), use the role \
+                      that owns the tables";
 
 /// Converts an error that the server reported for a statement on our own tables, or for a read.
 /// Whether something is missing because a schema or table has changed is for
@@ -132,7 +180,25 @@ fn reported_by_server(reported: &DbError) -> StoreError {
         return StoreError::Unavailable(text);
     }
     // Retrying does not help: the statement, the data or the login is wrong.
-    StoreError::SchemaMismatch(text)
+    StoreError::SchemaMismatch(format!("{text}{}", login_hint(reported)))
+}
+
+/// What to do about a login that the server refuses.
+fn login_hint(reported: &DbError) -> &'static str {
+    let message = reported.message();
+    match *reported.code() {
+        SqlState::INVALID_PASSWORD => {
+            "; in the URL, a password's characters other than letters, digits and -._~ must be \
+             percent-encoded (% is %25)"
+        }
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION if message.contains("certificate") => {
+            "; name the client's certificate in sslcert and its key in sslkey"
+        }
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION if message.contains("no encryption") => {
+            "; if the server takes TLS only, set sslmode=require"
+        }
+        _ => "",
+    }
 }
 
 /// Converts an error of the pool.

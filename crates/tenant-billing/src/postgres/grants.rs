@@ -6,12 +6,14 @@ use super::layout::Layout;
 
 /// Our tables, and what the role does with each. Rows of the audit trail and of the deletions are
 /// only ever added.
-const OUR_TABLES: [(&str, &str); 7] = [
+const OUR_TABLES: [(&str, &str); 9] = [
     ("customer_provisioning", "SELECT, INSERT, UPDATE"),
     ("billing_event", "SELECT, INSERT"),
     ("deleted_customer", "SELECT, INSERT"),
     ("surplus_customer", "SELECT, INSERT, UPDATE"),
     ("stripe_account", "SELECT, INSERT"),
+    ("stripe_key", "SELECT, INSERT"),
+    ("ignored_installation", "SELECT"),
     ("installation", "SELECT"),
     ("migration", "SELECT"),
 ];

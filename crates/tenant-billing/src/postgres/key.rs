@@ -1,6 +1,6 @@
 //! A tenant's key in the type that the host's columns have.
 
-use tenant_billing_core::ids::{Invalid, TenantId};
+use tenant_billing_core::ids::{Invalid, TenantId, uuid};
 use uuid::Uuid;
 
 /// The type of the tenants' keys in the host's columns.
@@ -45,8 +45,7 @@ impl KeyType {
         let wrong = |reason| Invalid::new("tenant_id", reason);
         Ok(match self {
             Self::Uuid => Key::Uuid(
-                Uuid::try_parse(text)
-                    .map_err(|_| wrong("is not a UUID, which this database requires"))?,
+                uuid(text).ok_or_else(|| wrong("is not a UUID, which this database requires"))?,
             ),
             Self::Text => Key::Text(text.to_owned()),
             Self::Integer => Key::Integer(

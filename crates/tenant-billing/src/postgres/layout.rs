@@ -24,7 +24,8 @@ pub(super) struct Layout {
     pub(super) config: Table,
     /// The type of the tenants' keys.
     pub(super) key_type: KeyType,
-    /// The statement that reads the Customers of many tenants. Its one parameter is an array of
+    /// The statement that reads the Customers of many tenants, and the account that the database
+    /// belongs to, as one text, since one subquery costs less than two. Its one parameter is an array of
     /// keys.
     pub(super) lookup: String,
 }
@@ -51,8 +52,9 @@ impl Layout {
         let tenants = host.tenants;
         let (table, native) = (&config.name, key_type.sql());
         let lookup = format!(
-            "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text FROM {table}
-             WHERE tenant_id = ANY ($1::{native}[]) AND stripe_customer_id IS NOT NULL"
+            "SELECT {READ_ONLY}, tenant_id::{native}, stripe_customer_id::text,
+                    (SELECT mode || ' ' || account_id FROM tenant_billing.stripe_account)
+             FROM {table} WHERE tenant_id = ANY ($1::{native}[]) AND stripe_customer_id IS NOT NULL"
         );
         Ok(Self { tenants, config, key_type, lookup })
     }

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tenant_billing_core::{ids::CustomerId, ports::StoreError};
+use tenant_billing_core::ports::{Binding, StoreError};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::key::Key;
@@ -25,7 +25,7 @@ const MAX_KEYS: usize = 1000;
 const ATTEMPTS: usize = 3;
 
 /// The result of one caller's lookup.
-pub(super) type Found = Result<Option<CustomerId>, StoreError>;
+pub(super) type Found = Result<Option<Binding>, StoreError>;
 
 /// The lookups under way, and the callers who wait.
 #[derive(Default)]
@@ -163,6 +163,7 @@ where
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use tenant_billing_core::ids::CustomerId;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -188,7 +189,8 @@ mod tests {
 
     fn of(key: &Key) -> Found {
         let Key::Integer(number) = key else { panic!("the tests use numbers only") };
-        Ok((number % 10 != 0).then(|| CustomerId::parse(&format!("cus_{number}")).unwrap()))
+        let customer = || CustomerId::parse(&format!("cus_{number}")).unwrap();
+        Ok((number % 10 != 0).then(|| Binding { customer: customer(), account: None }))
     }
 
     fn look_up(

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use tenant_billing_core::{
     audit::{History, Surplus},
-    ids::{CustomerId, InstallationId, Invalid, TenantId},
-    ports::{Backlog, StoreError},
+    ids::{AccountId, CustomerId, Invalid, Mode, TenantId},
+    ports::{Backlog, Binding, StoreError},
     request::Account,
     state::View,
 };
@@ -24,11 +24,11 @@ use super::{
 };
 use crate::{
     database::{Attention, Listing},
-    stored::{Cells, listing, name_tenant, state_and_customer},
+    stored::{Cells, listing, name_tenant, parsed, state_and_customer},
 };
 
-/// The Customers that are bound to these tenants: the only read of a call that finds one. A tenant
-/// without a Customer is not in the result.
+/// The Customers that are bound to these tenants, and the account that the database belongs to: the
+/// only read of a call that finds one. A tenant without a Customer is not in the result.
 ///
 /// If `prepared`, the statement is prepared by name and stays so on the connection.
 pub(super) async fn bound(
@@ -36,7 +36,7 @@ pub(super) async fn bound(
     layout: &Layout,
     keys: &[Key],
     prepared: bool,
-) -> Result<HashMap<Key, Result<CustomerId, StoreError>>, StoreError> {
+) -> Result<HashMap<Key, Result<Binding, StoreError>>, StoreError> {
     let (mut uuids, mut texts, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for key in keys {
         match key {
@@ -60,7 +60,26 @@ pub(super) async fn bound(
         false => statement.rows(lease).await?,
     };
     primary::check(rows.first())?;
-    rows.iter().map(|row| customer_of(row, layout.key_type)).collect()
+    let Some(first) = rows.first() else {
+        return Ok(HashMap::new());
+    };
+    // Each row has the same account.
+    let account = account_of(first)?;
+    let binding = |row| {
+        let (key, customer) = customer_of(row, layout.key_type)?;
+        let account = account.clone();
+        Ok((key, customer.map(|customer| Binding { customer, account })))
+    };
+    rows.iter().map(binding).collect()
+}
+
+/// The account in a row of [`Layout::lookup`].
+fn account_of(row: &Row) -> Result<Option<Account>, StoreError> {
+    let text: Option<&str> =
+        row.try_get(3).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let (mode, id) = text.and_then(|text| text.split_once(' ')).unzip();
+    let (mode, id) = (parsed(mode, Mode::parse)?, parsed(id, AccountId::parse)?);
+    Ok(mode.zip(id).map(|(mode, id)| Account { id, mode }))
 }
 
 /// A row of [`Layout::lookup`]. An unreadable Customer id concerns that tenant alone.
@@ -169,29 +188,16 @@ pub(super) async fn view(
     let cells = &mut SqlCells::of(row);
     let _read_only = cells.flag()?;
     let now = cells.required_time()?;
-    cells.view(&tenant, customers, now).map_err(|error| name_tenant(&tenant, error))
-}
-
-/// This database's own id, and the account that it belongs to, if one was recorded.
-pub(super) async fn identity(
-    client: &Client,
-) -> Result<(InstallationId, Option<Account>), StoreError> {
-    let sql = "SELECT i.id, a.account_id, a.mode FROM tenant_billing.installation AS i
-               LEFT JOIN tenant_billing.stripe_account AS a ON a.only_row";
-    let rows = Statement::new(sql).rows(client).await?;
-    let lost = || StoreError::Corrupt("table installation has lost its row".into());
-    let cells = &mut SqlCells::of(rows.first().ok_or_else(lost)?);
-    let installation = cells.parsed(InstallationId::parse)?.ok_or_else(lost)?;
-    Ok((installation, cells.account()?))
+    let uuid_keys = layout.key_type == KeyType::Uuid;
+    cells.view(&tenant, uuid_keys, customers, now).map_err(|error| name_tenant(&tenant, error))
 }
 
 /// What recovery has left to do.
 pub(super) async fn backlog(client: &Client) -> Result<Backlog, StoreError> {
     let sql = "SELECT count(*), min(next_attempt_at), tenant_billing.clock()
                FROM tenant_billing.customer_provisioning WHERE state IN ('pending', 'in_doubt')";
-    let rows = Statement::new(sql).rows(client).await?;
-    let row = rows.first().ok_or_else(|| StoreError::Corrupt("a count has no row".into()))?;
-    let cells = &mut SqlCells::of(row);
+    let row = Statement::new(sql).row(client).await?;
+    let cells = &mut SqlCells::of(&row);
     Ok(Backlog {
         rows: cells.required_count()?,
         next_due: cells.time()?,

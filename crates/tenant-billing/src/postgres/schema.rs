@@ -7,13 +7,14 @@
 //! a rolling deploy.
 
 use tenant_billing_core::ports::StoreError;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{
     cells::SqlCells,
     errors::{failed, names_nothing},
     host::{HostTables, Tenants},
+    installation::fingerprint,
     requirements,
     statement::Statement,
 };
@@ -24,9 +25,11 @@ const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_provi
 const HOST_TABLES: &str = include_str!("../../migrations/postgres/host.sql");
 
 /// The tables that the migrations create.
-const OUR_TABLES: [&str; 6] = [
+const OUR_TABLES: [&str; 8] = [
     "installation",
     "stripe_account",
+    "stripe_key",
+    "ignored_installation",
     "customer_provisioning",
     "billing_event",
     "deleted_customer",
@@ -110,11 +113,13 @@ async fn run_migrations(
                    VALUES ($1, tenant_billing.clock())";
         Statement::new(sql).with(version).rows(client).await?;
     }
-    let sql = "INSERT INTO tenant_billing.installation (id, oldest_program, created_at)
-               VALUES ($1, $2, tenant_billing.clock())
+    let here = fingerprint(client).await?;
+    let sql =
+        "INSERT INTO tenant_billing.installation (id, fingerprint, oldest_program, created_at)
+               VALUES ($1, $2, $3, tenant_billing.clock())
                ON CONFLICT (only_row) DO UPDATE SET oldest_program = excluded.oldest_program";
-    let statement = Statement::new(sql).with(installation.to_string()).with(OLDEST_PROGRAM);
-    statement.rows(client).await.map(drop)
+    let statement = Statement::new(sql).with(installation.to_string()).with(here);
+    statement.with(OLDEST_PROGRAM).rows(client).await.map(drop)
 }
 
 /// The number of migrations that have run. It creates the schema and the table that count them.
@@ -129,19 +134,13 @@ async fn version(client: &Client) -> Result<i64, StoreError> {
         client.batch_execute(sql).await.map_err(failed)?;
     }
     let sql = "SELECT coalesce(max(version), 0) FROM tenant_billing.migration";
-    let rows = Statement::new(sql).rows(client).await?;
-    first(&rows)?.try_get(0).map_err(failed)
+    Statement::new(sql).row(client).await?.try_get(0).map_err(failed)
 }
 
 /// Whether a condition holds.
 async fn is_true(client: &Client, condition: &str) -> Result<bool, StoreError> {
-    let rows = Statement::new(format!("SELECT {condition}")).rows(client).await?;
-    first(&rows)?.try_get(0).map_err(failed)
-}
-
-/// The row of a statement that always returns one.
-fn first(rows: &[Row]) -> Result<&Row, StoreError> {
-    rows.first().ok_or_else(|| StoreError::Corrupt("a SELECT returned no row".into()))
+    let row = Statement::new(format!("SELECT {condition}")).row(client).await?;
+    row.try_get(0).map_err(failed)
 }
 
 /// Checks that nobody has dropped a table of a schema that is up to date.

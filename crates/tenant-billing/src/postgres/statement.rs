@@ -45,6 +45,7 @@ values! {
     i64 => INT8,
     Vec<i64> => INT8_ARRAY,
     f64 => FLOAT8,
+    bool => BOOL,
     Option<bool> => BOOL,
     Timestamp => TIMESTAMPTZ,
     Option<Timestamp> => TIMESTAMPTZ,
@@ -114,5 +115,11 @@ impl Statement {
     /// Sends the statement and reads all rows.
     pub(super) async fn rows(&self, client: &Client) -> Result<Vec<Row>, StoreError> {
         self.query(client).await.map_err(failed)
+    }
+
+    /// Sends a statement that always returns one row, and reads it.
+    pub(super) async fn row(&self, client: &Client) -> Result<Row, StoreError> {
+        let row = self.rows(client).await?.into_iter().next();
+        row.ok_or_else(|| StoreError::Corrupt("a SELECT returned no row".into()))
     }
 }

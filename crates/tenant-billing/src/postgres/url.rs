@@ -37,11 +37,23 @@ const DRIVER_PARAMETERS: [&str; 14] = [
 /// The parameters that tell other programs that a pooler is in front. We need not know that.
 const POOLER_PARAMETERS: [&str; 2] = ["pgbouncer", "statement_cache_size"];
 
+/// libpq's parameters that demand a check or a secret which we do not have. To ignore them would
+/// be to do less than was asked for.
+const UNSUPPORTED: [(&str, &str); 4] = [
+    ("sslcrl", NO_LISTS),
+    ("sslcrldir", NO_LISTS),
+    ("sslpassword", "rustls reads no encrypted key; decrypt the key, and take sslpassword out"),
+    ("require_auth", "the driver cannot demand a way to log in; take it out"),
+];
+const NO_LISTS: &str = "lists of revoked certificates are not read here; take it out";
+
 /// Where a database is, and how to connect to it.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) config: Config,
     pub(super) verify: Verify,
+    /// The files with a certificate of our own, and with its key.
+    pub(super) client: Option<(PathBuf, PathBuf)>,
     /// Whether statements may be prepared by name, since no pooler is in front.
     pub(super) prepared: bool,
 }
@@ -75,8 +87,10 @@ impl Target {
         if !matches!(scheme, Some("postgres" | "postgresql")) {
             return Err(wrong("is not of the form postgres://user@host/database".into()));
         }
+        separated(base).map_err(|reason| wrong(reason.into()))?;
         let (mut for_driver, mut sslmode, mut rootcert, mut prepared) =
             (Vec::new(), None, None, false);
+        let (mut sslcert, mut sslkey) = (None, None);
         let mut unknown = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -89,6 +103,8 @@ impl Target {
                 name if POOLER_PARAMETERS.contains(&name) => {}
                 "sslmode" => sslmode = Some(decoded(value)),
                 "sslrootcert" => rootcert = Some(decoded(value)),
+                "sslcert" => sslcert = Some(decoded(value)),
+                "sslkey" => sslkey = Some(decoded(value)),
                 // We always use the primary. The parameter may be there for other programs.
                 "target_session_attrs" => {}
                 // libpq takes several hosts in one parameter; the driver takes one in each.
@@ -101,7 +117,10 @@ impl Target {
                             .into(),
                     ));
                 }
-                name => unknown.push(name),
+                name => match UNSUPPORTED.iter().find(|(unsupported, _)| *unsupported == name) {
+                    Some((name, why)) => return Err(wrong(format!("has {name}, but {why}"))),
+                    None => unknown.push(name),
+                },
             }
         }
         let mut config: Config = format!("{base}?{}", for_driver.join("&"))
@@ -123,7 +142,13 @@ impl Target {
         }
         let (mode, verify) = tls(sslmode.as_deref(), rootcert).map_err(wrong)?;
         config.ssl_mode(mode);
-        Ok(Self { config, verify, prepared })
+        let client = match (sslcert, sslkey) {
+            (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
+            (None, None) => None,
+            (Some(_), None) => return Err(wrong("has sslcert without sslkey".into())),
+            (None, Some(_)) => return Err(wrong("has sslkey without sslcert".into())),
+        };
+        Ok(Self { config, verify, client, prepared })
     }
 
     /// The same, but for any server, also one that takes no writes.
@@ -132,6 +157,24 @@ impl Target {
         target.config.target_session_attrs(TargetSessionAttrs::Any);
         target
     }
+}
+
+/// Whether the part of a URL before its parameters comes apart as whoever wrote it has meant. The
+/// driver takes what is before the first `@` for user and password, whatever is in it, and what
+/// follows for a host.
+fn separated(base: &str) -> Result<(), &'static str> {
+    let rest = base.split_once("://").map_or("", |(_, rest)| rest);
+    let (_, after) = rest.split_once('@').unwrap_or(("", rest));
+    if after.contains('@') {
+        return Err("has more than one @; within a user's name, a password or a database's name, \
+                    write it as %40");
+    }
+    let host = after.split('/').next().unwrap_or_default();
+    if host.contains(|c: char| !(c.is_alphanumeric() || "-._:,[]%".contains(c))) {
+        return Err("has a character in its host that no host has; in a password, write it \
+                    percent-encoded");
+    }
+    Ok(())
 }
 
 /// The driver's mode and our own checks for `sslmode` and `sslrootcert`.
@@ -224,6 +267,17 @@ mod tests {
             ("postgres://h/d?sslmode=secret", "sslmode"),
             ("postgres://h/d?sslmode=require&sslrootcert=system", "verify-full"),
             ("postgres://h/d?connect_timeout=secret", "driver"),
+            ("postgres://u:sec@ret@h/d", "more than one @"),
+            ("postgres://u@x:secret@h/d", "more than one @"),
+            ("postgres://u:secret@h/d@x", "more than one @"),
+            ("postgres://u:sec?ret@h/d", "write it as %3F"),
+            ("postgres://u:x@sec ret/d", "a character in its host"),
+            ("postgres://u:x@sec#ret/d", "a character in its host"),
+            ("postgres://h/d?sslcert=secret", "without sslkey"),
+            ("postgres://h/d?sslkey=secret", "without sslcert"),
+            ("postgres://h/d?sslpassword=secret", "sslpassword"),
+            ("postgres://h/d?sslcrl=secret", "sslcrl"),
+            ("postgres://h/d?require_auth=secret", "require_auth"),
             ("postgres://h/d?prepared_statements=secret", "neither true nor false"),
         ] {
             let invalid = Target::parse(url, "database_url").unwrap_err();
@@ -295,14 +349,15 @@ mod tests {
         let good = (select(bases.to_vec()), vec(select(settings.to_vec()), 0..3))
             .prop_map(|(base, settings)| format!("{base}?{}", settings.join("&")));
         try_on("PostgreSQL URL", texts(good, WORDS), |url| {
-            let Target { config, verify, prepared: _ } = match Target::parse(&url, "database_url") {
-                Ok(target) => target,
-                Err(invalid) => {
-                    assert_eq!(invalid.field, "database_url");
-                    assert!(!invalid.reason.contains(SECRET), "{url:?}: {invalid}");
-                    return false;
-                }
-            };
+            let Target { config, verify, client: _, prepared: _ } =
+                match Target::parse(&url, "database_url") {
+                    Ok(target) => target,
+                    Err(invalid) => {
+                        assert_eq!(invalid.field, "database_url");
+                        assert!(!invalid.reason.contains(SECRET), "{url:?}: {invalid}");
+                        return false;
+                    }
+                };
             assert!(
                 !config.get_hosts().is_empty() || !config.get_hostaddrs().is_empty(),
                 "{url:?}"

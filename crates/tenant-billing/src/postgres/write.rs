@@ -290,14 +290,6 @@ pub(super) async fn record_deletion(
     Ok(Committed::Yes)
 }
 
-/// Records the account unless one is on record. The caller reads back which one it is.
-pub(super) async fn record_account(client: &Client, account: &Account) -> Result<(), StoreError> {
-    let sql = "INSERT INTO tenant_billing.stripe_account (account_id, mode, recorded_at)
-               VALUES ($1, $2, tenant_billing.clock()) ON CONFLICT DO NOTHING";
-    let statement = Statement::new(sql).with(account.id.as_str().to_owned());
-    statement.with(account.mode.as_str()).rows(client).await.map(drop)
-}
-
 /// Moves `next_attempt_at` of due rows to `hold` from now, and returns their tenants. It skips rows
 /// that another process has locked.
 pub(super) async fn claim(

@@ -46,6 +46,23 @@ pub(super) fn bind(
     }
 }
 
+/// Sets the column of every tenant to null.
+pub(super) fn clear_all(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "
+        UPDATE tenant_config SET stripe_customer_id = NULL,
+            updated_at = strftime('%Y-%m-%d %H:%M:%S', ?1 / 1000, 'unixepoch')
+        WHERE stripe_customer_id IS NOT NULL";
+    execute(connection, "tenant_config", sql, params![now.as_millisecond()])?;
+    let left = "SELECT count(*) FROM tenant_config WHERE stripe_customer_id IS NOT NULL";
+    match connection.query_row(left, [], |row| row.get::<_, i64>(0)).map_err(failed)? {
+        0 => Ok(()),
+        left => Err(StoreError::Refused(format!(
+            "{left} rows of tenant_config still hold a Customer after stripe_customer_id was set to \
+             null; look for a trigger on tenant_config"
+        ))),
+    }
+}
+
 /// Sets a tenant's column to null if it holds this Customer.
 pub(super) fn clear(
     connection: &Connection,

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use tenant_billing_core::{
-    ids::TenantId,
-    ports::{Committed, StoreError},
+    ids::{InstallationId, TenantId},
+    ports::{Committed, Registration, Store as _, StoreError},
 };
 
-use super::{SqliteStore, canonical, read, write};
-use crate::database::{Attention, Database, Listing};
+use super::{SqliteStore, canonical, installation, read, write};
+use crate::database::{Afresh, Attention, Database, Listing, not_our_own};
 
 #[async_trait]
 impl Database for SqliteStore {
@@ -21,6 +21,33 @@ impl Database for SqliteStore {
             Ok((Committed::Yes, write::add_tenants(connection, &tenants)?))
         })
         .await
+    }
+
+    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
+        not_our_own(other, &self.registration().await?)?;
+        let other = other.clone();
+        self.in_transaction(move |connection, now| {
+            Ok((Committed::Yes, installation::ignore(connection, &other, now)?))
+        })
+        .await
+    }
+
+    async fn installation_moved(&self) -> Result<(), StoreError> {
+        // A file is the same wherever it is.
+        Ok(())
+    }
+
+    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
+        let id = self.random_uuid();
+        self.in_transaction(move |connection, now| {
+            installation::start_afresh(connection, how, &id, now)?;
+            Ok((Committed::Yes, installation::registration(connection)?))
+        })
+        .await
+    }
+
+    async fn count_bound(&self) -> Result<u64, StoreError> {
+        self.on_reader(|connection, _| installation::count_bound(connection)).await
     }
 
     async fn list(&self, what: Attention, limit: u32) -> Result<Listing, StoreError> {

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tenant_billing_core::{
     audit::{History, Surplus},
-    ids::{CustomerId, InstallationId, TenantId},
-    ports::{Backlog, StoreError},
+    ids::{AccountId, CustomerId, Mode, TenantId},
+    ports::{Backlog, Binding, StoreError},
     request::Account,
     state::View,
 };
@@ -20,18 +20,29 @@ use crate::{
     stored::{Cells, listing, name_tenant, parsed, state_and_customer, to_unsigned},
 };
 
-/// The Customer that is bound to a tenant: the only read of a call that finds one.
-pub(super) fn bound(
+/// The Customer that is bound to a tenant, and the account that the database belongs to: the only
+/// read of a call that finds one.
+pub(super) fn binding(
     connection: &Connection,
     tenant: &TenantId,
-) -> Result<Option<CustomerId>, StoreError> {
-    let sql = "SELECT stripe_customer_id FROM tenant_config WHERE tenant_id = ?1";
+) -> Result<Option<Binding>, StoreError> {
+    let sql = "SELECT c.stripe_customer_id, a.account_id, a.mode
+               FROM tenant_config AS c LEFT JOIN stripe_account AS a ON a.only_row = 1
+               WHERE c.tenant_id = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    // Without a copy of each text, since this is what every call does.
     let found = statement.query_row([tenant.as_str()], |row| {
-        Ok(parsed(row.get_ref(0)?.as_str_or_null()?, CustomerId::parse))
+        let customer = parsed(row.get_ref(0)?.as_str_or_null()?, CustomerId::parse);
+        let id = parsed(row.get_ref(1)?.as_str_or_null()?, AccountId::parse);
+        let mode = parsed(row.get_ref(2)?.as_str_or_null()?, Mode::parse);
+        Ok((customer, id, mode))
     });
-    let found = found.optional().map_err(failed)?.unwrap_or(Ok(None));
-    found.map_err(|error| name_tenant(tenant, error))
+    let Some((customer, id, mode)) = found.optional().map_err(failed)? else {
+        return Ok(None);
+    };
+    let account = id?.zip(mode?).map(|(id, mode)| Account { id, mode });
+    let customer = customer.map_err(|error| name_tenant(tenant, error))?;
+    Ok(customer.map(|customer| Binding { customer, account }))
 }
 
 /// Everything about a tenant, and the facts of these Customers.
@@ -70,26 +81,7 @@ pub(super) fn view(
         .map_err(failed)?;
     let row = rows.next().map_err(failed)?;
     let row = row.ok_or_else(|| StoreError::Corrupt("the view of a tenant has no row".into()))?;
-    SqlCells::of(row).view(tenant, customers, now).map_err(|error| name_tenant(tenant, error))
-}
-
-/// This database's own id.
-pub(super) fn installation(connection: &Connection) -> Result<InstallationId, StoreError> {
-    let sql = "SELECT id FROM installation";
-    let id = connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional();
-    let id = parsed(id.map_err(failed)?.as_deref(), InstallationId::parse)?;
-    id.ok_or_else(|| StoreError::Corrupt("table installation has lost its row".into()))
-}
-
-/// The account that this database belongs to, if one was recorded.
-pub(super) fn recorded_account(connection: &Connection) -> Result<Option<Account>, StoreError> {
-    let mut statement =
-        connection.prepare("SELECT account_id, mode FROM stripe_account").map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
-    match rows.next().map_err(failed)? {
-        Some(row) => SqlCells::of(row).account(),
-        None => Ok(None),
-    }
+    SqlCells::of(row).view(tenant, true, customers, now).map_err(|error| name_tenant(tenant, error))
 }
 
 /// When the first row that recovery must take up is due.

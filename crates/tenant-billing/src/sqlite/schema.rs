@@ -19,9 +19,11 @@ use crate::stored::uuid_of;
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_provisioning.sql")];
 
 /// The tables that the migrations create.
-const OUR_TABLES: [&str; 6] = [
+const OUR_TABLES: [&str; 8] = [
     "installation",
     "stripe_account",
+    "stripe_key",
+    "ignored_installation",
     "customer_provisioning",
     "billing_event",
     "deleted_customer",

@@ -10,7 +10,6 @@ use tenant_billing_core::{
     decide,
     ids::{CustomerId, TenantId},
     ports::{Committed, StoreError},
-    request::Account,
     state::{Change, Column},
     timing::MAX_DECISION_AGE,
 };
@@ -83,18 +82,6 @@ pub(super) fn record_deletion(
         }
     }
     Ok(())
-}
-
-/// Records the account unless one is on record. The caller reads back which one it is.
-pub(super) fn record_account(
-    connection: &Connection,
-    account: &Account,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let sql = "INSERT INTO stripe_account (only_row, account_id, mode, recorded_at)
-               VALUES (1, ?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    let (id, mode) = (account.id.as_str(), account.mode.as_str());
-    execute(connection, sql, params![id, mode, now.as_millisecond()]).map(drop)
 }
 
 /// Moves `next_attempt_at` of due rows to `hold` from now, and returns their tenants.

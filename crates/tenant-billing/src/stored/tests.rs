@@ -227,7 +227,7 @@ fn rows_of_other_tables() {
         let row = || Row(cells.clone().into());
         let event = readable(row().event());
         let surplus = readable(row().surplus());
-        let view = readable(row().view(&tenant, &asked, Timestamp::UNIX_EPOCH));
+        let view = readable(row().view(&tenant, true, &asked, Timestamp::UNIX_EPOCH));
         if let Some(view) = &view {
             assert!(view.row.is_none() && view.tenant == tenant);
             assert!(view.facts.keys().eq(&asked), "the Customers that were asked about, each once");

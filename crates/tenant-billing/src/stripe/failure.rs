@@ -6,10 +6,24 @@
 
 use std::{error::Error, io, iter};
 
-use super::body::TooLate;
+use tenant_billing_core::answer::Answer;
 
-/// Why a request got no answer.
-pub(super) fn of_request(error: &reqwest::Error) -> String {
+use super::body::TooLate;
+use crate::trust;
+
+/// What became of a request that got no answer. A certificate is checked in the handshake, before
+/// any byte of a request leaves.
+pub(super) fn of_request(error: &reqwest::Error) -> Answer {
+    match causes(error).find_map(|it| it.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(certificate)) if error.is_connect() => {
+            let fault = trust::fault(certificate);
+            Answer::Untrusted(format!("the server's TLS certificate {fault}"))
+        }
+        _ => Answer::NoAnswer(of_connection(error)),
+    }
+}
+
+fn of_connection(error: &reqwest::Error) -> String {
     if let Some(too_late) = causes(error).find_map(|it| it.downcast_ref::<TooLate>()) {
         return too_late.to_string();
     }
@@ -20,18 +34,28 @@ pub(super) fn of_request(error: &reqwest::Error) -> String {
     if error.is_dns() {
         return "the host's name cannot be resolved".into();
     }
-    match causes(error).find_map(|it| it.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            return "the server's TLS certificate cannot be trusted".into();
-        }
-        Some(_) => return "TLS failed".into(),
-        None => {}
+    if causes(error).any(<dyn Error>::is::<rustls::Error>) {
+        return "TLS failed".into();
+    }
+    if let Some(why) = causes(error).find_map(of_proxy) {
+        return why.into();
     }
     match (connecting, io_kind(error)) {
         (true, Some(kind)) => format!("cannot connect: {kind}"),
         (true, None) => "cannot connect".into(),
         (false, Some(kind)) => format!("the connection failed: {kind}"),
         (false, None) => "the connection ended, or spoke no HTTP, before an answer".into(),
+    }
+}
+
+/// Why a proxy did not connect us. hyper-util does not export the type of this error.
+fn of_proxy(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    match &*error.to_string() {
+        "tunnel error: proxy authorization required" => {
+            Some("the proxy in HTTPS_PROXY asks for a user and a password")
+        }
+        "tunnel error: unsuccessful" => Some("the proxy in HTTPS_PROXY refuses to connect"),
+        _ => None,
     }
 }
 

@@ -46,15 +46,15 @@ impl Http {
         }
     }
 
-    /// The client, or why it cannot be built. After an error, the next call tries again.
-    pub(super) async fn client(&self, base: &Url) -> Result<&Client, String> {
+    /// The client, or the answer if it cannot be built. After that, the next call tries again.
+    pub(super) async fn client(&self, base: &Url) -> Result<&Client, Answer> {
         match self {
             Self::Host(client) => Ok(client),
             Self::Own(cell) => {
                 cell.get_or_try_init(|| async {
                     let base = base.clone();
                     let built = spawn_blocking(move || build(&base)).await;
-                    built.unwrap_or_else(|_| Err("the HTTP client cannot be built".into()))
+                    built.unwrap_or_else(|_| Err(unusable()))
                 })
                 .await
             }
@@ -113,7 +113,11 @@ pub(super) async fn read_whole(mut response: Response) -> Answer {
     }
 }
 
-fn build(base: &Url) -> Result<Client, String> {
+fn unusable() -> Answer {
+    Answer::NoAnswer("the HTTP client cannot be built".into())
+}
+
+fn build(base: &Url) -> Result<Client, Answer> {
     // Every setting is explicit, even if it is reqwest's default today or needs a feature that we
     // do not turn on: cargo unites features, and a feature that a host turns on for itself must not
     // change what is sent here. (That nothing retries is reqwest's default over HTTP/1.)
@@ -136,19 +140,19 @@ fn build(base: &Url) -> Result<Client, String> {
         builder = builder.no_proxy();
     }
     // The error is dropped, since its text may hold a proxy's URL with a password in it.
-    builder.build().map_err(|_| "the HTTP client cannot be built".into())
+    builder.build().map_err(|_| unusable())
 }
 
 /// The TLS setup. It names ring as its provider, since a process-wide default is for the program to
 /// choose and not for a library.
-fn tls(base: &Url) -> Result<ClientConfig, String> {
+fn tls(base: &Url) -> Result<ClientConfig, Answer> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|_| "TLS has no protocol version in common with its provider")?;
+        .map_err(|_| unusable())?;
     let mut config = if base.scheme() == "https" {
         builder
             .with_platform_verifier()
-            .map_err(|_| "the machine's TLS trust roots cannot be read")?
+            .map_err(|_| Answer::Untrusted("this machine has no certificate authorities".into()))?
             .with_no_client_auth()
     } else {
         // Without redirects, plain HTTP never turns into TLS, so no trust roots are needed. A

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::HeaderValue;
-use tenant_billing_core::ids::{Invalid, Mode};
+use sha2::Sha256;
+use tenant_billing_core::ids::{InstallationId, Invalid, Mode};
 use zeroize::Zeroizing;
 
 /// The largest number of characters in a key.
@@ -32,6 +34,9 @@ impl SecretKey {
         if text.trim() != text {
             return wrong("has a space or a line break around it");
         }
+        if text.starts_with(['"', '\'']) {
+            return wrong("has quotation marks around it");
+        }
         if text.len() > MAX_LENGTH {
             return wrong("is longer than 255 characters");
         }
@@ -41,6 +46,12 @@ impl SecretKey {
         if text.starts_with("whsec_") {
             return wrong(
                 "is the secret of a webhook endpoint; a secret key begins with sk_ or rk_",
+            );
+        }
+        if text.starts_with("sk_org_") {
+            return wrong(
+                "is an organization's key, which opens many accounts and names no mode; use a secret \
+                 key (sk_…) or a restricted key (rk_…) of the one account",
             );
         }
         let Some(rest) = ["sk_", "rk_"].iter().find_map(|it| text.strip_prefix(it)) else {
@@ -61,6 +72,19 @@ impl SecretKey {
         }
         let text = Zeroizing::new(text.to_owned());
         Ok(Self { text, mode })
+    }
+
+    /// A hash of the key and what goes with it, keyed with the installation's id, so that two databases
+    /// hold different hashes of the same key.
+    pub(super) fn fingerprint(&self, installation: &InstallationId, with: &[&str]) -> String {
+        let keyed = Hmac::<Sha256>::new_from_slice(installation.as_str().as_bytes());
+        let mut hash = keyed.expect("HMAC takes a key of any length");
+        for part in [self.text.as_str()].iter().chain(with) {
+            hash.update(part.as_bytes());
+            hash.update(b"\0");
+        }
+        let digits = hash.finalize().into_bytes().into_iter().map(|byte| format!("{byte:02x}"));
+        digits.collect()
     }
 
     /// The key's mode.
@@ -92,8 +116,9 @@ mod tests {
 
     #[test]
     fn secret_keys() {
-        const WORDS: &[&str] =
-            &["sk_", "rk_", "pk_", "whsec_", "test_", "live_", "a", "7", "_", "-", " ", "\n"];
+        const WORDS: &[&str] = &[
+            "sk_", "rk_", "org_", "pk_", "whsec_", "test_", "live_", "a", "7", "_", "-", " ", "\n",
+        ];
         let prefixes = ["sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "whsec_"];
         let short = || {
             (select(prefixes.to_vec()), letters(LETTERS, 0..=32))

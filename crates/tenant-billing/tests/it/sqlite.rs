@@ -243,7 +243,7 @@ async fn what_cannot_pass_by_itself_is_not_called_unavailable() {
         "DROP TABLE installation; CREATE TABLE installation (only_row, id, oldest_program);
                   INSERT INTO installation VALUES (1, x'00ff', 1)";
     sql.execute_batch(damage).unwrap();
-    let told = store.identify(&account()).await.map(drop);
+    let told = store.register(&account(), None).await.map(drop);
     assert!(matches!(told, Err(StoreError::Corrupt(_))), "{told:?}");
     // A statement that these tables do not understand.
     let damage = "DROP TABLE surplus_customer;

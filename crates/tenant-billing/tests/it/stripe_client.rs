@@ -8,6 +8,7 @@ mod once;
 mod requests;
 mod sandbox;
 mod secrets;
+pub(crate) mod trust;
 mod window;
 pub(crate) mod wire;
 
@@ -21,7 +22,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing::{
     SecretKey, StripeClient, SystemClock,
-    answer::Answer,
+    answer::{self, Answer},
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
     ports::Clock,
     request::{Account, CustomerDetails, FrozenRequest, Identity},
@@ -99,7 +100,7 @@ async fn moment() {
 fn response(answer: Answer) -> (u16, String) {
     match answer {
         Answer::Response { status, body, .. } => (status, String::from_utf8_lossy(&body).into()),
-        Answer::NoAnswer(why) => panic!("no answer: {why}"),
+        Answer::NoAnswer(why) | Answer::Untrusted(why) => panic!("no answer: {why}"),
     }
 }
 
@@ -108,12 +109,26 @@ fn response(answer: Answer) -> (u16, String) {
 fn no_answer(answer: Answer) -> String {
     match answer {
         Answer::Response { status, .. } => panic!("an answer came: {status}"),
-        Answer::NoAnswer(why) => {
-            for secret in [KEY, "wire4711", "://", "127.0.0.1", "@", "%40", "example", "cus_"] {
-                assert!(!why.contains(secret), "{why:?} tells {secret:?}");
-            }
-            assert!(why.len() < 100, "{why:?} is not short");
-            why
-        }
+        Answer::Untrusted(why) => panic!("untrusted: {why}"),
+        Answer::NoAnswer(why) => silent(why),
     }
+}
+
+/// Why nothing was sent.
+#[track_caller]
+fn untrusted(answer: Answer) -> String {
+    match answer {
+        Answer::Untrusted(why) => silent(why),
+        answer => panic!("{}", answer::summary(&answer)),
+    }
+}
+
+/// A reason, which is searched for secrets.
+#[track_caller]
+fn silent(why: String) -> String {
+    for secret in [KEY, "wire4711", "://", "127.0.0.1", "@", "%40", "example", "cus_"] {
+        assert!(!why.contains(secret), "{why:?} tells {secret:?}");
+    }
+    assert!(why.len() < 100, "{why:?} is not short");
+    why
 }

@@ -256,7 +256,7 @@ impl World {
                 *from <= ended && until.is_none_or(|until| until >= deed.began)
             }),
             Problem::Operator(OperatorError::WrongAccount { .. }) => call.key != Key::Own,
-            Problem::Operator(OperatorError::ForeignCustomer(_)) => {
+            Problem::Operator(OperatorError::ForeignCustomer { .. }) => {
                 live && (touched.foreign || self.remade.is_some())
             }
             Problem::Operator(OperatorError::BoundElsewhere(id)) => self.was_moved(id.as_str()),

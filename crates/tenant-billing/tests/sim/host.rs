@@ -216,7 +216,7 @@ impl Template {
             // The first run of this software has recorded whose database it is.
             let id = AccountId::parse("acct_ours").expect("an account");
             let mode = if live { Mode::Live } else { Mode::Test };
-            store.identify(&Account { id, mode }).await.expect("an account");
+            store.register(&Account { id, mode }, None).await.expect("an account");
         });
         let sql = Connection::open(&path).expect("a database");
         sql.execute_batch(WATCH).expect("triggers that watch");

@@ -18,7 +18,7 @@ use tenant_billing::{
     OperatorError, SqliteStore,
     audit::{History, Surplus, SurplusReason},
     ids::{CustomerId, InstallationId, TenantId},
-    ports::{Backlog, Committed, Store, StoreError},
+    ports::{Backlog, Binding, Committed, Registration, Store, StoreError},
     request::Account,
     state::{Change, Column, State, View},
 };
@@ -162,8 +162,8 @@ pub(crate) fn at_once<T>(work: impl Future<Output = T>) -> T {
 
 #[async_trait]
 impl Store for SimStore {
-    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
-        self.call(At::Read, self.inner.bound(tenant)).await
+    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
+        self.call(At::Read, self.inner.binding(tenant)).await
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
@@ -228,8 +228,20 @@ impl Store for SimStore {
         self.call(At::Write, record).await
     }
 
-    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
-        self.call(At::Write, self.inner.identify(account)).await
+    async fn registration(&self) -> Result<Registration, StoreError> {
+        self.call(At::Read, self.inner.registration()).await
+    }
+
+    async fn register(
+        &self,
+        account: &Account,
+        key: Option<&str>,
+    ) -> Result<(InstallationId, Account), StoreError> {
+        self.call(At::Write, self.inner.register(account, key)).await
+    }
+
+    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
+        self.call(At::Read, self.inner.ignored_installations()).await
     }
 
     async fn claim(

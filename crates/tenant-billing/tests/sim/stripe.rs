@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing::{
     answer::{self, Answer},
-    ids::{AccountId, CustomerId, Mode},
+    ids::{AccountId, CustomerId, InstallationId, Mode},
     ports::{Clock, Stripe},
     request::FrozenRequest,
 };
@@ -228,6 +228,10 @@ impl Stripe for SimStripe {
         None
     }
 
+    fn fingerprint(&self, installation: &InstallationId) -> Option<String> {
+        Some(format!("{installation} {:?}", self.key))
+    }
+
     async fn account(&self) -> Answer {
         let id = if self.key == Key::OtherAccount { "acct_other" } else { "acct_ours" };
         let answer = self.ask(ACCOUNT, |book, _| book.account(id)).await;
@@ -292,7 +296,7 @@ fn no_answer(why: &str) -> Answer {
 fn body(answer: &Answer) -> &[u8] {
     match answer {
         Answer::Response { body, .. } => body,
-        Answer::NoAnswer(_) => &[],
+        Answer::NoAnswer(_) | Answer::Untrusted(_) => &[],
     }
 }
 
@@ -324,7 +328,7 @@ fn tail(key: &str) -> &str {
 
 fn say(answer: &Answer) -> String {
     match answer {
-        Answer::NoAnswer(why) => why.clone(),
+        Answer::NoAnswer(why) | Answer::Untrusted(why) => why.clone(),
         Answer::Response { status, body, headers } => {
             let replayed = headers.get("Idempotent-Replayed").map_or("", |_| " replayed");
             let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();

@@ -15,13 +15,13 @@ use tenant_billing_core::{
     audit::{History, Surplus, SurplusReason},
     decide::deletion,
     ids::{CustomerId, InstallationId, TenantId},
-    ports::{Backlog, Clock, Committed, Store, StoreError},
+    ports::{Backlog, Binding, Clock, Committed, Registration, Store, StoreError},
     request::Account,
     state::{Change, Column, CustomerFacts, View},
 };
 
 use super::{PausedClock, SPIN, lock};
-use crate::scene::{INSTALLATION, now, unbound};
+use crate::scene::{INSTALLATION, now, tenant, unbound};
 
 /// What happens at a call of `commit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,12 @@ pub(crate) struct Data {
     pub(crate) installation: Option<InstallationId>,
     /// The account that it belongs to; `None`: the first one that asks.
     pub(crate) account: Option<Account>,
+    /// The fingerprints of keys that open it.
+    pub(crate) keys: Vec<String>,
+    /// Whether it was copied or moved.
+    pub(crate) copied: bool,
+    /// The installations that are other applications.
+    pub(crate) ignored: Vec<InstallationId>,
     /// What is on record of every tenant, if the test says so.
     pub(crate) history: Option<History>,
     /// How long every read takes.
@@ -161,10 +167,11 @@ impl FakeStore {
 
 #[async_trait]
 impl Store for FakeStore {
-    async fn bound(&self, tenant: &TenantId) -> Result<Option<CustomerId>, StoreError> {
+    async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
         self.slowly().await;
         self.planned_failure()?;
-        Ok(self.read(tenant).bound)
+        let View { bound, account, .. } = self.read(tenant);
+        Ok(bound.map(|customer| Binding { customer, account }))
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
@@ -230,8 +237,26 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    async fn identify(&self, account: &Account) -> Result<(InstallationId, Account), StoreError> {
+    async fn registration(&self) -> Result<Registration, StoreError> {
         self.planned_failure()?;
+        let (installation, of_the_tenant) = (self.installation(), self.read(&tenant()).account);
+        let data = self.data();
+        let (account, keys) = (data.account.clone().or(of_the_tenant), data.keys.clone());
+        Ok(Registration { installation, account, keys, copied: data.copied })
+    }
+
+    async fn ignored_installations(&self) -> Result<Vec<InstallationId>, StoreError> {
+        self.planned_failure()?;
+        Ok(self.data().ignored.clone())
+    }
+
+    async fn register(
+        &self,
+        account: &Account,
+        key: Option<&str>,
+    ) -> Result<(InstallationId, Account), StoreError> {
+        self.planned_failure()?;
+        self.data().keys.extend(key.map(str::to_owned));
         let recorded = self.data().account.clone();
         for view in self.data().tenants.values_mut() {
             view.account.get_or_insert_with(|| account.clone());

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing_core::{
     answer::Answer,
-    ids::{AccountId, CustomerId, Mode},
+    ids::{AccountId, CustomerId, InstallationId, Mode},
     ports::{Clock, Stripe},
     request::FrozenRequest,
 };
@@ -35,6 +35,8 @@ pub(crate) struct FakeStripe {
     clock: Option<Arc<PausedClock>>,
     /// The account that is declared for `Stripe-Account`.
     pub(crate) declared: Option<AccountId>,
+    /// The fingerprint of the key.
+    pub(crate) fingerprint: Option<String>,
     /// Whether the key is one of test mode.
     pub(crate) test_mode: bool,
 }
@@ -133,6 +135,10 @@ impl Stripe for FakeStripe {
 
     fn stripe_account(&self) -> Option<&AccountId> {
         self.declared.as_ref()
+    }
+
+    fn fingerprint(&self, _: &InstallationId) -> Option<String> {
+        self.fingerprint.clone()
     }
 
     async fn account(&self) -> Answer {

@@ -205,7 +205,7 @@ async fn of_several_reasons_the_one_that_needs_a_person_is_said() {
             OperatorError::OutOfReach => "out of reach",
             OperatorError::UnknownCustomer(_) => "unknown",
             OperatorError::NotPermitted(_) => "not permitted",
-            OperatorError::ForeignCustomer(_) => "foreign",
+            OperatorError::ForeignCustomer { .. } => "foreign",
             _ => "another error",
         },
         Err(Problem::Retry { .. }) => "unavailable",

@@ -1,6 +1,11 @@
 //! Stripe answers a send, or a webhook names the Customer that a key created.
 
-use tenant_billing_core::{answer::Failure, ids::Mode, provisioning::Observation, state::View};
+use tenant_billing_core::{
+    answer::{Failure, Refusal},
+    ids::Mode,
+    provisioning::Observation,
+    state::View,
+};
 
 use super::{Scenario, observed};
 use crate::scene::{At, But, G, HOST, X, account, cus, live, rejection};
@@ -129,15 +134,32 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         failed("A field of the request is refused", Failure::Rejected(rejection()))
             .cause("Stripe refuses a field")
             .cells(["–", "–", "R3 [rejected]", "–", "–", "–"]),
-        failed("Status 401, 403, or another 4xx", Failure::Operator).cells([
-            "–",
-            "–",
+        refused("Status 401", Refusal::BadKey, "postponed [send_failed] operator: bad key"),
+        refused(
+            "Status 403: the key lacks a permission",
+            Refusal::NotPermitted,
+            "postponed [send_failed] operator: not permitted",
+        ),
+        refused(
+            "Status 403: the key may not act for the account",
+            Refusal::NotItsAccount,
+            "postponed [send_failed] operator: not its account",
+        ),
+        refused(
+            "Another status 4xx",
+            Refusal::Unexpected,
             "postponed [send_failed] operator: unexpected answer",
-            "–",
-            "–",
-            "–",
-        ]),
+        ),
+        refused(
+            "No TLS connection can be trusted",
+            Refusal::Untrusted,
+            "postponed [send_failed] operator: no trusted TLS",
+        ),
     ]
+}
+
+fn refused(title: &'static str, refusal: Refusal, says: &'static str) -> Scenario {
+    failed(title, Failure::Operator(refusal)).cells(["–", "–", says, "–", "–", "–"])
 }
 
 impl Scenario {

@@ -6,6 +6,7 @@ use tenant_billing_core::{
 };
 
 use super::{Scenario, observed, provisioned_with_x};
+use crate::scene::another;
 use crate::scene::{
     At, But, CID, G, HOST, OLD, SECOND, X, YOUNG, cus, found, in_doubt, inquired, inquired_at,
     minutes, now,
@@ -135,16 +136,28 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Inconclusive::NotPermitted("events: HTTP 403".into()),
         )
         .cells(["–", "–", "–", "postponed [inquiry_failed] operator: not permitted", "–", "–"]),
+        inconclusive("Stripe does not accept the key", Inconclusive::BadKey("HTTP 401".into()))
+            .cells(["–", "–", "–", "postponed [inquiry_failed] operator: bad key", "–", "–"]),
+        inconclusive(
+            "No TLS connection can be trusted",
+            Inconclusive::Untrusted("events: not sent".into()),
+        )
+        .cells(["–", "–", "–", "postponed [inquiry_failed] operator: no trusted TLS", "–", "–"]),
         inconclusive(
             "Stripe does not know `cus_x`, which a source named",
             Inconclusive::UnknownCustomer(cus(X)),
         )
         .cells(["–", "–", "–", "postponed [inquiry_failed] operator: cus_x is unknown", "–", "–"]),
         inconclusive(
-            "In live mode, another installation has created `cus_x` for this tenant",
-            Inconclusive::Foreign(cus(X)),
+            "In live mode, another installation has created `cus_x` for a tenant of this id",
+            Inconclusive::Foreign(cus(X), another()),
         )
         .cells(["–", "–", "–", "postponed [inquiry_failed] operator: cus_x is foreign", "–", "–"]),
+        inconclusive(
+            "`cus_x` names a tenant of this id, and may be another application's",
+            Inconclusive::Unmarked(cus(X)),
+        )
+        .cells(["–", "–", "–", "postponed [inquiry_failed] operator: cus_x is unmarked", "–", "–"]),
         inconclusive(
             "Events do not reach back far enough, and there is no search",
             Inconclusive::OutOfReach,

@@ -4,8 +4,10 @@ pub(crate) mod server;
 
 mod adopting;
 mod bench;
+mod copies;
 mod embedding;
 mod hosts_rules;
+mod logins;
 mod outages;
 mod pooler;
 mod proxy;

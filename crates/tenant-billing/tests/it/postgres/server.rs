@@ -46,6 +46,14 @@ impl Database {
         Self::on(&given("TEST_POSTGRES_URL")).await
     }
 
+    /// A copy of this database, made by the server from it as a template.
+    pub(crate) async fn copied(&self) -> Self {
+        let name = format!("{}_copy", self.name);
+        let copy = Self { server: self.server.clone(), name };
+        self.on_server(&format!("CREATE DATABASE {} TEMPLATE {}", copy.name, self.name)).await;
+        copy
+    }
+
     async fn on(server: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -140,6 +148,11 @@ impl Drop for Database {
             }
         });
     }
+}
+
+/// The directory of PostgreSQL's programs.
+pub(crate) fn programs() -> PathBuf {
+    given("TEST_POSTGRES_BIN").into()
 }
 
 pub(crate) async fn connect(url: &str) -> Client {
@@ -257,7 +270,7 @@ impl Server {
     }
 
     fn program(&self, name: &str, arguments: &[&str]) {
-        self.user_runs(&PathBuf::from(given("TEST_POSTGRES_BIN")).join(name), arguments);
+        self.user_runs(&programs().join(name), arguments);
     }
 
     /// Runs a program as the user that the server runs as.

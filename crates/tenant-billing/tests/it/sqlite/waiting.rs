@@ -56,7 +56,7 @@ async fn a_read_of_a_locked_file_leaves_the_thread_to_others() {
         within(store.history(&tenant)).await;
         within(store.surplus(&tenant)).await;
         within(store.backlog()).await;
-        within(store.identify(&account())).await;
+        within(store.register(&account(), None)).await;
         within(store.claim(None, Duration::ZERO, 1)).await;
         within(store.migrate()).await;
     }
@@ -104,7 +104,7 @@ async fn a_write_reads_the_clock_after_it_has_waited() {
     let cell = |sql: &str| -> i64 { bench.sql().query_row(sql, [], |row| row.get(0)).unwrap() };
     assert_eq!(cell("SELECT recorded_at FROM deleted_customer"), now);
 
-    while_locked(&bench, minute, store.identify(&account())).await.unwrap();
+    while_locked(&bench, minute, store.register(&account(), None)).await.unwrap();
     let now = bench.clock.now().as_millisecond();
     assert_eq!(cell("SELECT recorded_at FROM stripe_account"), now);
 

@@ -278,7 +278,7 @@ async fn planted(world: &World, tenant: &TenantId, installation: &str, mode: &st
 
 async fn installation(world: &World) -> String {
     let account = Account { id: "acct_sandbox".parse().unwrap(), mode: Mode::Test };
-    world.store().identify(&account).await.unwrap().0.to_string()
+    world.store().register(&account, None).await.unwrap().0.to_string()
 }
 
 #[tokio::test]
@@ -315,10 +315,9 @@ async fn a_customer_of_another_installation_stops_an_inquiry_in_live_mode() {
     let foreign = planted(&world, &tenant, "another-installation", "live").await;
     let policy = tenant_billing::Policy { inquire_first: true, ..Default::default() };
     let error = call(&world.billing_with("sk_live_1", policy), &tenant).await.unwrap_err();
-    assert_eq!(
-        error.problem(),
-        &Problem::Operator(OperatorError::ForeignCustomer(foreign.clone()))
-    );
+    let installation = "another-installation".parse().unwrap();
+    let foreigners = OperatorError::ForeignCustomer { customer: foreign.clone(), installation };
+    assert_eq!(error.problem(), &foreigners.into());
     world.not_ours.push(foreign.to_string());
 }
 

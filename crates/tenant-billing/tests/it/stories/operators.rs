@@ -13,7 +13,10 @@ use tenant_billing::{
 };
 
 use super::world::{World, brief, call, details, id};
-use crate::stripe_client::wire::{Reply, Wire, whole};
+use crate::stripe_client::{
+    trust::Tls,
+    wire::{Reply, Wire, whole},
+};
 
 fn account() -> Account {
     Account { id: "acct_sandbox".parse().unwrap(), mode: Mode::Test }
@@ -76,7 +79,8 @@ async fn a_customer_that_cannot_be_retrieved_is_an_operators_matter() {
     let gone = id("cus_gone");
     let missing = r#"{"error": {"type": "invalid_request_error", "code": "resource_missing"}}"#;
     let forbidden = r#"{"error": {"type": "invalid_request_error"}}"#;
-    let not_permitted = OperatorError::NotPermitted(format!("Customer {gone}"));
+    let why = format!("read Customer {gone}: HTTP 403 type=invalid_request_error");
+    let not_permitted = OperatorError::NotPermitted(why);
     for (status, body, expected) in [
         ("404 Not Found", missing, OperatorError::UnknownCustomer(gone.clone())),
         ("403 Forbidden", forbidden, not_permitted),
@@ -84,7 +88,7 @@ async fn a_customer_that_cannot_be_retrieved_is_an_operators_matter() {
         for source in [Source::Record, Source::Event] {
             let world = World::new().await;
             let tenant = world.tenant(1).await;
-            let (installation, _) = world.store().identify(&account()).await.unwrap();
+            let (installation, _) = world.store().register(&account(), None).await.unwrap();
             let event = match source {
                 Source::Record => {
                     let store = world.store();
@@ -144,6 +148,79 @@ async fn a_secret_key_that_stripe_does_not_accept_is_an_operators_matter() {
     assert_eq!(world.state(&tenant).await, "no row");
 }
 
+/// It is told by what it is that a key lacks, whichever call of a flow finds out. Nothing is created
+/// meanwhile, and a better key goes on where the other one stopped.
+#[tokio::test]
+async fn a_restricted_key_without_a_permission_is_told_which() {
+    let inquire = || Policy { inquire_first: true, ..Policy::default() };
+    for (key, policy, what, permission, state) in [
+        (
+            "rk_test_nocustomerwrite",
+            Policy::default(),
+            "create a Customer",
+            "rak_customer_write",
+            "pending",
+        ),
+        ("rk_test_noevents", inquire(), "read events", "rak_event_read", "in_doubt"),
+        ("rk_test_nocustomerread", inquire(), "read customers", "rak_customer_read", "in_doubt"),
+    ] {
+        let world = World::new().await;
+        let tenant = world.tenant(1).await;
+        let error = call(&world.billing_with(key, policy.clone()), &tenant).await.unwrap_err();
+        let said = error.to_string();
+        assert_eq!(error.cause(), "not_permitted", "{said}");
+        assert!(said.contains(&format!("may not {what}: HTTP 403")), "{said}");
+        assert!(said.contains(&format!("permission={permission}")), "{said}");
+        assert!(!said.contains(key) && !said.contains("acct_"), "{said}");
+        assert_eq!((world.state(&tenant).await, world.live().len()), (state, 0));
+        world.pass(Duration::from_secs(120)).await;
+        call(&world.billing_with("rk_test_1", policy), &tenant).await.unwrap();
+        assert_eq!(world.live().len(), 1);
+    }
+    // Who may not read the account must say which one it is; then that right is not needed.
+    let world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let error = call(&world.billing_with("rk_test_noaccount", Policy::default()), &tenant).await;
+    let said = error.unwrap_err().to_string();
+    assert!(said.contains("permission=rak_accounts_kyc_basic_read"), "{said}");
+    let stripe = world.stripe("rk_test_noaccount_noevents_nocustomerread");
+    let stripe = stripe.with_account("acct_sandbox".parse().unwrap());
+    let billing = Billing::shared(world.store(), Arc::new(stripe), Policy::default());
+    call(&billing, &tenant).await.unwrap();
+}
+
+/// A process that remembers its account sends without having asked for it again.
+#[tokio::test]
+async fn a_key_that_is_revoked_meanwhile() {
+    let world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let refused = r#"{"error": {"type": "invalid_request_error"}}"#;
+    let account = || Reply::json(r#"{"id": "acct_sandbox", "object": "account"}"#);
+    let wire = Wire::new([account(), Reply::Say(whole("401 Unauthorized", refused))]).await;
+    let stripe = world.stripe("sk_test_1").with_base(&wire.url).unwrap();
+    let billing = Billing::shared(world.store(), Arc::new(stripe), Policy::default());
+    let error = call(&billing, &tenant).await.unwrap_err();
+    assert_eq!(error.cause(), "bad_key", "{error}");
+    assert!(error.may_have_created());
+    assert_eq!(world.state(&tenant).await, "pending");
+    call(&world.billing(), &tenant).await.unwrap();
+    assert_eq!(world.live().len(), 1);
+}
+
+#[tokio::test]
+async fn stripe_over_tls_that_is_not_trusted_is_an_operators_matter() {
+    let world = World::new().await;
+    let tenant = world.tenant(1).await;
+    let server = Tls::intercepting();
+    let stripe = world.stripe("sk_test_1").with_base(&server.url).unwrap();
+    let billing = Billing::shared(world.store(), Arc::new(stripe), Policy::default());
+    let error = call(&billing, &tenant).await.unwrap_err();
+    assert_eq!((error.cause(), error.code()), ("tls_untrusted", "operator_must_act"), "{error}");
+    assert!(error.retry_after().is_none() && !error.may_have_created());
+    call(&world.billing(), &tenant).await.unwrap();
+    assert_eq!(world.live().len(), 1);
+}
+
 #[tokio::test]
 async fn a_database_belongs_to_one_account_and_mode() {
     let world = World::new().await;
@@ -154,8 +231,11 @@ async fn a_database_belongs_to_one_account_and_mode() {
         let error = call(&billing, &fresh).await.unwrap_err();
         assert_eq!(error.cause(), "wrong_account", "{error:?}");
         assert_eq!((error.code(), error.http_status()), ("operator_must_act", 500));
-        // A bound tenant needs no Stripe, so it is served whatever the key.
-        assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound);
+        // The mode is in the key. Which account it opens is not, and a bound tenant asks no Stripe.
+        match key.contains("live") {
+            true => assert_eq!(call(&billing, &tenant).await.unwrap_err().cause(), "wrong_account"),
+            false => assert_eq!(call(&billing, &tenant).await.unwrap().customer, bound),
+        }
     }
     assert_eq!(world.creations(), 1);
     assert_eq!(world.state(&fresh).await, "no row");

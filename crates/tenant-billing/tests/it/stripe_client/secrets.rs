@@ -34,6 +34,8 @@ fn keys() {
     ] {
         assert_eq!(SecretKey::parse(text).unwrap().mode(), mode, "{text}");
     }
+    let organization = "is an organization's key, which opens many accounts and names no mode; use a \
+                        secret key (sk_…) or a restricted key (rk_…) of the one account";
     let long = format!("sk_test_{}", "1".repeat(248));
     for (text, reason) in [
         ("", "is empty"),
@@ -45,7 +47,9 @@ fn keys() {
         ("SK_test_1", "does not begin with sk_ or rk_"),
         ("Bearer sk_test_1", "does not begin with sk_ or rk_"),
         ("sk_1", "does not say test or live, as sk_test_… and sk_live_… do"),
-        ("sk_org_live_1", "does not say test or live, as sk_test_… and sk_live_… do"),
+        ("sk_org_1", organization),
+        ("sk_org_live_1", organization),
+        ("\"sk_test_1\"", "has quotation marks around it"),
         ("sk_test_", "is only the beginning of a key"),
         ("sk_live_a b", "has a character other than a letter, a digit or _"),
         ("sk_live_a\r\nX: y", "has a character other than a letter, a digit or _"),
