@@ -9,7 +9,10 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ids::{CustomerId, TenantId};
+use crate::{
+    answer::looks_personal,
+    ids::{CustomerId, Invalid, TenantId, plain_text},
+};
 
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -98,6 +101,34 @@ impl SurplusReason {
             Self::HostBoundAnother => "the host has bound another one",
             Self::Unbound => "unbound by an operator",
         }
+    }
+}
+
+const REASON_CHARS: usize = 200;
+
+/// Why an operator did something, for the audit trail, which keeps it forever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(String);
+
+impl Reason {
+    /// # Errors
+    /// [`Invalid`] for field `reason` unless it has 1 to 200 characters, none of them a control one,
+    /// and no word that looks like an e-mail address or a key.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        plain_text("reason", text, REASON_CHARS)?;
+        if text.split_whitespace().any(looks_personal) {
+            let why = "holds what looks like an e-mail address or a key, and the audit trail keeps no \
+                       personal data";
+            return Err(Invalid::new("reason", why));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

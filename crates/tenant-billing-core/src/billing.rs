@@ -6,11 +6,11 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::{Either, FutureExt, select};
+use futures_util::future::{Either, FutureExt, TryFutureExt, select};
 use jiff::SignedDuration;
 
 use crate::{
-    audit::History,
+    audit::{History, Reason},
     deadline::Deadline,
     driver::{self, Creation},
     engine::{Engine, Policy},
@@ -22,6 +22,7 @@ use crate::{
     singleflight::SingleFlight,
     tenant_customer::TenantCustomer,
     timing::{DEFAULT_DEADLINE, MAX_TAKEOVER_DELAY, TAKEOVER_DELAY},
+    unbind::unbind,
 };
 
 /// What a caller is told that did not end in time.
@@ -136,7 +137,7 @@ impl Billing {
                 return Err(Problem::Retry { after, why }.into());
             };
             if ticket.answers(details, until, &result) {
-                return result;
+                return result.map(|provided| provided.told_to(details));
             }
             if !engine.pause(0, None, until).await {
                 return Err(retry_soon("another call for this tenant has failed").into());
@@ -247,15 +248,19 @@ impl Billing {
         Ok(engine.before(until, "recording the deletion", recorded).await?)
     }
 
-    /// Takes a Customer off its tenant, for an operator: it stays in Stripe, on record as surplus,
-    /// and is never adopted again.
+    /// As [`unbind`](crate::unbind) on this database.
     ///
     /// # Errors
-    /// [`Problem::Retry`] while a creation is under way.
-    pub async fn unbind(&self, tenant: &TenantId, customer: &CustomerId) -> Result<(), Error> {
+    /// [`Problem::Retry`] while a creation is under way; or what the database says.
+    pub async fn unbind(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        reason: &Reason,
+    ) -> Result<bool, Error> {
         let (engine, until) = (&self.engine, self.engine.deadline(DEFAULT_DEADLINE));
-        let snapshot = engine.before(until, READ, engine.snapshot(tenant, &[])).await?;
-        let unbound = driver::unbind(engine, snapshot, customer.clone(), until);
+        let unbound = unbind(&*engine.store, tenant, customer, reason);
+        let unbound = unbound.map_err(Error::into_problem);
         Ok(engine.before(until, "unbinding the Customer", unbound).await?)
     }
 

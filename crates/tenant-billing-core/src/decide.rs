@@ -1,4 +1,4 @@
-//! The two decisions of the protocol, as total functions without I/O, clock or randomness.
+//! The decisions of the protocol, as total functions without I/O, clock or randomness.
 //!
 //! Production, the recovery worker, the model checker and the simulation all call these functions.
 
@@ -10,6 +10,6 @@ mod moves;
 mod next;
 
 pub use self::{
-    after::{after, deletion},
+    after::{after, deletion, unbinding},
     next::next,
 };

@@ -2,8 +2,8 @@
 //!
 //! [`drive`] reads the database, asks [`next`] what to do, does it, writes what
 //! [`after`](crate::decide::after) decides, and goes round again until there is nothing left to do.
-//! Callers and the recovery worker go through it whole. Webhooks and operators bring an observation
-//! of their own, which is written in the same way.
+//! Callers and the recovery worker go through it whole. Webhooks bring an observation of their
+//! own, which is written in the same way.
 
 mod observe;
 
@@ -21,9 +21,9 @@ use crate::{
     inquiry::inquire,
     ports::{Committed, StoreError},
     provisioning::{Asker, Context, Inquiry, Observation, Step},
-    request::FrozenRequest,
+    request::{CustomerDetails, FrozenRequest},
     state::{Change, CustomerFacts, State, View},
-    tenant_customer::{Outcome, TenantCustomer},
+    tenant_customer::{Outcome, Provided, TenantCustomer},
     timing::{CLAIM_FOR, MAX_SNAPSHOT_AGE, SEND_WINDOW},
 };
 
@@ -49,7 +49,7 @@ pub(crate) async fn drive(
     snapshot: Snapshot,
     asker: Asker<'_>,
     deadline: Deadline,
-) -> Result<Option<TenantCustomer>, Error> {
+) -> Result<Option<Provided>, Error> {
     let nothing_begun = snapshot.view.nothing_begun();
     let mut tenant = Drive::new(engine, snapshot, asker, deadline)
         .await
@@ -72,17 +72,6 @@ pub(crate) async fn confirm(
     }
 }
 
-/// Unbinds a Customer from its tenant, for an operator.
-pub(crate) async fn unbind(
-    engine: &Engine,
-    snapshot: Snapshot,
-    customer: CustomerId,
-    deadline: Deadline,
-) -> Result<(), Problem> {
-    let mut tenant = Drive::new(engine, snapshot, Asker::Worker, deadline).await?;
-    tenant.observe(&Observation::UnbindRequested(customer), None).await
-}
-
 /// The state of the loop for one tenant.
 struct Drive<'a> {
     engine: &'a Engine,
@@ -92,6 +81,8 @@ struct Drive<'a> {
     snapshot: Snapshot,
     /// How the Customer came to be bound, as far as this loop bound it.
     outcome: Outcome,
+    /// The details that it was created with, as far as this loop bound it.
+    created_with: Option<CustomerDetails>,
     tries: u32,
     conflicts: Conflicts,
     /// Proof, as long as there is one, that nothing was begun which may have created a Customer.
@@ -116,6 +107,7 @@ impl<'a> Drive<'a> {
             nothing_begun: snapshot.view.nothing_begun(),
             snapshot,
             outcome: Outcome::Existing,
+            created_with: None,
             tries: 0,
             conflicts: Conflicts::default(),
             lost: false,
@@ -130,7 +122,7 @@ impl<'a> Drive<'a> {
         Ok(next(&self.snapshot.view, self.asker, &self.context))
     }
 
-    async fn run(&mut self) -> Result<Option<TenantCustomer>, Problem> {
+    async fn run(&mut self) -> Result<Option<Provided>, Problem> {
         loop {
             match self.next().await? {
                 Step::Done(customer) => return Ok(Some(self.has(customer))),
@@ -326,13 +318,14 @@ impl<'a> Drive<'a> {
         Problem::Retry { after, why }
     }
 
-    fn has(&self, customer: CustomerId) -> TenantCustomer {
-        let tenant = self.snapshot.view.tenant.clone();
-        TenantCustomer { tenant, customer, outcome: self.outcome }
+    fn has(&self, customer: CustomerId) -> Provided {
+        let (tenant, outcome) = (self.snapshot.view.tenant.clone(), self.outcome);
+        let customer = TenantCustomer { tenant, customer, outcome, details: None };
+        Provided { customer, created_with: self.created_with.clone() }
     }
 }
 
-fn not_retrieved(refusal: Refusal, customer: &CustomerId, summary: &str) -> Problem {
+pub(crate) fn not_retrieved(refusal: Refusal, customer: &CustomerId, summary: &str) -> Problem {
     OperatorError::refused(refusal, &format!("read Customer {customer}"), summary).into()
 }
 

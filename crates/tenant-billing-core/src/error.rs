@@ -30,7 +30,10 @@ pub enum Problem {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// There is no such tenant. The caller must register it.
-    #[error("there is no tenant {0}; register it, and commit that, before this call")]
+    #[error(
+        "there is no tenant {0}; if a transaction is just registering it, that must commit before \
+         this call"
+    )]
     UnknownTenant(TenantId),
     /// Stripe refuses this request for good. The same request always gets this error; one with
     /// other details may succeed.
@@ -171,6 +174,13 @@ pub enum OperatorError {
          this account has no search; look in the dashboard for a Customer with this tenantId"
     )]
     OutOfReach,
+    /// The same for a tenant that was given no e-mail address, by which its Customer could be listed.
+    #[error(
+        "the tenant was given no e-mail address by which Stripe's list could show an older Customer, \
+         Stripe's events reach back 30 days, and this account has no search; call again with an \
+         e-mail address, or look in the dashboard for a Customer with this tenantId"
+    )]
+    NoEmailToLookBy,
     /// Stripe does not know a Customer of this tenant, and does not say that it is deleted.
     #[error(
         "Stripe does not know Customer {0} under this account and mode, and does not say that it is \
@@ -316,6 +326,7 @@ impl OperatorError {
             Self::ForeignCustomer { .. } => "foreign_customer",
             Self::UnmarkedCustomers(_) => "unmarked_customer",
             Self::OutOfReach => "out_of_reach",
+            Self::NoEmailToLookBy => "no_email_to_look_by",
             Self::UnknownCustomer(_) => "unknown_customer",
             Self::Store(error) => match error {
                 StoreError::SchemaMissing => "schema_missing",

@@ -108,7 +108,7 @@ pub fn uuid(text: &str) -> Option<Uuid> {
             continue;
         }
         digits.push(Some(c).filter(char::is_ascii_hexdigit)?);
-        hyphen_may_follow = digits.len() % 4 == 0 && digits.len() < 32;
+        hyphen_may_follow = digits.len().is_multiple_of(4) && digits.len() < 32;
     }
     (digits.len() == 32).then(|| Uuid::try_parse(&digits).ok())?
 }

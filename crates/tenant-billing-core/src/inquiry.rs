@@ -1,7 +1,8 @@
 //! Inquiries: searching Stripe for a tenant's Customers, so that "there is none" can be believed.
 //!
 //! There are four sources. Events name the idempotency key that created a Customer, whatever its
-//! metadata says now. The list by e-mail shows what was written a moment ago. The search by
+//! metadata says now. The list by e-mail, for a request that has one, shows what was
+//! written a moment ago. The search by
 //! metadata finds what events have forgotten. Our own records name surplus Customers. Every
 //! Customer that a source names is retrieved. Every failed read is reported: "could not look" must
 //! never become "nothing found".
@@ -13,7 +14,7 @@ use crate::{
     deadline::Deadline,
     engine::{Engine, Policy},
     error::Problem,
-    ids::{CustomerId, IdempotencyKey, InstallationId, Mode, TenantId},
+    ids::{CustomerId, Email, IdempotencyKey, InstallationId, Mode, TenantId},
     ownership::{Owner, Ownership, Proof, names_tenant, spellings, tenant_keys},
     provisioning::{Context, Findings, Inconclusive, Inquiry},
     request::Identity,
@@ -102,7 +103,10 @@ impl Search<'_> {
         let Ok(details) = self.inquiry.request.details() else {
             return self.unavailable = Some("the frozen request".into());
         };
-        let (engine, tenant, email) = (self.engine, self.tenant, details.email().as_str());
+        let Some(email) = details.email().map(Email::as_str) else {
+            return;
+        };
+        let (engine, tenant) = (self.engine, self.tenant);
         let ask = |after: Option<String>| async move {
             let after = after.and_then(|id| CustomerId::parse(&id).ok());
             engine.stripe.list_customers(email, after.as_ref()).await
@@ -220,7 +224,10 @@ impl Search<'_> {
         let why = why.or(self.refused);
         let why = why.or(self.unknown.map(Inconclusive::UnknownCustomer));
         let why = why.or(self.unavailable.map(Inconclusive::Unavailable));
-        let why = why.or(out_of_reach.then_some(Inconclusive::OutOfReach));
+        let why = why.or(out_of_reach.then_some(match self.inquiry.request.has_email() {
+            true => Inconclusive::OutOfReach,
+            false => Inconclusive::NoEmailToLookBy,
+        }));
         Ok(why.map_or(Findings::Nothing, Findings::Inconclusive))
     }
 

@@ -5,6 +5,7 @@
 //! which brings the stores and the Stripe client.
 
 mod billing;
+mod check;
 mod deadline;
 mod driver;
 mod engine;
@@ -14,6 +15,7 @@ mod ownership;
 mod recovery;
 mod singleflight;
 mod tenant_customer;
+mod unbind;
 
 pub mod answer;
 pub mod audit;
@@ -26,9 +28,11 @@ pub mod state;
 pub mod timing;
 
 pub use billing::Billing;
+pub use check::Checked;
 pub use engine::Policy;
 pub use error::{Error, OperatorError, Problem};
 pub use ownership::Unmarked;
 pub use recovery::Recovery;
-pub use tenant_customer::{Outcome, TenantCustomer};
+pub use tenant_customer::{Details, Outcome, TenantCustomer};
 pub use timing::DEFAULT_DEADLINE;
+pub use unbind::unbind;

@@ -22,11 +22,11 @@
 //! repeats an answer under one key for as long as it remembers it, so another attempt needs another
 //! key.
 //!
-//! Three pure functions decide everything. [`next`](crate::decide::next) says what to do for a
+//! Four pure functions decide everything. [`next`](crate::decide::next) says what to do for a
 //! tenant as the database shows it now. [`after`](crate::decide::after) says what to write once
-//! something was observed: Stripe has answered, an inquiry has ended, or an operator unbinds a
-//! Customer. [`deletion`](crate::decide::deletion) says what to write once a Customer is known to
-//! be deleted. The loop in `driver.rs` acts on them, for callers, for the recovery worker (which
+//! something was observed: Stripe has answered, or an inquiry has ended.
+//! [`deletion`](crate::decide::deletion) says what to write once a Customer is known to be deleted,
+//! and [`unbinding`](crate::decide::unbinding) when an operator unbinds one. The loop in `driver.rs` acts on them, for callers, for the recovery worker (which
 //! takes up what was left unfinished) and for webhooks alike. Every change is conditional on the
 //! row's *version*, so what was decided from an old view is never written.
 //!
@@ -43,7 +43,8 @@
 //!   recovery, one at a time, make an *inquiry*: they ask Stripe for any Customer of this tenant
 //!   that is ours. A found one is bound. Finding nothing proves that there is none only if the
 //!   inquiry *began* at or after the row's `conclusive_from`; then the row is pending again, at the
-//!   next generation. A crash leaves the row in doubt, and the next inquiry starts over.
+//!   next generation. (A request without an e-mail address that was never sent is frozen anew for a
+//!   caller who gives one, so that inquiries have a list to read.) A crash leaves the row in doubt, and the next inquiry starts over.
 //! - **Rejected**: Stripe refused this request for good, for example its e-mail address. The same
 //!   request gets the same error. A caller with other details opens the next generation.
 //! - **Provisioned**: the row has led to this Customer. If the host sets its column to null, the
@@ -58,6 +59,7 @@
 //! | the key is 23 h old | opened_at + [`CONCLUSIVE_AGE`](crate::timing::CONCLUSIVE_AGE), 25 h |
 //! | the tenant is gone, the host has bound a Customer itself, the row is older than a restored backup, a Customer of another generation turned up, or our Customer is in another tenant's column | now + [`CONCLUSIVE_AFTER_GIVING_UP`](crate::timing::CONCLUSIVE_AFTER_GIVING_UP), 5 h |
 //! | Stripe repeats a stored failure | now + [`CONCLUSIVE_AFTER_STORED_FAILURE`](crate::timing::CONCLUSIVE_AFTER_STORED_FAILURE), 10 min |
+//! | the same, of a request without an e-mail address | now + [`CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL`](crate::timing::CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL), 70 min |
 //! | Stripe says that the key was used with another request | now + [`CONCLUSIVE_AFTER_MISMATCH`](crate::timing::CONCLUSIVE_AFTER_MISMATCH), 70 min |
 //! | the policy is to inquire first, and nothing was sent yet | now |
 //!
@@ -80,9 +82,9 @@
 //!
 //! # When a Customer is deleted in Stripe
 //!
-//! A bound id is returned without asking Stripe. So without Stripe's webhook `customer.deleted`, a
-//! deletion is not noticed, and callers keep getting the deleted Customer's id. The webhook, or a
-//! retrieve that says `deleted: true`, has one transaction record the deletion, set the column to
+//! A bound id is returned without asking Stripe. So without Stripe's webhook `customer.deleted`, or a
+//! [check](crate::Billing::check), a deletion is not noticed, and callers keep getting the deleted
+//! Customer's id. The webhook, or a retrieve that says `deleted: true`, has one transaction record the deletion, set the column to
 //! null if it holds that Customer, and make the row vacant at the next generation if it is
 //! provisioned with it; the next caller gets a new Customer. If the row is still pending or in
 //! doubt, the deletion is only recorded: Stripe's answer to the next send names the Customer, a
@@ -161,7 +163,8 @@ pub struct Inquiry {
     /// Read Stripe's events from this moment on.
     pub events_since: Timestamp,
     /// Whether Stripe's events do not reach back far enough, so that only its search can prove that
-    /// there is no Customer.
+    /// there is no Customer. Where nothing is known to have been sent, a Customer may be of any age:
+    /// the list by e-mail shows it, or without an e-mail address only the search.
     pub needs_search: bool,
     /// The row's frozen request. It may have created a Customer, or may never have been sent.
     pub request: FrozenRequest,
@@ -215,6 +218,8 @@ pub enum Inconclusive {
     Unmarked(Vec<CustomerId>),
     /// Stripe's events do not reach back far enough, and this account has no search.
     OutOfReach,
+    /// The same, and the tenant has no e-mail address by which the list could be read.
+    NoEmailToLookBy,
 }
 
 /// Something that was observed about a tenant.
@@ -256,8 +261,6 @@ pub enum Observation {
     },
     /// A retrieve showed that this Customer, with which the row is provisioned, is alive.
     StillExists(CustomerId),
-    /// An operator unbinds this Customer from the tenant.
-    UnbindRequested(CustomerId),
 }
 
 impl Observation {
@@ -272,8 +275,7 @@ impl Observation {
             }
             Self::InquiryEnded { .. }
             | Self::AnsweredWithoutCustomer { .. }
-            | Self::CreatedButDeleted { .. }
-            | Self::UnbindRequested(_) => Vec::new(),
+            | Self::CreatedButDeleted { .. } => Vec::new(),
         }
     }
 }

@@ -98,7 +98,8 @@ impl Billing {
                         error => error,
                     })?;
                 let deadline = engine.deadline(DEFAULT_DEADLINE);
-                driver::drive(&engine, snapshot, Asker::Worker, deadline).await
+                let driven = driver::drive(&engine, snapshot, Asker::Worker, deadline).await;
+                driven.map(|provided| provided.map(|it| it.customer))
             })
             .await
     }

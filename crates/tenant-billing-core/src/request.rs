@@ -20,6 +20,8 @@ pub const TENANT_KEY: &str = "tenantId";
 /// The metadata key that names the database that created the Customer.
 pub const INSTALLATION_KEY: &str = "tenantBillingInstallation";
 
+const EMAIL: &str = "email";
+
 /// Stripe's limit of 50 metadata keys, less our own two.
 const METADATA_KEYS: usize = 48;
 const METADATA_VALUE_CHARS: usize = 500;
@@ -28,7 +30,7 @@ const NAME_CHARS: usize = 256;
 /// The Customer's fields that a caller gives. Their `Debug` shows none of them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CustomerDetails {
-    email: Email,
+    email: Option<Email>,
     name: Option<String>,
     metadata: BTreeMap<String, String>,
 }
@@ -36,7 +38,15 @@ pub struct CustomerDetails {
 impl CustomerDetails {
     /// A Customer with this e-mail address and nothing else.
     pub fn new(email: Email) -> Self {
-        Self { email, name: None, metadata: BTreeMap::new() }
+        Self { email: Some(email), ..Self::without_email() }
+    }
+
+    /// A Customer without an e-mail address, for a tenant that has none yet. Stripe's list by
+    /// e-mail can then not find it, so after some failures "there is none" takes longer to prove:
+    /// see [`timing`](crate::timing). After a long time only the search can, which not every
+    /// account has.
+    pub fn without_email() -> Self {
+        Self { email: None, name: None, metadata: BTreeMap::new() }
     }
 
     /// Adds the Customer's name.
@@ -79,24 +89,24 @@ impl CustomerDetails {
         Ok(self)
     }
 
-    /// The e-mail address. Never log it.
-    pub fn email(&self) -> &Email {
-        &self.email
+    /// The e-mail address, if there is one. Never log it.
+    pub fn email(&self) -> Option<&Email> {
+        self.email.as_ref()
     }
 
     /// The personal data, for removing it from texts that may repeat it.
     pub(crate) fn personal(&self) -> impl Iterator<Item = &str> {
-        [self.email.as_str()].into_iter().chain(self.name.as_deref())
+        self.email.as_ref().map(Email::as_str).into_iter().chain(self.name.as_deref())
     }
 
-    /// The details of a Customer that Stripe holds, as far as they would pass as a caller's; `None`
-    /// without a usable e-mail address.
+    /// The details of a Customer that Stripe holds, as far as they would pass as a caller's.
     pub(crate) fn of_stripe(
         email: Option<&str>,
         name: Option<&str>,
         metadata: &BTreeMap<String, String>,
-    ) -> Option<Self> {
-        let mut details = Self::new(Email::parse(email?).ok()?);
+    ) -> Self {
+        let email = email.and_then(|email| Email::parse(email).ok());
+        let mut details = email.map_or_else(Self::without_email, Self::new);
         if let Some(named) = name.and_then(|name| details.clone().with_name(name).ok()) {
             details = named;
         }
@@ -105,7 +115,7 @@ impl CustomerDetails {
                 details = more;
             }
         }
-        Some(details)
+        details
     }
 }
 
@@ -196,7 +206,9 @@ impl FrozenRequest {
         details: &CustomerDetails,
     ) -> Self {
         let mut body = form_urlencoded::Serializer::new(String::new());
-        body.append_pair("email", details.email.as_str());
+        if let Some(email) = &details.email {
+            body.append_pair(EMAIL, email.as_str());
+        }
         if let Some(name) = &details.name {
             body.append_pair("name", name);
         }
@@ -225,11 +237,14 @@ impl FrozenRequest {
     /// [`Invalid`] if the body is not one that [`FrozenRequest::freeze`] could have written.
     pub fn details(&self) -> Result<CustomerDetails, Invalid> {
         let pairs: Vec<_> = form_urlencoded::parse(self.body.as_bytes()).collect();
-        let email = pairs.iter().find(|(key, _)| key == "email");
-        let (_, email) = email.ok_or_else(|| Invalid::new("email", "is missing"))?;
-        let mut details = CustomerDetails::new(Email::parse(email)?);
+        if !pairs.iter().any(|(key, _)| *key == format!("metadata[{TENANT_KEY}]")) {
+            return Err(Invalid::new("metadata", "does not name the tenant"));
+        }
+        let mut details = CustomerDetails::without_email();
         for (key, value) in &pairs {
-            if key == "name" {
+            if key == EMAIL {
+                details.email = Some(Email::parse(value)?);
+            } else if key == "name" {
                 details = details.with_name(value)?;
             } else if let Some(key) =
                 key.strip_prefix("metadata[").and_then(|k| k.strip_suffix(']'))
@@ -240,6 +255,11 @@ impl FrozenRequest {
             }
         }
         Ok(details)
+    }
+
+    /// Whether it gives the Customer an e-mail address, by which Stripe's list can find it.
+    pub fn has_email(&self) -> bool {
+        self.holds(EMAIL)
     }
 
     /// Whether `param` of a Stripe error names a field that this request holds.

@@ -19,11 +19,11 @@ use crate::{
     error::{Error, Problem, retry_soon},
     ids::TenantId,
     request::CustomerDetails,
-    tenant_customer::TenantCustomer,
+    tenant_customer::Provided,
     timing::LATER_DEADLINE,
 };
 
-type Shared = Result<TenantCustomer, Error>;
+type Shared = Result<Provided, Error>;
 // A std mutex, since it is never held across an await.
 type InFlight = Arc<Mutex<HashMap<TenantId, Ticket>>>;
 

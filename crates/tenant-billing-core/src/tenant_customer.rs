@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::ids::{CustomerId, TenantId};
+use crate::{
+    ids::{CustomerId, TenantId},
+    request::CustomerDetails,
+};
 
 /// A tenant's Customer, and how it came to be bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -13,11 +16,44 @@ pub struct TenantCustomer {
     pub customer: CustomerId,
     /// Whether this call, or the one that it joined, created the Customer.
     pub outcome: Outcome,
+    /// Whose details a new Customer was created with. `None` for one that was there before, which
+    /// keeps its own whatever a caller gives, and from recovery, for which nobody gives any.
+    pub details: Option<Details>,
+}
+
+/// Whose details a Customer was created with. The first caller's request is frozen, so a later one
+/// with other details, a corrected e-mail address for example, gets the Customer that it creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Details {
+    /// With those that this call gave.
+    AsGiven,
+    /// With others, which an earlier call or one at the same time gave.
+    OfAnEarlierCall,
 }
 
 impl TenantCustomer {
     pub(crate) fn existing(tenant: TenantId, customer: CustomerId) -> Self {
-        Self { tenant, customer, outcome: Outcome::Existing }
+        Self { tenant, customer, outcome: Outcome::Existing, details: None }
+    }
+}
+
+/// A Customer that the loop has bound or found.
+#[derive(Debug, Clone)]
+pub(crate) struct Provided {
+    pub(crate) customer: TenantCustomer,
+    /// The details that it was created with, if it was created.
+    pub(crate) created_with: Option<CustomerDetails>,
+}
+
+impl Provided {
+    /// What a caller is told who gave these details.
+    pub(crate) fn told_to(self, given: &CustomerDetails) -> TenantCustomer {
+        let details = self.created_with.map(|it| match it == *given {
+            true => Details::AsGiven,
+            false => Details::OfAnEarlierCall,
+        });
+        TenantCustomer { details, ..self.customer }
     }
 }
 

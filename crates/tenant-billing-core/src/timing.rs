@@ -34,7 +34,8 @@ pub const VISIBLE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// e-mail shows that Customer within this time. The list has no delay of its own; the 10 minutes
 /// are for what the failed request may still be doing inside Stripe. Events would need an hour
 /// more, and a new tenant must not wait that long after one stored 500. The price is one more
-/// assumption: nobody edits that Customer's e-mail by hand before the events show it.
+/// assumption: nobody edits that Customer's e-mail by hand before the events show it. A request
+/// without an e-mail address has no such list, and waits for the events.
 pub const STORED_FAILURE_VISIBLE_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// Stripe lists events for this long.
 pub const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -65,6 +66,9 @@ pub const CONCLUSIVE_AFTER_GIVING_UP: SignedDuration =
     plus(plus(EXECUTED_WITHIN, VISIBLE_WITHIN), MARGIN);
 /// After Stripe replayed a failure, so that the key can never create anything more. 10 min.
 pub const CONCLUSIVE_AFTER_STORED_FAILURE: SignedDuration = STORED_FAILURE_VISIBLE_WITHIN;
+/// The same for a request without an e-mail address: only events show what it left behind. 70 min.
+pub const CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL: SignedDuration =
+    plus(VISIBLE_WITHIN, SHORT_MARGIN);
 /// After Stripe said that the key had been used with another request. The protocol never does that
 /// as long as the database keeps what it committed; it happens when a row was lost, or restored
 /// from a backup, so that one key came to stand for two requests. Events show what the first of

@@ -2,7 +2,7 @@
 //! to do. The program's hints come from it, and `docs/errors.md` is printed from it.
 //!
 //! The library does not know this program's commands and environment variables, so the actions name
-//! them here. `{field}` and `{tenant}` stand for those of the failure.
+//! them here. `{field}` stands for that of the failure.
 
 use tenant_billing::{OperatorError, Problem, ports::StoreError};
 
@@ -55,8 +55,8 @@ causes! {
         "An argument, a line of input or a setting is invalid; `field` names it. Nothing was read or sent."
         => "correct {field} and run the command again";
     UNKNOWN_TENANT = "unknown_tenant", UnknownTenant, UnlessShown:
-        "The table of tenants has no such tenant. A tenant that was deleted while its Customer was being created may have one."
-        => "run `tenant-billing tenant add {tenant}`, or register the tenant in your application, then run the command again";
+        "The table of tenants has no such tenant, or not yet: nobody sees a tenant before the transaction that registers it has committed. A tenant that was deleted while its Customer was being created may have one."
+        => "if a transaction is just registering the tenant, commit it first, since nobody else sees the tenant before that; else check the id, and that DATABASE_URL names the right database; then run the command again";
     REJECTED = "rejected_by_stripe", Rejected, No:
         "Stripe refuses this request for good, for example its e-mail address; `field` names the parameter. The same details are always refused."
         => "run the command again with another {field}";
@@ -105,6 +105,9 @@ causes! {
     OUT_OF_REACH = "out_of_reach", Operator, UnlessShown:
         "The first attempt was more than 30 days ago, and nothing can show any more whether it created a Customer."
         => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into the tenant's column of the Customer's id; or enable search for the account, and run the command again";
+    NO_EMAIL_TO_LOOK_BY = "no_email_to_look_by", Operator, UnlessShown:
+        "The tenant was given no e-mail address, and this account has no search, so nothing can show whether it has a Customer that is older than 30 days."
+        => "run the command again with an e-mail address; or look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into the tenant's column of the Customer's id; or enable search for the account, and run the command again";
     UNKNOWN_CUSTOMER = "unknown_customer", Operator, Yes:
         "Stripe does not know a Customer that is on record for the tenant, and does not say that it is deleted."
         => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) to the account and mode in which the Customer was created, then run the command again";
@@ -152,6 +155,10 @@ causes! {
         => "check the machine's limits on processes and open files, the room on its disk, and that TMPDIR names a directory that you may write to";
 }
 
+/// What else helps where this program registers the tenants.
+pub(crate) const ADD_IT: &str =
+    "if nobody has registered the tenant yet, run `tenant-billing tenant add`; ";
+
 /// What else helps where a creation may be under way.
 const RECOVER: &str = ", or let `tenant-billing recover --wait` finish what was begun; neither \
                        creates a second Customer";
@@ -189,6 +196,7 @@ impl Cause {
                 OperatorError::ForeignCustomer { .. } => FOREIGN_CUSTOMER,
                 OperatorError::UnmarkedCustomers(_) => UNMARKED_CUSTOMER,
                 OperatorError::OutOfReach => OUT_OF_REACH,
+                OperatorError::NoEmailToLookBy => NO_EMAIL_TO_LOOK_BY,
                 OperatorError::UnknownCustomer(_) => UNKNOWN_CUSTOMER,
                 OperatorError::Store(error) => match error {
                     StoreError::SchemaMissing => SCHEMA_MISSING,

@@ -4,6 +4,8 @@
 //! compose file passes an unset variable on as an empty one. The secret key has no flag: every
 //! process of the machine can read a command line, and the shell's history keeps it.
 
+mod operating;
+
 use std::ffi::OsString;
 
 use clap::{
@@ -12,11 +14,13 @@ use clap::{
 };
 use jiff::Timestamp;
 
+pub(crate) use self::operating::{Check, List, Unbind};
+
 /// What `--help` ends with. The exit codes themselves are in `exit.rs`.
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
-  1  the tenant has no Customer yet (only `lookup`)
+  1  the tenant has no Customer (`lookup`, `check` and `unbind`)
   2  the input is invalid: correct what the message names
   3  the tenant is unknown: register it first
   4  Stripe rejected the request for good: use other details
@@ -50,9 +54,9 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Connections (every command)")]
 pub(crate) struct Options {
     /// The database: `postgres://USER@HOST/NAME`, or `sqlite:FILE`, which is created on first use
+    /// [default: sqlite:tenant-billing.db, in the current directory]
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    #[arg(default_value = DEFAULT_DATABASE)]
-    pub(crate) database_url: String,
+    pub(crate) database_url: Option<String>,
     /// The PostgreSQL server itself, for `migrate`, if a pooler is in front of it
     #[arg(long, global = true, env = "DATABASE_DIRECT_URL", hide_env_values = true)]
     #[arg(value_name = "URL")]
@@ -152,9 +156,26 @@ pub(crate) enum Command {
     History(OneTenant),
     /// Complete interrupted work: process once whatever is due
     ///
-    /// The output names each tenant that got its Customer, how many remain, and when the next of
-    /// those is due. The exit code is 5 if any remain.
+    /// The output names each tenant that got its Customer, and each that remains, with what stands in
+    /// the way and when it is due. The exit code is 5 if any remain.
     Recover(Recover),
+    /// List what an operator may have to look at; never calls Stripe
+    ///
+    /// Each line has the tenant, since when, when recovery takes it up next, and why it is not done.
+    List(List),
+    /// Ask Stripe whether tenants' Customers still exist
+    ///
+    /// A Customer that was deleted in Stripe is unbound, and the tenant's next call creates another.
+    /// Stripe's webhook `customer.deleted` does the same at once; use this where webhooks are not
+    /// set up, or after some were lost. The exit code is 0 if every tenant has a Customer that
+    /// exists, and else the highest of: 1 if one has none now, 3 if one is not registered, 5 if one
+    /// could not be checked now, 6 if an operator must act.
+    Check(Check),
+    /// Take a tenant's Customer off it, so that the next call creates another; never calls Stripe
+    ///
+    /// The Customer stays in Stripe, with all that runs on it, on record as surplus, and is never
+    /// bound again.
+    Unbind(Unbind),
     /// Show the Stripe account that the database belongs to, or give the database to another one
     #[command(subcommand)]
     Account(Account),
@@ -269,8 +290,9 @@ pub(crate) struct Migrate {
 pub(crate) struct GetOrCreate {
     /// The tenant's id: a UUID, or whatever the key of your tenants table is
     pub(crate) tenant_id: String,
-    /// The e-mail address for a new Customer; an existing Customer keeps its own
-    pub(crate) email: String,
+    /// The e-mail address for a new Customer, if the tenant has one; an existing Customer keeps its
+    /// own
+    pub(crate) email: Option<String>,
     /// The name for a new Customer
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -302,6 +324,9 @@ pub(crate) struct Recover {
     /// Continue until nothing remains; Ctrl-C stops it
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Print one JSON object, also for errors
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `demo`.
@@ -342,12 +367,15 @@ impl Cli {
 }
 
 impl Options {
+    /// The database's URL.
+    pub(crate) fn database_url(&self) -> &str {
+        self.database_url.as_deref().unwrap_or(DEFAULT_DATABASE)
+    }
+
     /// Treats empty settings as unset.
     fn unset_empty(&mut self) {
-        if self.database_url.is_empty() {
-            self.database_url = DEFAULT_DATABASE.to_owned();
-        }
         for setting in [
+            &mut self.database_url,
             &mut self.database_direct_url,
             &mut self.database_pool_size,
             &mut self.tenants_table,

@@ -28,7 +28,7 @@ impl Opened {
     /// # Errors
     /// If a setting is invalid, or a file cannot be opened.
     pub(crate) fn open(options: &Options) -> Result<Self, Failure> {
-        let url = &options.database_url;
+        let url = options.database_url();
         let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
         if matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {
             return server(options).map(Self::Postgres);
@@ -49,6 +49,23 @@ impl Opened {
         Ok(Self::Sqlite(SqliteStore::open(&file)?, file))
     }
 
+    /// Which database it is, in words without a secret.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::Sqlite(_, file) => format!("the SQLite file {}", file.display()),
+            Self::Postgres(store) => store.place(),
+        }
+    }
+
+    /// Whether `tenant-billing tenant add` is the way to register tenants. In a table that the
+    /// application has made, it is not.
+    async fn registers_tenants(&self) -> bool {
+        match self {
+            Self::Sqlite(..) => true,
+            Self::Postgres(store) => store.made_tenants().await.unwrap_or(false),
+        }
+    }
+
     /// The database behind its trait.
     pub(crate) fn into_store(self) -> Arc<dyn Database> {
         match self {
@@ -66,8 +83,24 @@ impl Opened {
     }
 }
 
+/// Says of a tenant that was not found where it was looked for, and how to register it.
+pub(crate) async fn explain(options: &Options, failure: Failure) -> Failure {
+    if failure.cause != causes::UNKNOWN_TENANT {
+        return failure;
+    }
+    // It was open a moment ago.
+    let Ok(opened) = Opened::open(options) else { return failure };
+    let table = options.tenants_table.as_deref().unwrap_or("tenants");
+    let message = format!("{} (looked in table {table} of {})", failure.message, opened.place());
+    let hint = match opened.registers_tenants().await {
+        true => format!("{}{}", causes::ADD_IT, failure.hint),
+        false => failure.hint,
+    };
+    Failure { message, hint, ..failure }
+}
+
 fn server(options: &Options) -> Result<PostgresStore, Failure> {
-    let mut store = PostgresStore::open(&options.database_url)?;
+    let mut store = PostgresStore::open(options.database_url())?;
     if let Some(url) = &options.database_direct_url {
         store = store.with_direct_url(url)?;
     }

@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing::{
-    Afresh, Database,
+    Afresh, Attention, Database, Listing,
     answer::Answer,
     audit::{History, Surplus},
     ids::{AccountId, CustomerId, InstallationId, Mode, TenantId},
@@ -83,6 +83,18 @@ impl Database for Stepped<dyn Database> {
 
     async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
         step!(self.add_tenants(tenants))
+    }
+
+    async fn list(&self, what: Attention, limit: u32) -> Result<Listing, StoreError> {
+        step!(self.list(what, limit))
+    }
+
+    async fn bound_after(
+        &self,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        step!(self.bound_after(after, limit))
     }
 
     async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {

@@ -47,15 +47,13 @@ impl From<Error> for Failure {
         let (retry_after, customer_may_exist) = (error.retry_after(), error.may_have_created());
         let problem = with_settings(error.into_problem());
         let cause = Cause::of(&problem);
-        let (field, tenant) = match &problem {
-            Problem::Invalid(invalid) => (Some(invalid.field.clone()), None),
-            Problem::Rejected(rejection) => (rejection.param.clone(), None),
-            Problem::UnknownTenant(tenant) => (None, Some(tenant.as_str())),
-            Problem::Retry { .. } | Problem::Operator(_) => (None, None),
+        let field = match &problem {
+            Problem::Invalid(invalid) => Some(invalid.field.clone()),
+            Problem::Rejected(rejection) => rejection.param.clone(),
+            Problem::UnknownTenant(_) | Problem::Retry { .. } | Problem::Operator(_) => None,
         };
         let hint = cause.hint(customer_may_exist);
         let hint = hint.replace("{field}", field.as_deref().unwrap_or("details"));
-        let hint = hint.replace("{tenant}", tenant.unwrap_or_default());
         let hint = match &problem {
             Problem::Operator(OperatorError::ForeignCustomer { installation, .. }) => {
                 hint.replace("{installation}", installation.as_str())

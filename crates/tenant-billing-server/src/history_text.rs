@@ -48,8 +48,7 @@ impl Table {
                 event.generation.to_string(),
                 name(event.customer.as_ref()).to_owned(),
                 event.request_id.clone().unwrap_or_else(|| NONE.to_owned()),
-                // The line above the table names the tenant already.
-                event.detail.replace(history.tenant.as_str(), "…"),
+                event.detail.clone(),
             ]
         };
         let head = ["UTC", "", "event", "generation", "Customer", "Stripe request", "detail"];

@@ -9,6 +9,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use tenant_billing::ids::TenantId;
 
 use crate::{causes, failure::Failure};
 
@@ -62,9 +63,16 @@ pub(crate) fn report(failure: &Failure, in_json: bool) {
     say(&format!("error: {}\nhint: {}", failure.message, failure.hint));
 }
 
+/// The object that `--json` prints for a failure that is about one of several tenants.
+pub(crate) fn of_tenant<'a>(tenant: &'a TenantId, failure: &'a Failure) -> impl Serialize + 'a {
+    PrintedFailure { tenant_id: Some(tenant), ..as_json(failure) }
+}
+
 /// The object that `--json` prints for a failure.
 #[derive(Serialize)]
 struct PrintedFailure<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<&'a TenantId>,
     error: PrintedError<'a>,
 }
 
@@ -83,6 +91,7 @@ struct PrintedError<'a> {
 
 fn as_json(failure: &Failure) -> PrintedFailure<'_> {
     PrintedFailure {
+        tenant_id: None,
         error: PrintedError {
             code: failure.cause.exit.code(),
             cause: failure.cause.name,

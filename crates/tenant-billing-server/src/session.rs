@@ -25,6 +25,8 @@ pub(crate) struct Session {
     /// The path from which the sandbox's state file gets its name.
     beside: PathBuf,
     policy: Policy,
+    /// Which database it is, in words without a secret.
+    pub(crate) place: String,
 }
 
 /// Billing on a database and a Stripe.
@@ -48,11 +50,11 @@ impl Session {
         if let Opened::Sqlite(store, _) = &opened {
             store.migrate_if_needed().await?;
         }
-        let beside = opened.beside().to_owned();
+        let (beside, place) = (opened.beside().to_owned(), opened.place());
         let store = opened.into_store();
         #[cfg(feature = "failpoints")]
         let store = crate::failpoint::store(store);
-        Ok(Self { store, clock: SystemClock::shared(), beside, policy })
+        Ok(Self { store, clock: SystemClock::shared(), beside, policy, place })
     }
 
     /// Which Stripe the settings name. Calls nothing.

@@ -9,6 +9,7 @@ mod changes;
 mod deletions;
 mod facts;
 mod installation;
+mod listings;
 mod recovery;
 
 use std::future::Future;
@@ -21,8 +22,14 @@ pub use self::bench::{Bench, SteppedClock, register};
 /// # Panics
 /// With the name of the first check that fails, and why.
 pub async fn run<B: Bench, F: Future<Output = B>>(fresh: impl Fn() -> F) {
-    let suites: [&[(&str, Check)]; 5] =
-        [changes::CHECKS, deletions::CHECKS, facts::CHECKS, installation::CHECKS, recovery::CHECKS];
+    let suites: [&[(&str, Check)]; 6] = [
+        changes::CHECKS,
+        deletions::CHECKS,
+        facts::CHECKS,
+        installation::CHECKS,
+        listings::CHECKS,
+        recovery::CHECKS,
+    ];
     for (name, check) in suites.into_iter().flatten() {
         let bench = fresh().await;
         eprintln!("conformance: {name}");

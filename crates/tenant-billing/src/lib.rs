@@ -19,7 +19,7 @@
 //! Run [`Billing::run_recovery`] beside it: it finishes in the background what a lost answer or a
 //! crash has interrupted. Hand Stripe's webhooks to [`webhook::verify`] and
 //! [`webhook::WebhookEvent::apply`]: without them, a Customer that was deleted in Stripe stays
-//! bound.
+//! bound until somebody calls [`Billing::check`].
 //!
 //! Features: `postgres` (the PostgreSQL store, on by default), `sqlite` (the SQLite store, off by
 //! default since it links SQLite's C code) and `conformance` (the suite that every store passes,
@@ -40,7 +40,7 @@ mod system;
 mod trust;
 pub mod webhook;
 
-pub use database::{Afresh, Database};
+pub use database::{Afresh, Attention, Database, Entry, Listing};
 pub use fake::{FakeCustomer, FakeStripe};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;

@@ -9,6 +9,7 @@
 mod cells;
 mod column;
 mod connection;
+mod database;
 mod diagnosis;
 mod errors;
 mod grants;

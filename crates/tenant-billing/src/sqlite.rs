@@ -7,6 +7,7 @@
 
 mod cells;
 mod column;
+mod database;
 mod errors;
 mod host;
 mod installation;
@@ -34,11 +35,7 @@ use tenant_billing_core::{
 };
 
 use self::errors::{LOCKED, failed, refused};
-use crate::{
-    database::{Afresh, Database, not_our_own},
-    stored::uuid_of,
-    system::SystemClock,
-};
+use crate::{stored::uuid_of, system::SystemClock};
 
 /// How long a statement waits for another process to finish writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -331,48 +328,6 @@ impl Store for SqliteStore {
     async fn surplus(&self, tenant: &TenantId) -> Result<Vec<Surplus>, StoreError> {
         let tenant = canonical(tenant)?;
         self.on_reader(move |connection, _| read::surplus(connection, &tenant)).await
-    }
-}
-
-#[async_trait]
-impl Database for SqliteStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        Self::migrate(self).await
-    }
-
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-        self.in_transaction(move |connection, _| {
-            Ok((Committed::Yes, write::add_tenants(connection, &tenants)?))
-        })
-        .await
-    }
-
-    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
-        not_our_own(other, &self.registration().await?)?;
-        let other = other.clone();
-        self.in_transaction(move |connection, now| {
-            Ok((Committed::Yes, installation::ignore(connection, &other, now)?))
-        })
-        .await
-    }
-
-    async fn installation_moved(&self) -> Result<(), StoreError> {
-        // A file is the same wherever it is.
-        Ok(())
-    }
-
-    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
-        let id = self.random_uuid();
-        self.in_transaction(move |connection, now| {
-            installation::start_afresh(connection, how, &id, now)?;
-            Ok((Committed::Yes, installation::registration(connection)?))
-        })
-        .await
-    }
-
-    async fn count_bound(&self) -> Result<u64, StoreError> {
-        self.on_reader(|connection, _| installation::count_bound(connection)).await
     }
 }
 

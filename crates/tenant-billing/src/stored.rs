@@ -4,6 +4,8 @@
 //! is null in the states that do not know it. Everything that a store reads is checked here: a
 //! value that no version of this program writes is [`StoreError::Corrupt`].
 
+pub(crate) mod listing;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -15,6 +17,8 @@ use tenant_billing_core::{
     request::{Account, FrozenRequest},
     state::{CustomerFacts, Row, State, View},
 };
+
+use crate::database::Entry;
 
 /// The columns of [`StoredRow`], in the order in which stores read and write them.
 macro_rules! row_columns {
@@ -270,6 +274,16 @@ pub(crate) trait Cells {
             account,
             facts,
         })
+    }
+
+    /// An entry of a listing, and how many there are. The cells are `total, tenant_id, since, due,
+    /// why, customer_id`.
+    fn entry(&mut self) -> Result<(u64, Entry), StoreError> {
+        let total = self.required_count()?;
+        let tenant = self.parsed(TenantId::parse)?.ok_or_else(|| missing("tenant_id"))?;
+        let (since, due) = (self.required_time()?, self.time()?);
+        let (why, customer) = (self.text()?, self.parsed(CustomerId::parse)?);
+        Ok((total, Entry { tenant, since, due, why, customer }))
     }
 
     /// An event of the audit trail. The cells are `at, kind, generation, customer_id, request_id,

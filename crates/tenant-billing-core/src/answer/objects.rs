@@ -83,7 +83,7 @@ impl Customer {
     }
 
     /// The details with which a caller would have created it, as far as they can be told.
-    pub(crate) fn details(&self) -> Option<CustomerDetails> {
+    pub(crate) fn details(&self) -> CustomerDetails {
         CustomerDetails::of_stripe(self.email.as_deref(), self.name.as_deref(), &self.metadata)
     }
 }

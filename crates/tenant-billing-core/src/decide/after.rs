@@ -5,13 +5,16 @@ use std::time::Duration;
 use super::draft::{Draft, Known};
 use crate::{
     answer::Failure,
-    audit::{EventKind, SurplusReason},
+    audit::{EventKind, Reason, SurplusReason},
     error::{OperatorError, Problem},
     ids::CustomerId,
     provisioning::{Context, Decision, Observation},
     state::{Change, State, View},
     tenant_customer::Outcome,
-    timing::{CONCLUSIVE_AFTER_MISMATCH, CONCLUSIVE_AFTER_STORED_FAILURE},
+    timing::{
+        CONCLUSIVE_AFTER_MISMATCH, CONCLUSIVE_AFTER_STORED_FAILURE,
+        CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL,
+    },
 };
 
 /// Says what to write for a tenant that the database shows like this, after `observation`.
@@ -43,7 +46,6 @@ pub fn after(view: &View, observation: &Observation, context: &Context) -> Decis
                 draft.still_exists(customer);
             }
         }
-        Observation::UnbindRequested(customer) => draft.unbind(customer),
     }
     draft.decision()
 }
@@ -62,6 +64,31 @@ pub fn deletion(view: &View, customer: &CustomerId) -> Change {
     change
 }
 
+/// Says what to write for a tenant from which an operator unbinds a Customer: it is on record as
+/// surplus from then on, and the next caller gets another. Nothing, if the tenant does not have it.
+pub fn unbinding(view: &View, customer: &CustomerId, reason: &Reason) -> Decision {
+    let mut change = Change::none(view);
+    let provisioned = match view.row.as_ref().map(|row| (row, &row.state)) {
+        Some((_, State::Pending(_) | State::InDoubt { .. })) => {
+            let why = "a creation is under way".into();
+            let problem = Some(Problem::Retry { after: Duration::from_secs(10), why });
+            return Decision { change, problem };
+        }
+        Some((row, State::Provisioned(it))) if it == customer => Some(row),
+        Some((_, State::Vacant | State::Rejected(..) | State::Provisioned(_))) | None => None,
+    };
+    let why = format!("unbound by an operator: {reason}");
+    change.clear_column(view, customer, &why);
+    if provisioned.is_some() || view.bound.as_ref() == Some(customer) {
+        let generation = view.row.as_ref().map_or(0, |row| row.generation);
+        change.record_surplus(generation, customer, SurplusReason::Unbound);
+    }
+    if let Some(row) = provisioned {
+        change.vacate(row, Some(customer), &why);
+    }
+    Decision { change, problem: None }
+}
+
 impl Draft<'_> {
     fn answered_without_customer(&mut self, generation: u64, failure: &Failure, summary: &str) {
         let Some(row) = self.own(generation) else {
@@ -70,8 +97,11 @@ impl Draft<'_> {
         let (change, now) = (&mut self.change, self.view.now);
         match (&row.state, failure) {
             (State::Pending(request) | State::Rejected(request, _), Failure::StoredFailure) => {
-                let conclusive_from = now + CONCLUSIVE_AFTER_STORED_FAILURE;
-                change.doubt(row, request.clone(), conclusive_from, summary);
+                let wait = match request.has_email() {
+                    true => CONCLUSIVE_AFTER_STORED_FAILURE,
+                    false => CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL,
+                };
+                change.doubt(row, request.clone(), now + wait, summary);
             }
             (State::Pending(request), Failure::Mismatched) => {
                 change.doubt(row, request.clone(), now + CONCLUSIVE_AFTER_MISMATCH, summary);
@@ -111,27 +141,6 @@ impl Draft<'_> {
         } else {
             self.change.advance(row, row.state.clone());
             self.fill_column(row, customer.id, EventKind::Rebound, "the column was null");
-        }
-    }
-
-    fn unbind(&mut self, customer: &CustomerId) {
-        let (view, change) = (self.view, &mut self.change);
-        let provisioned = match view.row.as_ref().map(|row| (row, &row.state)) {
-            Some((_, State::Pending(_) | State::InDoubt { .. })) => {
-                let why = "a creation is under way".into();
-                return self.problem = Some(Problem::Retry { after: Duration::from_secs(10), why });
-            }
-            Some((row, State::Provisioned(it))) if it == customer => Some(row),
-            Some((_, State::Vacant | State::Rejected(..) | State::Provisioned(_))) | None => None,
-        };
-        let why = "unbound by an operator";
-        change.clear_column(view, customer, why);
-        if provisioned.is_some() || view.bound.as_ref() == Some(customer) {
-            let generation = view.row.as_ref().map_or(0, |row| row.generation);
-            change.record_surplus(generation, customer, SurplusReason::Unbound);
-        }
-        if let Some(row) = provisioned {
-            change.vacate(row, Some(customer), why);
         }
     }
 }

@@ -146,5 +146,9 @@ fn explain(why: &Inconclusive) -> (String, Option<OperatorError>) {
         Inconclusive::OutOfReach => {
             ("events do not reach back far enough".into(), Some(OperatorError::OutOfReach))
         }
+        Inconclusive::NoEmailToLookBy => (
+            "there is no e-mail address to look by, and no search".into(),
+            Some(OperatorError::NoEmailToLookBy),
+        ),
     }
 }

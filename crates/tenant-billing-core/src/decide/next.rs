@@ -1,6 +1,6 @@
 //! What to do next.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::moves::{lost_row, wrong_account};
 use crate::{
@@ -48,6 +48,11 @@ fn for_caller(
         State::Vacant => open(view, context, row.generation, details, waits),
         State::Pending(request) => pending(view, context, row, request)
             .unwrap_or(Step::RetryAt(row.opened_at + IN_DOUBT_FROM)),
+        State::InDoubt { request, conclusive_from, sent: false }
+            if !request.has_email() && details.email().is_some() =>
+        {
+            with_email(view, context, row, *conclusive_from, details)
+        }
         State::InDoubt { request, conclusive_from, sent } => {
             if row.next_attempt_at <= view.now {
                 Step::Inquire(inquiry(view, row, request, *sent))
@@ -136,7 +141,7 @@ fn inquiry(view: &View, row: &Row, request: &FrozenRequest, sent: bool) -> Inqui
         version: row.version,
         began: view.now,
         events_since: wanted.max(oldest),
-        needs_search: wanted < oldest,
+        needs_search: wanted < oldest || !(sent || request.has_email()),
         request: request.clone(),
     }
 }
@@ -145,10 +150,35 @@ fn inquiry(view: &View, row: &Row, request: &FrozenRequest, sent: bool) -> Inqui
 /// about to.
 fn lost(view: &View, context: &Context, details: &CustomerDetails) -> Step {
     let mut change = Change::none(view);
-    let row = lost_row(view);
+    let mut row = lost_row(view);
+    if details.email().is_none() {
+        // What the lost row created may be older than the events, and no list shows it.
+        row.opened_at = view.now - EVENTS_KEPT;
+    }
     let request = FrozenRequest::freeze(&context.identity, &view.tenant, row.generation, details);
     change.only_if.needs_customer_in = Some(context.identity.account.clone());
     change.give_up(&row, request, "the tenant's row was lost, and its audit trail was not");
+    Step::Commit(Box::new(change))
+}
+
+/// Freezes the row's request anew, with an e-mail address by which inquiries can look. That is
+/// allowed since it was never sent, and it helps an account without search.
+fn with_email(
+    view: &View,
+    context: &Context,
+    row: &Row,
+    conclusive_from: Timestamp,
+    details: &CustomerDetails,
+) -> Step {
+    let request = FrozenRequest::freeze(&context.identity, &view.tenant, row.generation, details);
+    let why = format!("anew, with an e-mail address to look by; key {}", request.key);
+    let mut change = Change::none(view);
+    change.only_if.needs_customer_in = Some(context.identity.account.clone());
+    change.advance(row, State::InDoubt { request, conclusive_from, sent: false });
+    if let Some(row) = &mut change.row {
+        row.next_attempt_at = view.now;
+    }
+    change.log(EventKind::Opened, row.generation, None, why);
     Step::Commit(Box::new(change))
 }
 

@@ -36,11 +36,11 @@ impl Drive<'_> {
                 Ok(true)
             }
             Reading::Found(it) => {
-                let request = request.or_else(|| {
+                let request = request.unwrap_or_else(|| {
                     let (identity, tenant) = (&self.context.identity, &self.snapshot.view.tenant);
-                    let details = it.details()?;
-                    Some(FrozenRequest::freeze(identity, tenant, generation, &details))
+                    FrozenRequest::freeze(identity, tenant, generation, &it.details())
                 });
+                let request = Some(request);
                 let creation = Creation { customer, generation, request, request_id };
                 self.created_alive(creation).await?;
                 Ok(true)
@@ -132,9 +132,7 @@ impl Drive<'_> {
                 | Observation::CreatedButDeleted { .. }
                 | Observation::InquiryEnded { .. } => true,
                 // A live Customer is never dropped.
-                Observation::CreatedAlive { .. }
-                | Observation::StillExists(_)
-                | Observation::UnbindRequested(_) => false,
+                Observation::CreatedAlive { .. } | Observation::StillExists(_) => false,
             };
             if about_a_row && installation != self.snapshot.view.installation {
                 return Ok(Attempt::Lost);
@@ -156,8 +154,11 @@ impl Drive<'_> {
                     Observation::InquiryEnded { .. } => Outcome::Adopted,
                     Observation::StillExists(_)
                     | Observation::AnsweredWithoutCustomer { .. }
-                    | Observation::CreatedButDeleted { .. }
-                    | Observation::UnbindRequested(_) => Outcome::Existing,
+                    | Observation::CreatedButDeleted { .. } => Outcome::Existing,
+                };
+                self.created_with = match observation {
+                    Observation::CreatedAlive { request: Some(it), .. } => it.details().ok(),
+                    _ => None,
                 };
                 let (tenant, outcome) = (&change.tenant, self.outcome.as_str());
                 tracing::info!(%tenant, %customer, outcome, "bound");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenant_billing_core::{
-    Billing, Error, Outcome, Policy, Problem,
+    Billing, Details, Error, Outcome, Policy, Problem,
     audit::{AuditEvent, EventKind, History, NewEvent},
     ports::Clock,
 };
@@ -11,7 +11,7 @@ use tenant_billing_core::{
 use crate::{
     answers::{API, BAD_EMAIL, response},
     fakes::{DEADLINE, FakeStripe, created, ports, rejected, retries, world},
-    scene::{At, But, CID, EMAIL, OTHER, TENANT, cus, now, tenant, view},
+    scene::{At, But, CID, DETAILS, EMAIL, OTHER, TENANT, cus, now, tenant, view},
 };
 
 fn seconds(seconds: u64) -> Duration {
@@ -35,6 +35,25 @@ async fn the_plain_call_takes_text_and_returns_an_id() {
     assert!(world.stripe.sent().is_empty());
     assert_eq!(call(TENANT, EMAIL).await, Ok(cus("cus_new1")));
     assert_eq!(call(TENANT, EMAIL).await, Ok(cus("cus_new1")));
+}
+
+/// Also where the row was opened by a caller who is gone, and whoever joins the work gave the very
+/// details that were frozen.
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_told_whose_details_the_customer_has() {
+    let world = world(Policy::default());
+    world.store.put(view(At::Pending));
+    let (tenant, patience) = (tenant(), Duration::from_secs(5));
+    let same = async {
+        world.sent(1).await;
+        world.billing.get_or_create(&tenant, &DETAILS, patience).await
+    };
+    let other = world.billing.get_or_create(&tenant, &OTHER, patience);
+    let (other, same) = tokio::join!(other, same);
+    assert_eq!(other.map(|it| it.details), Ok(Some(Details::OfAnEarlierCall)));
+    assert_eq!(same.map(|it| it.details), Ok(Some(Details::AsGiven)));
+    let later = world.billing.get_or_create(&tenant, &DETAILS, patience).await;
+    assert_eq!(later.map(|it| it.details), Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,6 +257,8 @@ async fn callers_with_other_details_get_the_same_customer_and_the_same_operators
         let (theirs, mine) = tokio::join!(world.call(), mine);
         let code = |error: Error| error.code();
         assert_eq!(theirs.map(drop).map_err(code), expected, "{status}");
+        let details = mine.as_ref().ok().map(|it| it.details);
+        assert_eq!(details, expected.ok().map(|()| Some(Details::OfAnEarlierCall)));
         assert_eq!(mine.map(drop).map_err(code), expected, "{status}");
         assert_eq!(world.stripe.sent().len(), 1);
     }

@@ -13,7 +13,7 @@ use tenant_billing_core::{Outcome, Policy, ids::TenantId, state::State};
 use crate::{
     answers::{BAD_EMAIL, response},
     fakes::{Commit, DEADLINE, created, rejected, retries, world},
-    scene::{At, DETAILS, OTHER, X, cus, in_doubt, request, row_in, tenant, unbound, view},
+    scene::{At, DETAILS, OTHER, X, cus, in_doubt, reason, request, row_in, tenant, unbound, view},
 };
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +128,7 @@ async fn a_customer_that_an_operator_has_unbound_is_not_adopted_when_a_webhook_c
     let key = request(3).key;
     world.store.put(view(At::Provisioned));
     world.stripe.event(key.as_str(), "cus_cid");
-    assert_eq!(world.billing.unbind(&tenant(), &cus("cus_cid")).await, Ok(()));
+    assert_eq!(world.billing.unbind(&tenant(), &cus("cus_cid"), &reason()).await, Ok(true));
     assert_eq!(world.billing.customer_created(key.as_str(), &cus("cus_cid")).await, Ok(()));
     let called = world.call().await;
     assert_ne!(called.map(|it| it.0), Ok("cus_cid".to_owned()));

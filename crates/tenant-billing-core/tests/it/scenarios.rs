@@ -11,7 +11,7 @@ mod others;
 
 pub(crate) use self::asking::in_doubt_view;
 use tenant_billing_core::{
-    decide::{deletion, next},
+    decide::{deletion, next, unbinding},
     ids::CustomerId,
     provisioning::{Asker, Context, Decision, Observation, Step},
     request::CustomerDetails,
@@ -19,7 +19,7 @@ use tenant_billing_core::{
 };
 
 use crate::{
-    scene::{At, COLUMNS, X, caller, context, cus, view},
+    scene::{At, COLUMNS, X, caller, context, cus, reason, view},
     summary::{decisions, step, summary},
 };
 
@@ -40,6 +40,7 @@ pub(crate) enum Happening {
     Asked(Asker<'static>),
     Observed(Box<Observation>),
     Deleted(CustomerId),
+    Unbound(CustomerId),
 }
 
 /// What follows in one state: the step, or what is written, and what the row is afterwards.
@@ -115,6 +116,10 @@ impl Scenario {
             Happening::Deleted(customer) => {
                 let change = deletion(&view, customer);
                 Follows::Decisions(vec![(view, Decision { change, problem: None })])
+            }
+            Happening::Unbound(customer) => {
+                let decision = unbinding(&view, customer, &reason());
+                Follows::Decisions(vec![(view, decision)])
             }
         }
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
     answer::{Customer, Rejection},
+    audit::Reason,
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
     provisioning::{Asker, Context, Findings, Inquiry, Observation},
     request::{Account, CustomerDetails, FrozenRequest, Identity},
@@ -59,6 +60,10 @@ pub(crate) fn account(id: &str, mode: Mode) -> Account {
 
 pub(crate) fn ours() -> Account {
     account("acct_ours", Mode::Live)
+}
+
+pub(crate) fn reason() -> Reason {
+    Reason::parse("they pay in another currency").expect("a reason")
 }
 
 pub(crate) fn details(email: &str) -> CustomerDetails {

@@ -3,14 +3,14 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenant_billing_core::{
-    DEFAULT_DEADLINE, Outcome, TenantCustomer,
+    DEFAULT_DEADLINE, Details, Outcome, TenantCustomer,
     audit::{AuditEvent, EventKind, History, NewEvent, Surplus, SurplusReason},
     ids::{AccountId, CustomerId, IdempotencyKey, InstallationId, TenantId},
     ports::Backlog,
     timing::{
         CONCLUSIVE_AFTER_GIVING_UP, CONCLUSIVE_AFTER_MISMATCH, CONCLUSIVE_AFTER_STORED_FAILURE,
-        CONCLUSIVE_AGE, EVENTS_BEFORE_OPENED, EVENTS_KEPT, IN_DOUBT_FROM, MAX_DECISION_AGE,
-        SEND_UNTIL,
+        CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL, CONCLUSIVE_AGE, EVENTS_BEFORE_OPENED,
+        EVENTS_KEPT, IN_DOUBT_FROM, MAX_DECISION_AGE, SEND_UNTIL,
     },
 };
 
@@ -35,14 +35,17 @@ fn an_id_is_its_text() {
 #[test]
 fn a_tenants_customer() {
     let (tenant, customer) = (tenant(), cus("cus_x"));
-    for (outcome, name) in [
-        (Outcome::Existing, "existing"),
-        (Outcome::Created, "created"),
-        (Outcome::Adopted, "adopted"),
+    for (outcome, name, details, whose) in [
+        (Outcome::Existing, "existing", None, Value::Null),
+        (Outcome::Created, "created", Some(Details::AsGiven), json!("as_given")),
+        (Outcome::Created, "created", Some(Details::OfAnEarlierCall), json!("of_an_earlier_call")),
+        (Outcome::Adopted, "adopted", None, Value::Null),
     ] {
         let (tenant, customer) = (tenant.clone(), customer.clone());
-        let json = json_of(&TenantCustomer { tenant, customer, outcome });
-        assert_eq!(json, json!({ "tenant": TENANT, "customer": "cus_x", "outcome": name }));
+        let json = json_of(&TenantCustomer { tenant, customer, outcome, details });
+        let expected =
+            json!({"tenant": TENANT, "customer": "cus_x", "outcome": name, "details": whose});
+        assert_eq!(json, expected);
         assert_eq!(outcome.as_str(), name);
     }
 }
@@ -126,12 +129,13 @@ fn a_tenant_id_comes_from_a_uuid_too() {
 /// They are computed from the assumptions, and other texts name them as numbers.
 #[test]
 fn the_spans_of_time_are_the_documented_ones() {
-    let table: [(SignedDuration, SignedDuration); 9] = [
+    let table: [(SignedDuration, SignedDuration); 10] = [
         (SEND_UNTIL, hours(20)),
         (IN_DOUBT_FROM, hours(23)),
         (CONCLUSIVE_AGE, hours(25)),
         (CONCLUSIVE_AFTER_GIVING_UP, hours(5)),
         (CONCLUSIVE_AFTER_STORED_FAILURE, minutes(10)),
+        (CONCLUSIVE_AFTER_STORED_FAILURE_WITHOUT_EMAIL, minutes(70)),
         (CONCLUSIVE_AFTER_MISMATCH, minutes(70)),
         (EVENTS_BEFORE_OPENED, hours(24)),
         (EVENTS_KEPT, hours(30 * 24)),

@@ -3,7 +3,7 @@
 use tenant_billing_core::{
     answer::{Failure, Refusal},
     audit::SurplusReason,
-    decide::{after, deletion, next},
+    decide::{after, deletion, next, unbinding},
     provisioning::{Asker, Findings, Inconclusive, Observation},
     state::{Change, Column, State, View},
 };
@@ -12,7 +12,7 @@ use crate::scene::another;
 use crate::{
     scene::{
         At, But, CID, COLUMNS, DETAILS, G, HOST, OLD, OTHER, X, caller, context, cus, found, hours,
-        in_doubt, inquire_first, inquired, live, now, rejection, request, restored, row_in,
+        in_doubt, inquire_first, inquired, live, now, reason, rejection, request, restored, row_in,
         unbound, view,
     },
     summary::{always, step},
@@ -37,12 +37,8 @@ fn observations() -> Vec<Observation> {
         Failure::Operator(Refusal::NotPermitted),
         Failure::Rejected(rejection()),
     ];
-    let mut observations = vec![
-        Observation::StillExists(cus(X)),
-        Observation::StillExists(cus(CID)),
-        Observation::UnbindRequested(cus(X)),
-        Observation::UnbindRequested(cus(CID)),
-    ];
+    let mut observations =
+        vec![Observation::StillExists(cus(X)), Observation::StillExists(cus(CID))];
     for generation in [1, G - 1, G, G + 1] {
         let summary = "HTTP 500".to_owned();
         observations.extend(failures.iter().map(|failure| Observation::AnsweredWithoutCustomer {
@@ -112,6 +108,8 @@ fn every_state_against_every_observation() {
         for customer in [X, CID] {
             let change = deletion(&view, &cus(customer));
             assert!(change.surplus.is_empty(), "{at:?}");
+            let unbound = unbinding(&view, &cus(customer), &reason()).change;
+            assert!(unbound.surplus.iter().all(|(it, _)| *it == cus(customer)), "{at:?}");
         }
     }
     assert_eq!(decisions, 6 * 11 * 3 * observations.len());
@@ -149,9 +147,10 @@ fn the_trail_says_why_a_customer_is_surplus() {
     assert_eq!(change.events[0].detail, "answered after its generation was given up or lost");
     let change = after(&view(At::InDoubt), &inquired(found(&[CID, X])), &context()).change;
     assert_eq!(change.events[0].detail, "the tenant has an older one");
-    let change =
-        after(&view(At::Provisioned), &Observation::UnbindRequested(cus(CID)), &context()).change;
-    assert_eq!(change.events[1].detail, "unbound by an operator");
+    let change = unbinding(&view(At::Provisioned), &cus(CID), &reason()).change;
+    let why = "unbound by an operator: they pay in another currency";
+    let said = change.events.iter().map(|it| &*it.detail).collect::<Vec<_>>();
+    assert_eq!(said, [why, "unbound by an operator", why]);
 }
 
 /// The trail, and the row's last error, say why an inquiry decided nothing, or what it proved.
@@ -172,6 +171,7 @@ fn the_trail_says_why_an_inquiry_decided_nothing() {
             "installation another-1 has created cus_x for a tenant of this id",
         ),
         (Inconclusive::OutOfReach, "events do not reach back far enough"),
+        (Inconclusive::NoEmailToLookBy, "there is no e-mail address to look by, and no search"),
     ];
     for (why, says) in table {
         let findings = Findings::Inconclusive(why);

@@ -93,6 +93,10 @@ fn an_inconclusive_inquiry_says_so_also_for_a_tenant_that_is_gone_or_bound() {
             "postponed [inquiry_failed] operator: cus_x is unknown",
         ),
         (Inconclusive::OutOfReach, "postponed [inquiry_failed] operator: out of reach"),
+        (
+            Inconclusive::NoEmailToLookBy,
+            "postponed [inquiry_failed] operator: no e-mail to look by",
+        ),
     ];
     for (why, in_doubt) in table {
         let ended = inquired(Findings::Inconclusive(why));

@@ -58,6 +58,68 @@ fn an_inquiry_reads_events_since_a_day_before_the_opening_and_30_days_at_most() 
     }
 }
 
+/// Without an e-mail address there is no list of Customers to read: only events show what a stored
+/// failure left behind, and only the search what is older than the events.
+#[test]
+fn without_an_email_an_inquiry_rests_on_events_and_search() {
+    let bare = CustomerDetails::without_email();
+    let request = FrozenRequest::freeze(&context().identity, &tenant(), G, &bare);
+    let failed = Observation::AnsweredWithoutCustomer {
+        generation: G,
+        failure: Failure::StoredFailure,
+        summary: "HTTP 500".into(),
+    };
+    let pending = unbound(Some(row_in(State::Pending(request.clone()))));
+    let row = after(&pending, &failed, &context()).change.row.expect("a row");
+    let State::InDoubt { conclusive_from, .. } = row.state else { panic!("{row:?}") };
+    assert_eq!(conclusive_from, now() + minutes(70));
+
+    // age of the row, sent, needs search
+    for (age, sent, needs_search) in [
+        (hours(2), true, false),
+        (hours(29 * 24), true, false),
+        (hours(29 * 24) + SECOND, true, true),
+        (hours(2), false, true),
+    ] {
+        let request = request.clone();
+        let state = State::InDoubt { request, conclusive_from: now(), sent };
+        let inquiry = inquiry_of(&unbound(Some(row_in(state))).aged(age));
+        assert_eq!(inquiry.needs_search, needs_search, "{age:#} {sent}");
+    }
+
+    let lost = View { lost_generation: G, ..view(At::NoRow) };
+    let Step::Commit(change) = next(&lost, caller(&bare), &context()) else { panic!("no row") };
+    assert!(inquiry_of(&lost.changed(*change)).needs_search);
+}
+
+/// What was never sent may be frozen anew.
+#[test]
+fn a_caller_with_an_email_gives_inquiries_something_to_look_by() {
+    let bare = CustomerDetails::without_email();
+    let request = |details| FrozenRequest::freeze(&context().identity, &tenant(), G, details);
+    let row = |details, sent| {
+        let (request, conclusive_from) = (request(details), now() + hours(1));
+        let row = row_in(State::InDoubt { request, conclusive_from, sent });
+        // Another process is at the inquiry.
+        Row { next_attempt_at: now() + hours(1), ..row }
+    };
+    let given = unbound(Some(row(&bare, false)));
+    let Step::Commit(change) = next(&given, caller(&OTHER), &context()) else { panic!("frozen") };
+    assert_eq!(change.only_if.needs_customer_in, Some(ours()));
+    let frozen = change.row.clone().expect("a row");
+    let expected = Row { next_attempt_at: now(), ..row(&OTHER, false) };
+    assert_eq!((frozen.generation, frozen.version, &frozen.state), (G, 8, &expected.state));
+    let inquiry = inquiry_of(&given.changed(*change));
+    assert!(!inquiry.needs_search && inquiry.request == request(&OTHER));
+    // One that may have been sent, one that has an address, and a caller without any: as ever.
+    for (frozen, sent, asked) in
+        [(&bare, true, &*OTHER), (&DETAILS, false, &OTHER), (&bare, false, &bare)]
+    {
+        let view = unbound(Some(row(frozen, sent)));
+        assert_eq!(step(&view, caller(asked), &context()), "retry +1h", "{sent}");
+    }
+}
+
 #[test]
 fn a_row_in_doubt_keeps_its_opening_time_and_is_due_at_once() {
     let observation = Observation::AnsweredWithoutCustomer {
@@ -298,11 +360,12 @@ fn an_opening_accepts_any_time_to_wait() {
 #[test]
 fn a_rejection_is_final_only_for_the_same_request() {
     let plain = |email: &str| CustomerDetails::new(Email::parse(email).expect("an address"));
-    let email = DETAILS.email().as_str();
+    let email = DETAILS.email().expect("an address").as_str();
     let table = [
         ((*DETAILS).clone(), "rejected"),
         (details(email), "rejected"),
         (plain(email), "P4 guarded [opened]"),
+        (CustomerDetails::without_email(), "P4 guarded [opened]"),
         (details(&email.to_uppercase()), "P4 guarded [opened]"),
         (details("jane.doe@example.net"), "P4 guarded [opened]"),
     ];

@@ -15,7 +15,7 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/states.md");
 const INTRODUCTION: &str = "\
 # The states of a tenant
 
-This file is printed by a test from the table that the tests check, by running the shipped functions `next`, `after` and `deletion`. Do not edit it. `UPDATE_DOCS=1 cargo test -p tenant-billing-core --test it states_doc` prints it anew, and the test fails while the file is out of date.
+This file is printed by a test from the table that the tests check, by running the shipped functions `next`, `after`, `deletion` and `unbinding`. Do not edit it. `UPDATE_DOCS=1 cargo test -p tenant-billing-core --test it states_doc` prints it anew, and the test fails while the file is out of date.
 
 Each tenant has at most one row in the table `customer_provisioning`. The row says how the tenant gets its Stripe Customer. The host's column `tenant_config.stripe_customer_id` alone says which Customer is *bound*. A row counts *generations*: each generation has one frozen request and one idempotency key. An *inquiry* searches Stripe for what the key may have created. It is *conclusive* if it began late enough that finding nothing proves that there is no Customer. A live Customer that must not exist is *surplus*: it is put on record for a person to delete, and a later bind of it resolves the record.
 

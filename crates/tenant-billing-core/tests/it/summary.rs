@@ -140,6 +140,7 @@ fn problem_in_short(problem: &Problem) -> String {
             OperatorError::UnmarkedCustomers(ids) => format!("operator: {} is unmarked", ids[0]),
             OperatorError::UnknownCustomer(id) => format!("operator: {id} is unknown"),
             OperatorError::OutOfReach => "operator: out of reach".into(),
+            OperatorError::NoEmailToLookBy => "operator: no e-mail to look by".into(),
             OperatorError::WrongAccount { recorded, .. } => format!("operator: {recorded}"),
             OperatorError::AccountUnreadable(_)
             | OperatorError::NotDeclared(_)
@@ -211,10 +212,9 @@ pub(crate) fn always(name: &str, view: &View, observation: &Observation, decisio
         assert_eq!(view.facts.get(customer), Some(&CustomerFacts::JUST_CREATED), "{name}");
     }
     for (customer, _) in &change.surplus {
-        let unbinds = matches!(observation, Observation::UnbindRequested(it) if it == customer);
         let facts = view.facts.get(customer);
         let alive = facts == Some(&CustomerFacts::JUST_CREATED);
-        assert!(unbinds || alive, "{name}: {customer} is not surplus");
+        assert!(alive, "{name}: {customer} is not surplus");
     }
     if let Some(Row { state: State::Pending(_), generation, .. }) = &change.row {
         let sure =

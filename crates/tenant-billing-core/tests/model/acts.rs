@@ -4,7 +4,7 @@ use crate::{
     bridge::ids,
     concrete::Ask,
     system::{Act, Fault, System},
-    world::{Db, GOOD, KEY_KEPT, Key, Minutes, OTHER, Pc, Stripe, World},
+    world::{Db, GOOD, KEY_KEPT, Key, Minutes, Pc, Stripe, World},
 };
 
 impl System {
@@ -14,7 +14,7 @@ impl System {
             match pc {
                 Pc::Idle => {
                     acts.extend(
-                        [Ask::Worker, Ask::Caller(GOOD), Ask::Caller(OTHER)]
+                        [Ask::Worker, Ask::Caller(GOOD), Ask::Caller(self.other())]
                             .map(|ask| Act::Begin(p, ask)),
                     );
                     if self.webhooks {

@@ -28,9 +28,10 @@ const VERSION: u64 = 7;
 static NOW: LazyLock<Timestamp> =
     LazyLock::new(|| "2026-11-20T12:00:00Z".parse().expect("a timestamp"));
 static TENANT: LazyLock<TenantId> = LazyLock::new(|| TenantId::parse("t-1").expect("a tenant"));
-pub(crate) static DETAILS: LazyLock<[CustomerDetails; 2]> = LazyLock::new(|| {
-    ["jane.doe@example.com", "richard.roe@example.org"]
-        .map(|email| CustomerDetails::new(Email::parse(email).expect("an address")))
+pub(crate) static DETAILS: LazyLock<[CustomerDetails; 3]> = LazyLock::new(|| {
+    let of = |email| CustomerDetails::new(Email::parse(email).expect("an address"));
+    let bare = CustomerDetails::without_email();
+    [of("jane.doe@example.com"), of("richard.roe@example.org"), bare]
 });
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity {
     installation: InstallationId::parse("0123456789abcdef").expect("an installation"),

@@ -20,6 +20,7 @@ pub(crate) fn plain() -> System {
         kinds: ANY,
         jumps: 0,
         clock: &[],
+        bare: false,
         other_refused: false,
         foreign: false,
         webhooks: false,
@@ -72,6 +73,12 @@ fn a_refused_address_beside_a_good_one_and_any_two_faults() {
 }
 
 #[test]
+fn a_caller_without_an_email_and_any_two_faults() {
+    let system = System { faults: 2, jumps: 2, clock: &[11, 70], bare: true, ..plain() };
+    holds("bare", system, 704_891);
+}
+
+#[test]
 fn a_foreign_customer_and_webhooks_at_any_time_and_any_two_faults() {
     let system =
         System { faults: 2, jumps: 1, clock: &[11, 70], foreign: true, webhooks: true, ..plain() };
@@ -86,6 +93,14 @@ fn inquire_first_and_any_fault() {
         System { faults: 1, jumps: 1, clock, inquire_first: true, ..plain() },
         43_886,
     );
+}
+
+/// The address that comes later is one to look by.
+#[test]
+fn inquire_first_without_an_email_and_any_fault() {
+    let clock = &[11, 70, 3 * HOUR, 5 * HOUR, 20 * HOUR - 1, 24 * HOUR];
+    let system = System { faults: 1, jumps: 1, clock, inquire_first: true, bare: true, ..plain() };
+    holds("inquire first, bare", system, 55_686);
 }
 
 /// Without the faults that concern a single process only.

@@ -4,7 +4,7 @@ use crate::{
     concrete::Ask,
     stripe::Leaves,
     system::{Act, Fault},
-    world::{Body, Ev, Failed, Found, GOOD, Id, Minutes, Pc, Req, Row, St, World},
+    world::{BARE, Body, Ev, Failed, Found, GOOD, Id, Minutes, Pc, Req, Row, St, World},
 };
 
 /// The way from the start to a state that must not be.
@@ -147,7 +147,11 @@ fn request(req: Req) -> String {
 }
 
 fn email(body: Body) -> &'static str {
-    if body == GOOD { "jane's address" } else { "richard's address" }
+    match body {
+        GOOD => "jane's address",
+        BARE => "no address",
+        _ => "richard's address",
+    }
 }
 
 fn cus(id: Id) -> String {

@@ -1,6 +1,8 @@
 //! Stripe as the protocol assumes it to be: keys, what they created, and what an inquiry can read.
 
-use crate::world::{Customer, Found, INDEXED_WITHIN, Id, Ids, Inquiry, Key, Req, Stripe, has};
+use crate::world::{
+    BARE, Customer, Found, INDEXED_WITHIN, Id, Ids, Inquiry, Key, Req, Stripe, has,
+};
 
 /// What became of a request for a Customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +85,8 @@ impl Stripe {
         let indexed = |it: &Customer| !behind || it.age >= INDEXED_WITHIN;
         let hits = self.set(|it| {
             let in_events = !it.foreign && indexed(it) && it.age <= inquiry.since;
-            let in_list = !it.dead && it.req.body == inquiry.req.body;
+            let listed = inquiry.req.body != BARE && it.req.body == inquiry.req.body;
+            let in_list = !it.dead && listed;
             in_events || in_list || indexed(it)
         }) | on_record;
         let (ours, dead) = (hits & self.ours(), hits & self.set(|it| it.dead));

@@ -6,7 +6,9 @@ use crate::{
     bridge::UNUSED,
     concrete::{self, Ask, Policy, Snapshot, Todo},
     stripe::Leaves,
-    world::{Body, Col, Db, Ev, GOOD, Id, Minutes, OTHER, Pc, Plan, Req, Row, St, Stripe, World},
+    world::{
+        BARE, Body, Col, Db, Ev, GOOD, Id, Minutes, OTHER, Pc, Plan, Req, Row, St, Stripe, World,
+    },
 };
 
 /// What can go wrong. Each occurrence uses up one of the configuration's faults.
@@ -88,6 +90,8 @@ pub(crate) struct System {
     pub(crate) kinds: &'static [Fault],
     pub(crate) jumps: u8,
     pub(crate) clock: &'static [Minutes],
+    /// The other caller gives no e-mail address.
+    pub(crate) bare: bool,
     /// Stripe refuses the other caller's e-mail address.
     pub(crate) other_refused: bool,
     /// Another installation has a Customer of this tenant's name and e-mail address.
@@ -221,6 +225,11 @@ impl System {
             (g, St::Rejected(_) | St::InDoubt { sent: true, .. }) => g + 1,
             (g, _) => g,
         })
+    }
+
+    /// The caller beside the one whose address Stripe accepts.
+    pub(crate) fn other(&self) -> Body {
+        if self.bare { BARE } else { OTHER }
     }
 
     pub(crate) fn refuses(&self, body: Body) -> bool {

@@ -16,6 +16,8 @@ pub(crate) type Ids = u8;
 pub(crate) const GOOD: Body = 0;
 /// Another caller; whether Stripe accepts its address is for the configuration to say.
 pub(crate) const OTHER: Body = 1;
+/// A caller who gives no e-mail address.
+pub(crate) const BARE: Body = 2;
 
 pub(crate) const HOUR: Minutes = 60;
 /// From reading a key's age to the request's execution at most 3 hours pass: an assumption.

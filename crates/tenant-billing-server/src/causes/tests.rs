@@ -30,6 +30,7 @@ fn errors() -> Vec<Problem> {
         OperatorError::UnmarkedCustomers(vec![customer()]),
         OperatorError::CopiedOrMoved(another),
         OperatorError::OutOfReach,
+        OperatorError::NoEmailToLookBy,
         OperatorError::UnknownCustomer(customer()),
         OperatorError::Store(StoreError::SchemaMissing),
         OperatorError::Store(StoreError::SchemaTooOld),
@@ -137,6 +138,6 @@ fn page() -> String {
         }
     }
     page += "\nOver HTTP the codes are 400, 404, 422, 503 (with `Retry-After`) and 500, in this order (`Error::http_status()`).\n";
-    page += "\nExit code 0 means done. Exit code 1 means that the tenant has no Customer yet, and only `lookup` uses it. A command other than `get-or-create`, `recover` and `demo` that Ctrl-C or SIGTERM ends has the shell's 130 or 143, and has either done its work or nothing.\n";
+    page += "\nExit code 0 means done. Exit code 1 means that a tenant has no Customer; only `lookup`, `check` and `unbind` use it. `check` of several tenants gives the highest of their exit codes, and its JSON names the tenant beside an error: `{\"tenant_id\":\"…\",\"error\":{…}}`. A command other than `get-or-create`, `recover`, `check` and `demo` that Ctrl-C or SIGTERM ends has the shell's 130 or 143, and has either done its work or nothing.\n";
     page
 }

@@ -49,7 +49,7 @@ fn any_command_line() {
         match Cli::read(words) {
             Ok(cli) => {
                 let options = cli.options;
-                assert!(!options.database_url.is_empty());
+                assert!(!options.database_url().is_empty());
                 assert!(!options.sandbox || !text.contains("--stripe-api-base=http"));
                 for set in [
                     options.tenants_table,

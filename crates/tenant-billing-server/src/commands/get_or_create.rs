@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use serde::Serialize;
 use tenant_billing::{
-    Error, OperatorError, Outcome, Problem, SystemClock, TenantCustomer,
+    Details, Error, OperatorError, Outcome, Problem, SystemClock, TenantCustomer,
     ids::{CustomerId, Email, TenantId},
     request::CustomerDetails,
 };
@@ -76,7 +76,8 @@ async fn work(
             }
             Err(failure) => return Err(failure),
         }
-        let existing = TenantCustomer { tenant: view.tenant, customer, outcome: Outcome::Existing };
+        let (tenant, outcome, details) = (view.tenant, Outcome::Existing, None);
+        let existing = TenantCustomer { tenant, customer, outcome, details };
         return print(&existing, arguments.json);
     }
     let running = session.connect(target?).await?;
@@ -90,7 +91,10 @@ async fn work(
 }
 
 fn details(arguments: &GetOrCreate) -> Result<CustomerDetails, Failure> {
-    let mut details = CustomerDetails::new(Email::parse(&arguments.email)?);
+    let mut details = match &arguments.email {
+        Some(email) => CustomerDetails::new(Email::parse(email)?),
+        None => CustomerDetails::without_email(),
+    };
     if let Some(name) = &arguments.name {
         details = details.with_name(name)?;
     }
@@ -106,18 +110,28 @@ struct Printed<'a> {
     tenant_id: &'a TenantId,
     stripe_customer_id: &'a CustomerId,
     outcome: Outcome,
+    /// Null unless the Customer was created: any other keeps its own details.
+    details: Option<Details>,
 }
 
+/// What people are told whose details were not taken.
+const NOT_TAKEN: &str = "the Customer was created with the details of an earlier call for this tenant, not with these; \
+     if these are right, change the Customer in Stripe";
+
 fn print(found: &TenantCustomer, as_json: bool) -> Result<Exit, Failure> {
-    let TenantCustomer { tenant, customer, outcome } = found;
+    let TenantCustomer { tenant, customer, outcome, details } = found;
     if as_json {
         output::print_json(&Printed {
             tenant_id: tenant,
             stripe_customer_id: customer,
             outcome: *outcome,
+            details: *details,
         })?;
     } else {
         output::print(customer.as_str())?;
+        if *details == Some(Details::OfAnEarlierCall) {
+            output::say(NOT_TAKEN);
+        }
     }
     Ok(Exit::Done)
 }

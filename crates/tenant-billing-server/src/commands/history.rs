@@ -19,6 +19,9 @@ pub(crate) async fn run(session: &Session, arguments: &OneTenant) -> Result<Exit
         output::print_json(&history_json::of(&history))?;
     } else {
         output::print(&history_text::lines(&history, Table::Whole).join("\n"))?;
+        if history.events.is_empty() {
+            output::say(&format!("nothing is on record of the tenant in {}", session.place));
+        }
     }
     Ok(Exit::Done)
 }

@@ -41,7 +41,10 @@ pub(crate) async fn run(
     } else if let Some(customer) = &view.bound {
         output::print(customer.as_str())?;
     } else {
-        output::say("the tenant has no Customer yet; `tenant-billing get-or-create` creates one");
+        output::say(&format!(
+            "the tenant has no Customer yet in {}; `tenant-billing get-or-create` creates one",
+            session.place
+        ));
     }
     Ok(if view.bound.is_some() { Exit::Done } else { Exit::NoCustomer })
 }

@@ -4,14 +4,21 @@
 //! concerns all tenants (a key that Stripe does not accept, the wrong account) ends the command,
 //! because waiting does not help.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use serde::Serialize;
 use tenant_billing::{
-    Billing, Error, OperatorError, Problem, Recovery,
+    Attention, Billing, Error, Listing, OperatorError, Outcome, Problem, Recovery, TenantCustomer,
+    ids::{CustomerId, TenantId},
     ports::{Backlog, StoreError},
 };
 
+use super::{
+    list::{PrintedEntry, line, more},
+    progress::spinner,
+};
 use crate::{
     cli::{Options, Recover},
     exit::Exit,
@@ -25,15 +32,40 @@ use crate::{
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The shortest pause between two runs.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+/// How many of the tenants that remain are named, in each state.
+const NAMED: u32 = 100;
+
+/// The object that `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    provisioned: Vec<PrintedCustomer<'a>>,
+    remaining: u64,
+    next_due: Option<Timestamp>,
+    entries: Vec<PrintedEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct PrintedCustomer<'a> {
+    tenant_id: &'a TenantId,
+    stripe_customer_id: &'a CustomerId,
+    outcome: Outcome,
+}
+
+/// What this command has done, and what stood in its way.
+#[derive(Default)]
+struct Done {
+    provisioned: Vec<TenantCustomer>,
+    /// What only an operator can put right, by tenant.
+    operators: HashMap<TenantId, String>,
+}
 
 /// Processes what is due, once or until nothing remains, and prints the result.
 pub(crate) async fn run(options: &Options, arguments: &Recover) -> Result<Exit, Failure> {
     let session = Session::open(options).await?;
     let target = session.target(options)?;
     let running = session.connect(target).await?;
-    let progress = progress();
-    let mut provisioned = 0;
-    let work = work(&session, &running.billing, arguments.wait, &progress, &mut provisioned);
+    let (progress, mut done) = (spinner(), Done::default());
+    let work = work(&session, &running.billing, arguments, &progress, &mut done);
     let ended = tokio::select! {
         ended = work => ended,
         () = told_to_stop() => {
@@ -44,59 +76,121 @@ pub(crate) async fn run(options: &Options, arguments: &Recover) -> Result<Exit, 
     progress.finish_and_clear();
     running.close(LINGER).await;
     ended?;
-    let backlog = tokio::select! {
-        backlog = session.store.backlog() => backlog?,
+    let left = async {
+        let pending = session.store.list(Attention::Pending, NAMED).await?;
+        let in_doubt = session.store.list(Attention::InDoubt, NAMED).await?;
+        Ok::<_, StoreError>((
+            session.store.backlog().await?,
+            [(Attention::Pending, pending), (Attention::InDoubt, in_doubt)],
+        ))
+    };
+    let (backlog, left) = tokio::select! {
+        left = left => left?,
         // A second signal, while the database does not say what remains.
         () = told_to_stop() => return Ok(Exit::Retry),
     };
-    output::print(&summary(provisioned, &backlog))?;
+    print(&done, &backlog, left, arguments.json)?;
     Ok(if backlog.rows == 0 { Exit::Done } else { Exit::Retry })
 }
 
 async fn work(
     session: &Session,
     billing: &Billing,
-    wait: bool,
+    arguments: &Recover,
     progress: &ProgressBar,
-    provisioned: &mut usize,
+    done: &mut Done,
 ) -> Result<(), Failure> {
     loop {
         let backlog = match billing.recover_once().await {
             Ok(recovery) => {
-                *provisioned += recovery.provisioned.len();
-                progress.suspend(|| report(&recovery))?;
-                recovery.backlog
+                progress.suspend(|| report(&recovery, arguments))?;
+                done.add(recovery)
             }
-            Err(error) if wait && matches!(error.problem(), Problem::Retry { .. }) => {
+            Err(error) if arguments.wait && matches!(error.problem(), Problem::Retry { .. }) => {
                 progress.set_message(error.to_string());
                 session.clock.sleep(LONGEST_PAUSE).await;
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
-        if backlog.rows == 0 || !wait {
+        if backlog.rows == 0 || !arguments.wait {
             return Ok(());
         }
-        progress.set_message(summary(*provisioned, &backlog));
+        progress.set_message(summary(done.provisioned.len(), &backlog));
         session.clock.sleep(until_due(&backlog).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
     }
 }
 
-fn report(recovery: &Recovery) -> Result<(), Failure> {
-    for it in &recovery.provisioned {
+/// Prints what one run has done. What remains at the end is printed then.
+fn report(recovery: &Recovery, arguments: &Recover) -> Result<(), Failure> {
+    for it in recovery.provisioned.iter().filter(|_| !arguments.json) {
         output::print(&format!("{}  {}  {}", it.tenant, it.customer, it.outcome.as_str()))?;
     }
     for (tenant, error) in &recovery.postponed {
         if concerns_all(error) {
             return Err(error.clone().into());
         }
-        output::print(&format!("{tenant}  postponed: {error}"))?;
+        if arguments.wait && !arguments.json {
+            output::print(&format!("{tenant}  postponed: {error}"))?;
+        }
     }
     Ok(())
 }
 
+impl Done {
+    fn add(&mut self, recovery: Recovery) -> Backlog {
+        self.provisioned.extend(recovery.provisioned);
+        for (tenant, error) in recovery.postponed {
+            if let Problem::Operator(problem) = error.problem() {
+                self.operators.insert(tenant, problem.to_string());
+            }
+        }
+        recovery.backlog
+    }
+}
+
+/// Prints what remains, why, and when it is due; and how much was done.
+fn print(
+    done: &Done,
+    backlog: &Backlog,
+    mut left: [(Attention, Listing); 2],
+    as_json: bool,
+) -> Result<(), Failure> {
+    for entry in left.iter_mut().flat_map(|(_, listing)| &mut listing.entries) {
+        // What an operator must do says more than what went wrong.
+        if let Some(problem) = done.operators.get(&entry.tenant) {
+            entry.why = Some(format!("an operator must act: {problem}"));
+        }
+    }
+    if as_json {
+        let entries = left.iter().flat_map(|(what, listing)| {
+            listing.entries.iter().map(|entry| PrintedEntry::of(*what, entry))
+        });
+        let provisioned = done.provisioned.iter().map(|it| PrintedCustomer {
+            tenant_id: &it.tenant,
+            stripe_customer_id: &it.customer,
+            outcome: it.outcome,
+        });
+        return output::print_json(&Printed {
+            provisioned: provisioned.collect(),
+            remaining: backlog.rows,
+            next_due: backlog.next_due,
+            entries: entries.collect(),
+        });
+    }
+    for (what, listing) in &left {
+        for entry in &listing.entries {
+            output::print(&line(*what, entry))?;
+        }
+        if let Some(more) = more(listing) {
+            output::say(&format!("{more}; `tenant-billing list` shows them"));
+        }
+    }
+    output::print(&summary(done.provisioned.len(), backlog))
+}
+
 /// Whether no tenant can be recovered until this is put right.
-fn concerns_all(error: &Error) -> bool {
+pub(super) fn concerns_all(error: &Error) -> bool {
     match error.problem() {
         Problem::Operator(error) => match error {
             OperatorError::BadKey(_)
@@ -124,6 +218,7 @@ fn concerns_all(error: &Error) -> bool {
             | OperatorError::ForeignCustomer { .. }
             | OperatorError::UnmarkedCustomers(_)
             | OperatorError::OutOfReach
+            | OperatorError::NoEmailToLookBy
             | OperatorError::UnknownCustomer(_) => false,
         },
         Problem::Invalid(_)
@@ -152,14 +247,4 @@ fn summary(provisioned: usize, backlog: &Backlog) -> String {
 fn until_due(backlog: &Backlog) -> Duration {
     let due = backlog.next_due.unwrap_or(backlog.now);
     Duration::try_from(due.duration_since(backlog.now)).unwrap_or_default()
-}
-
-/// A spinner on a terminal; elsewhere, nothing is shown.
-fn progress() -> ProgressBar {
-    let progress = ProgressBar::new_spinner();
-    if !progress.is_hidden() {
-        progress.set_style(ProgressStyle::default_spinner());
-        progress.enable_steady_tick(Duration::from_millis(100));
-    }
-    progress
 }

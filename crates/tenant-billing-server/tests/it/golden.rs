@@ -37,6 +37,8 @@ fn golden() {
         // Where `--sandbox` is given, it wins over this.
         .env("STRIPE_API_BASE", sandbox.url())
         .env("COLUMNS", "100")
+        // A file in each case's own directory. What is said without it is tested in `tending.rs`.
+        .env("DATABASE_URL", "sqlite:tenant-billing.db")
         .status();
     assert!(status.unwrap().success(), "the messages above say which case failed");
 }

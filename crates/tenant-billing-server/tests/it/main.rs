@@ -22,6 +22,8 @@ mod lost;
 #[cfg(test)]
 mod on_server;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 #[allow(dead_code, reason = "the library's tests use the rest")]
 #[path = "../../../tenant-billing/tests/it/postgres/server.rs"]
 mod server;
@@ -29,6 +31,8 @@ mod server;
 mod stage;
 #[cfg(test)]
 mod steps;
+#[cfg(test)]
+mod tending;
 #[cfg(test)]
 mod together;
 #[cfg(test)]

@@ -57,6 +57,16 @@ impl Stage {
         stage
     }
 
+    /// A stage on each kind of database, migrated.
+    pub(crate) fn of_each_kind() -> [Self; 2] {
+        [Self::new(), Self::on_server()]
+    }
+
+    /// Runs the program with these arguments: exit code, standard output, standard error.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        text(&self.binary(arguments).output().unwrap())
+    }
+
     /// The database on the server.
     pub(crate) fn server(&self) -> &Database {
         self.server.as_ref().expect("this stage is on a server")

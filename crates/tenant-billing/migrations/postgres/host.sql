@@ -12,3 +12,6 @@ CREATE TABLE tenant_config (
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now()
 );
+
+-- So that it can be told from a table of the application's, which knows more of a tenant than its id.
+COMMENT ON TABLE tenants IS 'made by tenant-billing';

@@ -1,4 +1,4 @@
-//! What the store can do: the port of the protocol, and what goes beside it.
+//! The port of the protocol.
 
 use std::time::Duration;
 
@@ -12,13 +12,7 @@ use tenant_billing_core::{
 };
 
 use super::{PostgresStore, installation, read, write};
-use crate::{
-    database::{Afresh, Database, not_our_own},
-    stored::uuid_of,
-};
 
-/// How long starting afresh may take, which writes a few rows for each tenant.
-const AFRESH_TIMEOUT: Duration = Duration::from_secs(3600);
 /// How often recording a deletion is tried while its tenant's row keeps changing.
 const DELETION_ATTEMPTS: usize = 10;
 
@@ -116,53 +110,5 @@ impl Store for PostgresStore {
             read::surplus(&lease, &tenant).await
         })
         .await
-    }
-}
-
-#[async_trait]
-impl Database for PostgresStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        Self::migrate(self).await
-    }
-
-    async fn add_tenants(&self, tenants: &[TenantId]) -> Result<usize, StoreError> {
-        self.call(|lease, layout| async move {
-            let canonical = |tenant: &TenantId| layout.key_type.parse(tenant)?.tenant();
-            let tenants = tenants.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-            lease.begin().await?;
-            write::add_tenants(&lease, &layout, &tenants).await
-        })
-        .await
-    }
-
-    async fn ignore_installation(&self, other: &InstallationId) -> Result<bool, StoreError> {
-        not_our_own(other, &self.registration().await?)?;
-        self.call(|lease, _| async move {
-            lease.begin().await?;
-            let new = installation::ignore(&lease, other).await?;
-            lease.commit().await?;
-            Ok(new)
-        })
-        .await
-    }
-
-    async fn installation_moved(&self) -> Result<(), StoreError> {
-        self.call(|lease, _| async move { installation::moved(&lease).await }).await
-    }
-
-    async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
-        let id = &uuid_of([self.clock.random(), self.clock.random()]).to_string();
-        self.call_within(AFRESH_TIMEOUT, |lease, layout| async move {
-            lease.begin().await?;
-            let now = installation::start_afresh(&lease, &layout, how, id).await?;
-            lease.commit().await?;
-            Ok(now)
-        })
-        .await
-    }
-
-    async fn count_bound(&self) -> Result<u64, StoreError> {
-        self.call(|lease, layout| async move { installation::count_bound(&lease, &layout).await })
-            .await
     }
 }

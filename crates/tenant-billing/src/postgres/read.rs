@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use tenant_billing_core::{
     audit::{History, Surplus},
-    ids::{AccountId, CustomerId, Mode, TenantId},
+    ids::{AccountId, CustomerId, Invalid, Mode, TenantId},
     ports::{Backlog, Binding, StoreError},
     request::Account,
     state::View,
@@ -20,8 +20,12 @@ use super::{
     layout::Layout,
     primary::{self, READ_ONLY},
     statement::Statement,
+    table::Table,
 };
-use crate::stored::{Cells, name_tenant, parsed, state_and_customer};
+use crate::{
+    database::{Attention, Listing},
+    stored::{Cells, listing, name_tenant, parsed, state_and_customer},
+};
 
 /// The Customers that are bound to these tenants, and the account that the database belongs to: the
 /// only read of a call that finds one. A tenant without a Customer is not in the result.
@@ -84,18 +88,23 @@ fn customer_of(
     kind: KeyType,
 ) -> Result<(Key, Result<CustomerId, StoreError>), StoreError> {
     let corrupt = |error: tokio_postgres::Error| StoreError::Corrupt(error.to_string());
-    let key = match kind {
-        KeyType::Uuid => row.try_get(1).map(Key::Uuid),
-        KeyType::Text | KeyType::Char => row.try_get(1).map(Key::Text),
-        KeyType::Integer => row.try_get(1).map(Key::Integer),
-    };
-    let key = key.map_err(corrupt)?;
+    let key = key_of(row, 1, kind)?;
     let customer = CustomerId::parse(row.try_get(2).map_err(corrupt)?);
     let customer = customer.map_err(|invalid| {
         let corrupt = StoreError::Corrupt(invalid.to_string());
         key.tenant().map_or_else(StoreError::Invalid, |tenant| name_tenant(&tenant, corrupt))
     });
     Ok((key, customer))
+}
+
+/// A tenant's key in this cell.
+fn key_of(row: &Row, cell: usize, kind: KeyType) -> Result<Key, StoreError> {
+    let key = match kind {
+        KeyType::Uuid => row.try_get(cell).map(Key::Uuid),
+        KeyType::Text | KeyType::Char => row.try_get(cell).map(Key::Text),
+        KeyType::Integer => row.try_get(cell).map(Key::Integer),
+    };
+    key.map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 /// Everything about a tenant, and the facts of these Customers.
@@ -202,6 +211,54 @@ pub(super) async fn backlog(client: &Client) -> Result<Backlog, StoreError> {
         next_due: cells.time()?,
         now: cells.required_time()?,
     })
+}
+
+/// Whether we have made this table, which its comment says.
+pub(super) async fn is_ours(client: &Client, table: &Table) -> Result<bool, StoreError> {
+    let sql = format!(
+        "SELECT coalesce(obj_description({}::oid, 'pg_class') = 'made by tenant-billing', false)",
+        table.oid
+    );
+    let rows = Statement::new(sql).rows(client).await?;
+    let cell = rows.first().map(|row| SqlCells::of(row).required_flag());
+    cell.unwrap_or(Ok(false))
+}
+
+/// What an operator may have to look at.
+pub(super) async fn list(
+    client: &Client,
+    what: Attention,
+    limit: u32,
+) -> Result<Listing, StoreError> {
+    let sql = listing::sql(what, "tenant_billing.", limit);
+    let rows = Statement::new(sql).rows(client).await?;
+    listing::of(rows.iter().map(|row| SqlCells::of(row).entry()))
+}
+
+/// The tenants to which a Customer is bound, from the one that comes after `after`.
+pub(super) async fn bound_after(
+    client: &Client,
+    layout: &Layout,
+    after: Option<&Key>,
+    limit: u32,
+) -> Result<Vec<TenantId>, StoreError> {
+    let mut statement = Statement::default();
+    let (config, tenant, customer) =
+        (&layout.config.name, &layout.tenant.quoted, &layout.customer.quoted);
+    let after = after.map_or_else(String::new, |key| {
+        format!("AND {tenant} > {}", statement.bind_key(key, layout.key_type))
+    });
+    let read_as = layout.key_type.read_as();
+    statement.add(&format!(
+        "SELECT {tenant}::{read_as} FROM {config}
+         WHERE {customer} IS NOT NULL {after} ORDER BY {tenant} LIMIT {limit}"
+    ));
+    let rows = statement.rows(client).await?;
+    let tenant = |row: &Row| {
+        let unusable = |why: Invalid| StoreError::SchemaMismatch(format!("{config}.{why}"));
+        key_of(row, 0, layout.key_type)?.tenant().map_err(unusable)
+    };
+    rows.iter().map(tenant).collect()
 }
 
 /// All that is on record of a tenant.

@@ -15,7 +15,10 @@ use super::{
     cells::{SqlCells, time},
     errors::failed,
 };
-use crate::stored::{Cells, name_tenant, parsed, state_and_customer, to_unsigned};
+use crate::{
+    database::{Attention, Listing},
+    stored::{Cells, listing, name_tenant, parsed, state_and_customer, to_unsigned},
+};
 
 /// The Customer that is bound to a tenant, and the account that the database belongs to: the only
 /// read of a call that finds one.
@@ -99,6 +102,39 @@ pub(super) fn backlog(connection: &Connection, now: Timestamp) -> Result<Backlog
     let (rows, due): (i64, Option<i64>) =
         connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
     Ok(Backlog { rows: to_unsigned(rows)?, next_due: due.map(time).transpose()?, now })
+}
+
+/// What an operator may have to look at.
+pub(super) fn list(
+    connection: &Connection,
+    what: Attention,
+    limit: u32,
+) -> Result<Listing, StoreError> {
+    let mut statement = connection.prepare(&listing::sql(what, "", limit)).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        entries.push(SqlCells::of(row).entry());
+    }
+    listing::of(entries.into_iter())
+}
+
+/// The tenants to which a Customer is bound, from the one that comes after `after`.
+pub(super) fn bound_after(
+    connection: &Connection,
+    after: Option<&TenantId>,
+    limit: u32,
+) -> Result<Vec<TenantId>, StoreError> {
+    let sql = "SELECT tenant_id FROM tenant_config
+               WHERE stripe_customer_id IS NOT NULL AND tenant_id > ?1 ORDER BY tenant_id LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let after = after.map_or("", TenantId::as_str);
+    let mut rows = statement.query(params![after, limit]).map_err(failed)?;
+    let mut tenants = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        tenants.extend(SqlCells::of(row).parsed(TenantId::parse)?);
+    }
+    Ok(tenants)
 }
 
 /// All that is on record of a tenant.

@@ -12,12 +12,14 @@ mod world;
 /// The protocol's stories, on a SQLite file.
 #[path = "stories"]
 mod on_sqlite {
+    mod details;
     mod lifecycle;
     mod operators;
     mod provisioning;
+    mod tending;
 
     mod world {
-        pub(super) use crate::world::{brief, call, details, id};
+        pub(super) use crate::world::{brief, call, details, id, reason};
         pub(super) type World = crate::world::World<crate::hosts::Sqlite>;
     }
 }
@@ -25,12 +27,14 @@ mod on_sqlite {
 /// The same stories, on a PostgreSQL server.
 #[path = "stories"]
 mod on_postgres {
+    mod details;
     mod lifecycle;
     mod operators;
     mod provisioning;
+    mod tending;
 
     mod world {
-        pub(super) use crate::world::{brief, call, details, id};
+        pub(super) use crate::world::{brief, call, details, id, reason};
         pub(super) type World = crate::world::World<crate::hosts::Postgres>;
     }
 }

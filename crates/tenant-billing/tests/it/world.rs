@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use stripe_sandbox::{CustomerRecord, Fault, Rule, Sandbox, When};
 use tenant_billing::{
     Billing, Database, Error, Policy, SecretKey, StripeClient, SystemClock, TenantCustomer,
-    audit::EventKind,
+    audit::{EventKind, Reason},
     ids::{CustomerId, Email, TenantId},
     ports::Clock,
     request::CustomerDetails,
@@ -240,6 +240,10 @@ impl<H: Host> World<H> {
 
 pub(crate) fn details(email: &str) -> CustomerDetails {
     CustomerDetails::new(Email::parse(email).unwrap())
+}
+
+pub(crate) fn reason() -> Reason {
+    Reason::parse("they pay in another currency").unwrap()
 }
 
 pub(crate) fn id(text: &str) -> CustomerId {

@@ -113,8 +113,8 @@ impl Book {
 
     /// Whether the e-mail passes Stripe's validation.
     pub(crate) fn accepts(body: &str) -> bool {
-        let email = field(body, "email").unwrap_or_default();
-        email.split_once('@').is_some_and(|(_, domain)| domain.contains('.'))
+        let domain = |email: &str| email.split_once('@').map(|(_, it)| it.to_owned());
+        field(body, "email").is_none_or(|it| domain(&it).is_some_and(|it| it.contains('.')))
     }
 
     /// The work on a creation is over.
@@ -206,12 +206,12 @@ impl Book {
         &mut self,
         maker: Maker,
         tenant: &str,
-        email: &str,
+        email: Option<&str>,
         metadata: &[(&str, &str)],
         now: Timestamp,
     ) -> String {
         let mut body = form_urlencoded::Serializer::new(String::new());
-        body.append_pair("email", email);
+        body.extend_pairs(email.map(|email| ("email", email)));
         for (key, value) in metadata {
             body.append_pair(&format!("metadata[{key}]"), value);
         }

@@ -102,7 +102,7 @@ impl Generator {
 
     fn call(&mut self) -> Op {
         let email =
-            self.rng.pick(&[Mail::Good, Mail::Good, Mail::Good, Mail::Other, Mail::Rejected]);
+            self.rng.pick(&[Mail::Good, Mail::Good, Mail::Other, Mail::None, Mail::Rejected]);
         let email = if self.has(0) { email } else { Mail::Good };
         let patience = self.rng.pick(&[1, 10, 10, 60, 600]);
         let process = self.caller.take().unwrap_or_else(|| self.process());

@@ -46,7 +46,7 @@ fn process(rng: &mut Rng) -> u8 {
 }
 
 fn call(rng: &mut Rng, process: u8) -> Op {
-    let email = rng.pick(&[Mail::Good, Mail::Good, Mail::Good, Mail::Other]);
+    let email = rng.pick(&[Mail::Good, Mail::Good, Mail::None, Mail::Other]);
     Op::Call { process, tenant: 0, email, patience: rng.pick(&[1, 10, 60]) }
 }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tenant_billing::{ids::Email, request::CustomerDetails};
+
 /// Where a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -99,15 +101,23 @@ pub(crate) enum Mail {
     Other,
     /// One that Stripe refuses.
     Rejected,
+    /// The caller gives no address.
+    None,
 }
 
 impl Mail {
-    pub(crate) fn address(self) -> &'static str {
+    pub(crate) fn address(self) -> Option<&'static str> {
         match self {
-            Self::Good => "owner@example.com",
-            Self::Other => "billing@example.org",
-            Self::Rejected => "owner@localhost",
+            Self::Good => Some("owner@example.com"),
+            Self::Other => Some("billing@example.org"),
+            Self::Rejected => Some("owner@localhost"),
+            Self::None => None,
         }
+    }
+
+    pub(crate) fn details(self) -> CustomerDetails {
+        let email = self.address().map(|it| Email::parse(it).expect("an address"));
+        email.map_or_else(CustomerDetails::without_email, CustomerDetails::new)
     }
 }
 

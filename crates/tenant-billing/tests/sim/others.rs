@@ -3,6 +3,7 @@
 
 use jiff::SignedDuration;
 use tenant_billing::{
+    audit::Reason,
     ids::{CustomerId, TenantId},
     request::TENANT_KEY,
 };
@@ -134,7 +135,9 @@ impl World {
         self.touched.entry(of.clone()).or_default().unbound = true;
         let billing = self.process(process).billing.clone();
         let bound = CustomerId::parse(&bound).expect("an id");
-        self.run(process, What::Unbind, async move { billing.unbind(&of, &bound).await });
+        let reason = Reason::parse("simulated").expect("a reason");
+        let work = async move { billing.unbind(&of, &bound, &reason).await.map(drop) };
+        self.run(process, What::Unbind, work);
     }
 
     pub(super) fn restore(&mut self) {

@@ -114,7 +114,8 @@ impl World {
     }
 
     /// The row waits for an operator: because of another installation's Customer in live mode, of
-    /// events that do not reach back far enough in an account without search, or of a Customer that
+    /// events that do not reach back far enough in an account without search (or of no e-mail
+    /// address to look by), or of a Customer that
     /// the host has moved into another tenant's column.
     pub(crate) fn is_stuck(&self, of: &TenantId) -> bool {
         let why = |words: &str| {
@@ -126,6 +127,7 @@ impl World {
         let foreign = self.touched[of].foreign || self.remade.is_some();
         (settings.live && foreign && why("another installation has created"))
             || (!settings.search && why("do not reach back far enough"))
+            || (!settings.search && why("no e-mail address to look by"))
             || (why("is bound to another tenant") && self.has_one_elsewhere(of))
     }
 

@@ -11,11 +11,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tenant_billing::{
-    Billing, Policy, SqliteStore,
-    ids::{Email, TenantId},
-    request::CustomerDetails,
-};
+use tenant_billing::{Billing, Policy, SqliteStore, ids::TenantId};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -236,7 +232,7 @@ impl World {
         let known_deleted = self.host.cell::<String>(known_deleted).unwrap_or_default();
         let begun = self.host.is_begun(&of);
         let call = Call { tenant: of.clone(), email, key, known_deleted, begun };
-        let details = CustomerDetails::new(Email::parse(email.address()).expect("an address"));
+        let details = email.details();
         let number = self.process(process).gate.number;
         let deed = self.deeds.begin(self.now(), number, What::Call(call));
         let (deeds, sim) = (Arc::clone(&self.deeds), Arc::clone(&self.sim));

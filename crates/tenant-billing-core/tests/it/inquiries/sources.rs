@@ -3,14 +3,15 @@
 use tenant_billing_core::{
     Error, OperatorError, Policy, Problem,
     ids::TenantId,
+    request::{CustomerDetails, FrozenRequest},
     state::{State, View},
 };
 
 use super::{EVENTS, adopted, entry, list, naming, page, search, tenant_in_doubt};
 use crate::{
     answers::{API, INVALID, MISSING, response},
-    fakes::{World, created, event, world},
-    scene::{But, G, TENANT, X, hours, in_doubt, now, request, row_in, unbound},
+    fakes::{DEADLINE, World, created, event, world},
+    scene::{But, G, TENANT, X, context, hours, in_doubt, now, request, row_in, tenant, unbound},
 };
 
 #[tokio::test(start_paused = true)]
@@ -98,6 +99,37 @@ async fn only_an_old_row_needs_the_search() {
             Err(problem) => Error::from(problem).code(),
         };
         assert_eq!(came, expected, "{old} {status}");
+    }
+}
+
+/// No list is read, and what is older than the events is left to the search.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_without_an_email_is_looked_for_by_events_and_search() {
+    let (bare, tenant) = (CustomerDetails::without_email(), tenant());
+    for (sent, search_status, expected) in
+        [(true, 403, "created"), (false, 200, "created"), (false, 403, "no e-mail to look by")]
+    {
+        let world = world(Policy::default());
+        let frozen = FrozenRequest::freeze(&context().identity, &tenant, G, &bare);
+        let state = State::InDoubt { request: frozen, conclusive_from: now(), sent };
+        world.store.put(unbound(Some(row_in(state))));
+        // Whoever reads the list by this address has mistaken the caller's for the row's.
+        world.stripe.says(&list(), [response(401, &[], INVALID)]);
+        let empty = r#"{"data":[],"has_more":false}"#;
+        world.stripe.says(&search(), [response(search_status, &[], empty)]);
+        let call = world.billing.get_or_create(&tenant, &bare, DEADLINE);
+        let came = match call.await.map_err(Error::into_problem) {
+            Ok(it) => it.outcome.as_str(),
+            Err(Problem::Operator(OperatorError::NoEmailToLookBy)) => "no e-mail to look by",
+            Err(problem) => Error::from(problem).code(),
+        };
+        assert_eq!(came, expected, "{sent} {search_status}");
+        if expected != "created" {
+            // An address helps, since the list by it can be read.
+            world.stripe.says(&list(), [response(200, &[], empty)]);
+            assert_eq!(world.call().await, created("cus_new1"));
+            assert_eq!(world.stripe.sent(), [request(G)]);
+        }
     }
 }
 

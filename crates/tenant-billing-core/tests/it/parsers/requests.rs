@@ -78,10 +78,13 @@ fn metadata() {
 fn details() -> impl Strategy<Value = CustomerDetails> {
     let odd = || letters("aZ09 &=%+[]@\"\\/;", 1..=12).prop_map(|it| it.replace('Z', "é€𝄞"));
     let metadata = vec((letters("abc&=% .+", 1..=6), odd()), 0..3);
-    (odd(), option::of(odd()), metadata).prop_map(|(local, name, metadata)| {
-        let local = local.trim().replace('@', "_");
-        let email = Email::parse(&format!("x{local}@example.com")).expect("an address");
-        let mut details = CustomerDetails::new(email);
+    (option::of(odd()), option::of(odd()), metadata).prop_map(|(local, name, metadata)| {
+        let email = |local: String| {
+            let local = local.trim().replace('@', "_");
+            Email::parse(&format!("x{local}@example.com")).expect("an address")
+        };
+        let email = local.map(email);
+        let mut details = email.map_or_else(CustomerDetails::without_email, CustomerDetails::new);
         if let Some(name) = name {
             details = details.with_name(&name).expect("a name");
         }

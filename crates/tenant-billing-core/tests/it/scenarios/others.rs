@@ -11,7 +11,7 @@ fn deleted(name: &'static str) -> Scenario {
 }
 
 fn unbound(name: &'static str) -> Scenario {
-    observed(name, "an operator", Observation::UnbindRequested(cus(X)))
+    scenario(name, "an operator", Happening::Unbound(cus(X)))
         .cause("an operator unbinds its Customer")
 }
 

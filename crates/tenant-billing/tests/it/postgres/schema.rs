@@ -8,7 +8,7 @@ use tenant_billing::{
 };
 
 use super::server::Database;
-use crate::rows;
+use crate::{rows, world::reason};
 
 async fn migrated() -> (Database, PostgresStore) {
     let database = Database::fresh().await;
@@ -168,7 +168,7 @@ async fn goes_round(store: &PostgresStore) {
     let first = ask().await.unwrap();
     // An inquiry reads it.
     assert_eq!(store.ignored_installations().await, Ok(vec![]));
-    billing.unbind(&tenant, &first).await.unwrap();
+    billing.unbind(&tenant, &first, &reason()).await.unwrap();
     let second = ask().await.unwrap();
     assert_ne!(first, second);
     sandbox.delete_customer(second.as_str());

@@ -11,7 +11,7 @@ use tenant_billing::{
     request::{Account, FrozenRequest, Identity},
 };
 
-use super::world::{World, brief, call, details, id};
+use super::world::{World, brief, call, details, id, reason};
 
 #[tokio::test]
 async fn a_deleted_customer_is_followed_by_another_once_it_is_known() {
@@ -341,7 +341,7 @@ async fn a_customer_that_an_operator_unbound_is_never_adopted_again() {
     let mut world = World::new().await;
     let (billing, tenant) = (world.inquire_first(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
-    billing.unbind(&tenant, &first).await.unwrap();
+    assert!(billing.unbind(&tenant, &first, &reason()).await.unwrap());
     assert_eq!(billing.lookup(&tenant).await.unwrap(), None);
     let second = call(&billing, &tenant).await.unwrap();
     assert_eq!(second.outcome, Outcome::Created);
@@ -356,7 +356,7 @@ async fn a_customer_unbound_after_its_row_was_lost_is_followed_by_another() {
     let (billing, tenant) = (world.billing(), world.tenant(1).await);
     let first = call(&billing, &tenant).await.unwrap().customer;
     world.sql("DELETE FROM customer_provisioning").await;
-    billing.unbind(&tenant, &first).await.unwrap();
+    assert!(billing.unbind(&tenant, &first, &reason()).await.unwrap());
     let error = brief(&billing, &tenant).await.unwrap_err();
     assert!(error.code() == "retry_later" && error.may_have_created(), "{error:?}");
     world.pass(Duration::from_secs(5 * 3600 + 1)).await;
