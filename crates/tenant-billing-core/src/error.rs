@@ -116,6 +116,7 @@ pub enum OperatorError {
     #[error("the secret key acts on account {0}, which is not the declared one")]
     NotDeclared(String),
     /// The key acts on another account, or in another mode, than this database belongs to.
+    /// `start_afresh` of `tenant_billing::Database` has a copied database forget the other one.
     #[error(
         "this database belongs to {recorded}, but the key acts on {ours}; if the database was copied \
          from another environment, have it start afresh"
@@ -126,7 +127,8 @@ pub enum OperatorError {
         /// What the key opens.
         ours: KeyScope,
     },
-    /// The database's records were made in another database.
+    /// The database's records were made in another database. `installation_moved` and `start_afresh`
+    /// of `tenant_billing::Database` say which of the two it is.
     #[error(
         "this database was copied or moved: installation {0} was made in another one, and a Customer \
          that the other one creates must not be taken for this one's; say which of the two it is"
@@ -148,6 +150,7 @@ pub enum OperatorError {
     #[error("Customer {0} belongs to this tenant but is bound to another one; correct the column")]
     BoundElsewhere(CustomerId),
     /// In live mode, another installation has created a Customer for a tenant of this id.
+    /// `ignore_installation` of `tenant_billing::Database` declares it to be another application.
     #[error(
         "installation {installation}, on the same live account, has created Customer {customer} for a \
          tenant of this id; if it is another application, declare it to be one; if it is this one, on \

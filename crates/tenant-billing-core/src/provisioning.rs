@@ -26,9 +26,10 @@
 //! tenant as the database shows it now. [`after`](crate::decide::after) says what to write once
 //! something was observed: Stripe has answered, or an inquiry has ended.
 //! [`deletion`](crate::decide::deletion) says what to write once a Customer is known to be deleted,
-//! and [`unbinding`](crate::decide::unbinding) when an operator unbinds one. The loop in `driver.rs` acts on them, for callers, for the recovery worker (which
-//! takes up what was left unfinished) and for webhooks alike. Every change is conditional on the
-//! row's *version*, so what was decided from an old view is never written.
+//! and [`unbinding`](crate::decide::unbinding) when an operator unbinds one. The loop in
+//! `driver.rs` acts on them, for callers, for the recovery worker (which takes up what was left
+//! unfinished) and for webhooks alike. Every change is conditional on the row's *version*, so what
+//! was decided from an old view is never written.
 //!
 //! # The states of a row
 //!
