@@ -22,6 +22,7 @@ mod names;
 mod port;
 mod primary;
 mod read;
+mod recently;
 mod recorded;
 mod requirements;
 mod schema;
@@ -32,7 +33,6 @@ mod url;
 mod write;
 
 use std::{
-    collections::HashMap,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -51,6 +51,8 @@ use self::{
     layout::Layout,
     lookups::{Found, Lookups},
     names::Names,
+    read::Bound,
+    recently::Recently,
     url::Target,
 };
 use crate::{stored::uuid_of, system::SystemClock};
@@ -72,6 +74,8 @@ pub struct PostgresStore {
     /// The host's tables, once they have been read. A failed call forgets them.
     layout: Arc<Mutex<Option<Arc<Layout>>>>,
     lookups: Arc<Lookups>,
+    /// Whose database it is. A failed call forgets that, too.
+    recently: Arc<Recently>,
     /// Whether lookups are prepared by name.
     prepared: bool,
 }
@@ -109,7 +113,8 @@ impl PostgresStore {
         let clock = SystemClock::shared();
         let (names, layout, lookups) = (Names::default(), Arc::default(), Arc::default());
         let connections = Connections::of(pool);
-        Self { connections, direct: None, names, clock, layout, lookups, prepared: false }
+        let (direct, recently, prepared) = (None, Arc::default(), false);
+        Self { connections, direct, names, clock, layout, lookups, recently, prepared }
     }
 
     /// Creates our tables, or brings them up to date. Any number of processes may do so at once.
@@ -223,7 +228,7 @@ impl PostgresStore {
     /// A store with another name, which must not share what was read of the tables named before.
     fn named<T>(mut self, name: T, set: impl FnOnce(&mut Names, T)) -> Self {
         set(&mut self.names, name);
-        Self { layout: Arc::default(), lookups: Arc::default(), ..self }
+        Self { layout: Arc::default(), lookups: Arc::default(), recently: Arc::default(), ..self }
     }
 
     /// The GRANT statements for a role of this name that may do everything but migrate, and nothing
@@ -298,6 +303,7 @@ impl PostgresStore {
             ) => {}
         }
         *self.known_layout() = None;
+        self.recently.forget();
         done
     }
 
@@ -328,14 +334,26 @@ impl PostgresStore {
 
     /// Looks up the Customers of many tenants at once.
     async fn look_up(self, keys: Vec<Key>) -> Vec<Found> {
-        let (asked, prepared) = (&keys, self.prepared);
+        let (asked, prepared, began) = (&keys, self.prepared, self.clock.uptime());
+        let seen = self.recently.seen(began);
+        let whose = seen.is_none();
         let read = self.call(|lease, layout| async move {
-            read::bound(&lease, &layout, asked, prepared).await
+            read::bound(&lease, &layout, asked, prepared, whose).await
         });
-        let read: Result<HashMap<Key, Result<Binding, StoreError>>, _> = read.await;
-        let of = |key: &Key| match &read {
-            Ok(found) => found.get(key).cloned().transpose(),
-            Err(error) => Err(error.clone()),
+        let read = read.await.map(|Bound { customers, account }| {
+            let account = match account {
+                Some(account) => {
+                    self.recently.saw(began, account.as_ref());
+                    account
+                }
+                None => seen,
+            };
+            (customers, account)
+        });
+        let of = |key: &Key| {
+            let (customers, account) = read.as_ref().map_err(Clone::clone)?;
+            let customer = customers.get(key).cloned().transpose()?;
+            Ok(customer.map(|customer| Binding { customer, account: account.clone() }))
         };
         keys.iter().map(of).collect()
     }

@@ -164,6 +164,7 @@ fn a_uuid_is_recognized_in_every_spelling_of_postgresql() {
     let sql = "ALTER TABLE tenant_config DROP CONSTRAINT tenant_config_tenant_id_fkey;
                ALTER TABLE tenants ALTER id TYPE text; ALTER TABLE tenant_config ALTER tenant_id TYPE text";
     world.runtime.block_on(app.database.run(sql));
+    assert_eq!(app.run(&["migrate"]).0, 0);
     world.plant(TEST, &format!("metadata[tenantId]={}", UUID.to_uppercase()));
     assert_eq!(app.refused(UUID, &[])["cause"], "unmarked_customer");
     let exact = world.plant(TEST, &format!("metadata[tenantId]={UUID}"));

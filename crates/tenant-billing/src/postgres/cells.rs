@@ -13,7 +13,12 @@ pub(super) struct SqlCells<'a> {
 
 impl<'a> SqlCells<'a> {
     pub(super) fn of(row: &'a Row) -> Self {
-        Self { row, next: 0 }
+        Self::from(row, 0)
+    }
+
+    /// The cells from this one on.
+    pub(super) fn from(row: &'a Row, first: usize) -> Self {
+        Self { row, next: first }
     }
 
     fn next<T: FromSql<'a>>(&mut self) -> Result<Option<T>, StoreError> {

@@ -14,6 +14,15 @@ use super::{
     table::{Column, Role, Table},
 };
 
+/// Three more cells of a lookup: when the layout was recorded, and the account that the database
+/// belongs to.
+const WHOSE: &str = ",
+    (SELECT recorded_at FROM tenant_billing.host_layout),
+    (SELECT account_id FROM tenant_billing.stripe_account),
+    (SELECT mode FROM tenant_billing.stripe_account)";
+/// Where they begin.
+pub(super) const WHOSE_CELLS: usize = 3;
+
 /// What statements must know about the host's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -31,10 +40,11 @@ pub(super) struct Layout {
     pub(super) key_type: KeyType,
     /// When the record was written that this layout agrees with, once that has been seen.
     pub(super) recorded_at: Option<Timestamp>,
-    /// The statement that reads the Customers of many tenants, and the account that the database
-    /// belongs to, as one text, since one subquery costs less than two. Its one parameter is an array of
+    /// The statement that reads the Customers of many tenants. Its one parameter is an array of
     /// keys.
     pub(super) lookup: String,
+    /// The same, which also reads whose database it is.
+    pub(super) lookup_and_whose: String,
 }
 
 impl Layout {
@@ -45,16 +55,18 @@ impl Layout {
         let config = config?;
         let (tenant, customer) =
             (config.role(Role::Tenant)?.clone(), config.role(Role::Customer)?.clone());
-        let lookup = format!(
-            "SELECT {READ_ONLY}, {id}::{read_as}, {customer}::text,
-                    (SELECT mode || ' ' || account_id FROM tenant_billing.stripe_account)
-             FROM {table} WHERE {id} = ANY ($1::{native}[]) AND {customer} IS NOT NULL",
-            id = tenant.quoted,
-            read_as = key_type.read_as(),
-            customer = customer.quoted,
-            table = config.name,
-            native = key_type.sql(),
-        );
+        let lookup = |whose: &str| {
+            format!(
+                "SELECT {READ_ONLY}, {id}::{read_as}, {customer}::text{whose}
+                 FROM {table} WHERE {id} = ANY ($1::{native}[]) AND {customer} IS NOT NULL",
+                id = tenant.quoted,
+                read_as = key_type.read_as(),
+                customer = customer.quoted,
+                table = config.name,
+                native = key_type.sql(),
+            )
+        };
+        let (lookup, lookup_and_whose) = (lookup(""), lookup(WHOSE));
         Some(Self {
             tenants,
             config,
@@ -64,6 +76,7 @@ impl Layout {
             key_type,
             recorded_at: None,
             lookup,
+            lookup_and_whose,
         })
     }
 

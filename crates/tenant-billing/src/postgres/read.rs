@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use tenant_billing_core::{
     audit::{History, Surplus},
-    ids::{AccountId, CustomerId, Invalid, Mode, TenantId},
-    ports::{Backlog, Binding, StoreError},
+    ids::{CustomerId, Invalid, TenantId},
+    ports::{Backlog, StoreError},
     request::Account,
     state::View,
 };
@@ -17,18 +17,27 @@ use super::{
     connection::Lease,
     errors::failed,
     key::{Key, KeyType},
-    layout::Layout,
+    layout::{Layout, WHOSE_CELLS},
     primary::{self, READ_ONLY},
     statement::Statement,
     table::Table,
 };
 use crate::{
     database::{Attention, Listing},
-    stored::{Cells, listing, name_tenant, parsed, state_and_customer},
+    stored::{Cells, listing, name_tenant, state_and_customer},
 };
 
-/// The Customers that are bound to these tenants, and the account that the database belongs to: the
-/// only read of a call that finds one. A tenant without a Customer is not in the result.
+/// What a lookup has found.
+pub(super) struct Bound {
+    /// The Customers. A tenant without one is not in the map.
+    pub(super) customers: HashMap<Key, Result<CustomerId, StoreError>>,
+    /// The account that the database belongs to, which may be none, if that was read along and there
+    /// was a row to read it in.
+    pub(super) account: Option<Option<Account>>,
+}
+
+/// The Customers that are bound to these tenants, and, if `whose`, the account that the database
+/// belongs to: the only read of a call that finds one.
 ///
 /// If `prepared`, the statement is prepared by name and stays so on the connection.
 pub(super) async fn bound(
@@ -36,7 +45,8 @@ pub(super) async fn bound(
     layout: &Layout,
     keys: &[Key],
     prepared: bool,
-) -> Result<HashMap<Key, Result<Binding, StoreError>>, StoreError> {
+    whose: bool,
+) -> Result<Bound, StoreError> {
     let (mut uuids, mut texts, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for key in keys {
         match key {
@@ -45,7 +55,8 @@ pub(super) async fn bound(
             Key::Integer(key) => numbers.push(*key),
         }
     }
-    let statement = Statement::new(layout.lookup.as_str());
+    let sql = if whose { &layout.lookup_and_whose } else { &layout.lookup };
+    let statement = Statement::new(sql.as_str());
     let (asked, statement) = match layout.key_type {
         KeyType::Uuid => (uuids.len(), statement.with(uuids)),
         KeyType::Text | KeyType::Char => (texts.len(), statement.with(texts)),
@@ -60,26 +71,20 @@ pub(super) async fn bound(
         false => statement.rows(lease).await?,
     };
     primary::check(rows.first())?;
-    let Some(first) = rows.first() else {
-        return Ok(HashMap::new());
-    };
-    // Each row has the same account.
-    let account = account_of(first)?;
-    let binding = |row| {
-        let (key, customer) = customer_of(row, layout.key_type)?;
-        let account = account.clone();
-        Ok((key, customer.map(|customer| Binding { customer, account })))
-    };
-    rows.iter().map(binding).collect()
+    let account = rows.first().filter(|_| whose).map(|row| account_of(row, layout)).transpose()?;
+    let customers = rows.iter().map(|row| customer_of(row, layout.key_type));
+    Ok(Bound { customers: customers.collect::<Result<_, _>>()?, account })
 }
 
-/// The account in a row of [`Layout::lookup`].
-fn account_of(row: &Row) -> Result<Option<Account>, StoreError> {
-    let text: Option<&str> =
-        row.try_get(3).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let (mode, id) = text.and_then(|text| text.split_once(' ')).unzip();
-    let (mode, id) = (parsed(mode, Mode::parse)?, parsed(id, AccountId::parse)?);
-    Ok(mode.zip(id).map(|(mode, id)| Account { id, mode }))
+/// The account in a row of [`Layout::lookup_and_whose`], if the layout is the one on record.
+fn account_of(row: &Row, layout: &Layout) -> Result<Option<Account>, StoreError> {
+    let cells = &mut SqlCells::from(row, WHOSE_CELLS);
+    if cells.time()? != layout.recorded_at {
+        return Err(StoreError::Unavailable(
+            "another layout of the host's tables was recorded".into(),
+        ));
+    }
+    cells.account()
 }
 
 /// A row of [`Layout::lookup`]. An unreadable Customer id concerns that tenant alone.

@@ -1,6 +1,13 @@
 //! A copy of a database is told from its original, as far as PostgreSQL can tell.
 
-use tenant_billing::{Afresh, Database as _, PostgresStore, ports::Store as _};
+use std::{sync::Arc, time::Duration};
+
+use tenant_billing::{
+    Afresh, Billing, Database as _, FakeStripe, PostgresStore, SystemClock, conformance,
+    ids::{Mode, TenantId},
+    ports::Store as _,
+    request::Account,
+};
 
 use super::server::Database;
 
@@ -76,4 +83,39 @@ async fn a_role_that_may_not_read_the_fingerprint_does_without() {
             "REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}"
         ))
         .await;
+}
+
+/// A lookup reads whose database it is only once a second, and never in a statement of its own.
+#[tokio::test]
+async fn a_process_that_lives_on_notices_within_a_second_whose_database_it_is() {
+    let database = Database::fresh().await;
+    let store = PostgresStore::open(&database.url()).unwrap();
+    store.migrate().await.unwrap();
+    let account = |id: &str, mode| Account { id: id.parse().unwrap(), mode };
+    conformance::register(&store, &account("acct_fake", Mode::Test), None).await.unwrap();
+    let tenant = TenantId::parse("7c9e6679-7425-40de-944b-e07fc1f90ae7").unwrap();
+    store.add_tenant(&tenant).await.unwrap();
+    let bind = format!(
+        "INSERT INTO tenant_config (tenant_id, stripe_customer_id) VALUES ('{tenant}', 'cus_1')"
+    );
+    database.run(&bind).await;
+    let billing = Billing::shared(Arc::new(store), Arc::new(FakeStripe::new()), Default::default());
+    assert!(billing.lookup(&tenant).await.unwrap().is_some());
+    let clock = SystemClock::shared();
+    for (change, cause) in [
+        ("UPDATE stripe_account SET mode = 'live'", Some("wrong_account")),
+        ("UPDATE stripe_account SET mode = 'test'", None),
+        (
+            "UPDATE host_layout SET config_table = 'public.tenants', recorded_at = clock()",
+            Some("schema_mismatch"),
+        ),
+    ] {
+        database.run(change).await;
+        clock.sleep(Duration::from_millis(1050)).await;
+        let mut looked_up = billing.lookup(&tenant).await.map_err(|error| error.cause());
+        if looked_up == Err("retry_later") {
+            looked_up = billing.lookup(&tenant).await.map_err(|error| error.cause());
+        }
+        assert_eq!(looked_up.err(), cause, "{change}");
+    }
 }
