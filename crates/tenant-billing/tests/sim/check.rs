@@ -4,7 +4,7 @@ use rusqlite::Row;
 use tenant_billing::{ids::TenantId, request::INSTALLATION_KEY};
 
 use crate::{
-    book::Maker,
+    customer::Maker,
     host::{TENANTS, tenant},
     world::World,
 };
@@ -50,6 +50,7 @@ impl World {
     /// The live Customers that we created for a tenant, without those that an operator unbound; of
     /// all installations, or without those that the loss of our tables has orphaned.
     fn ours(&self, of: &TenantId, all: bool) -> Vec<String> {
+        let now = self.now();
         let live: Vec<String> = {
             let state = self.sim.state();
             let installation = state.remade.as_ref().filter(|_| !all).map(|it| &it.1);
@@ -57,6 +58,7 @@ impl World {
                 let ours = matches!(it.maker, Maker::Us(_)) && it.tenant == of.as_str();
                 let orphaned =
                     installation.is_some() && it.metadata.get(INSTALLATION_KEY) != installation;
+                let orphaned = orphaned || it.is_past_knowing(now);
                 ours && !orphaned && it.deleted_at.is_none()
             });
             ours.map(|it| it.id.clone()).collect()
@@ -75,7 +77,7 @@ impl World {
         for of in (0..TENANTS).map(tenant) {
             let live = {
                 let state = self.sim.state();
-                let ours = |it: &&crate::book::Customer| {
+                let ours = |it: &&crate::customer::Customer| {
                     it.tenant == of.as_str() && it.deleted_at.is_none()
                 };
                 state.book.customers.iter().filter(ours).count()

@@ -37,6 +37,8 @@ pub(crate) struct SimStore {
     pub(crate) gate: Arc<Gate>,
     pub(crate) inner: SqliteStore,
     pub(crate) columns: Columns,
+    /// The file is a copy, and no operator has said so yet. (The store itself cannot tell.)
+    pub(crate) copied: bool,
 }
 
 impl SimStore {
@@ -195,6 +197,7 @@ impl Store for SimStore {
             if committed == Ok(Committed::Yes) {
                 self.none_held_is_surplus(change);
                 let remade = self.sim.state().remade.clone();
+                let remade = remade.filter(|_| !self.gate.is_of_the_second());
                 if remade.is_some_and(|it| it.0 > change.only_if.decided_at) {
                     let what = "what the lost tables showed decides a change of the new ones";
                     self.sim.broken(what.to_owned());
@@ -229,7 +232,8 @@ impl Store for SimStore {
     }
 
     async fn registration(&self) -> Result<Registration, StoreError> {
-        self.call(At::Read, self.inner.registration()).await
+        let registration = self.call(At::Read, self.inner.registration()).await?;
+        Ok(Registration { copied: self.copied, ..registration })
     }
 
     async fn register(
