@@ -134,7 +134,8 @@ impl Engine {
                     _ => self.store.register(&ours, fingerprint.as_deref()).await?.1,
                 };
                 if recorded != ours {
-                    let ours = ours.into();
+                    // From now on its reads are refused, too.
+                    let ours = self.opened.get_or_init(|| ours.into()).clone();
                     return Err(OperatorError::WrongAccount { recorded, ours }.into());
                 }
                 ours

@@ -157,7 +157,8 @@ impl World {
         let others = (0..TENANTS).map(tenant).filter(|it| it != of);
         others.filter_map(|it| self.host.column(&it)).any(|id| {
             let theirs = self.sim.state().book.find(&id).is_some_and(|it| it.tenant == of.as_str());
-            self.was_moved(&id) && (theirs || provisioned.as_ref() == Some(&id))
+            let given = self.touched[of].given.contains(&id);
+            self.was_moved(&id) && (theirs || given || provisioned.as_ref() == Some(&id))
         })
     }
 

@@ -34,7 +34,9 @@ impl World {
                 .filter(|it| now.duration_since(it.made_at) > SHOWS)
                 .filter(|it| match it.maker {
                     Maker::Us(_) => true,
-                    Maker::Second(_) => !(adopts && how == Meddling::Unmark),
+                    Maker::Second(_) => {
+                        how != Meddling::Rename && !(adopts && how == Meddling::Unmark)
+                    }
                     Maker::Host | Maker::Foreign | Maker::Legacy => false,
                 })
                 .collect();
@@ -49,14 +51,13 @@ impl World {
                 Meddling::Respell => name(&mut it.metadata, of.as_str().to_uppercase()),
             }
             it.edited |= how != Meddling::Respell;
-            (it.id.clone(), matches!(it.maker, Maker::Us(_)))
+            it.id.clone()
         };
-        let (id, ours) = edited;
         match how {
             Meddling::Unmark => (0..TENANTS).for_each(|it| self.touch(it).unmarked = true),
-            // It is ours, and whoever edits it gives it to the other tenant.
-            Meddling::Rename if ours => self.given_in_the_dashboard(&of, &other, id),
-            _ => {}
+            // Whoever edits it so gives it to the other tenant.
+            Meddling::Rename => self.given_in_the_dashboard(&of, &other, edited),
+            Meddling::Unname | Meddling::Respell => {}
         }
     }
 

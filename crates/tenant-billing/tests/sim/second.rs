@@ -222,8 +222,10 @@ impl World {
     /// Every tenant of the second application is asked for until it has its Customer.
     pub(crate) fn second_comes_to_rest(&mut self) {
         for number in 0..TENANTS {
-            let exists = self.second.as_ref().is_some_and(|it| it.host.exists(&tenant(number)));
-            let done = !exists || (0..CALLS).any(|_| self.second_gets_on(number));
+            let asked = self.second.as_ref().is_some_and(|it| {
+                it.host.exists(&tenant(number)) && it.deeds.asked_for(&tenant(number))
+            });
+            let done = !asked || (0..CALLS).any(|_| self.second_gets_on(number));
             if !done {
                 self.sim_broken(format!("the second's tenant {number} is never given a Customer"));
             }

@@ -213,6 +213,21 @@ const SOMETIMES: &[&str] = &[
     "problem: Operator(BoundElsewhere",
     "== DeliverCreated",
     "== DeliverDeleted",
+    "== Second",
+    "== Copy",
+    "== Afresh { keep: true",
+    "== Afresh { keep: false",
+    "== Declare",
+    "the second returns Ok(\"cus_",
+    "problem: Operator(CopiedOrMoved",
+    "problem: Operator(UnmarkedCustomer",
+    "how: Unmark",
+    "how: Unname",
+    "how: Rename",
+    "how: Respell",
+    "kind: OtherSoftware",
+    "kind: OtherUser",
+    "kind: LegacyUser",
 ];
 
 #[test]
