@@ -271,14 +271,16 @@ impl World {
         }
     }
 
-    /// P6: none foreign adopted. What the host itself bound to this tenant, and nulled since, is
-    /// the tenant's: the row provisioned with it.
+    /// P6: none of another tenant, another application or anybody else is bound. What the host
+    /// itself bound to this tenant, and nulled since, is the tenant's: the row provisioned with it.
+    /// So is what somebody has given to it in the dashboard.
     fn is_ours_to_bind(&self, tenant: &str, id: &str) {
         let by_host = format!("SELECT 1 FROM sim_column WHERE tenant = '{tenant}' AND by_host = 1");
         if self.host.holds(&format!("{by_host} AND now = '{id}'")) {
             return;
         }
-        let fair = {
+        let of = TenantId::parse(tenant).expect("a tenant's id");
+        let fair = self.touched[&of].given.contains(id) || {
             let state = self.sim.state();
             state.book.find(id).is_some_and(|it| {
                 it.tenant == tenant && matches!(it.maker, Maker::Us(_) | Maker::Legacy)

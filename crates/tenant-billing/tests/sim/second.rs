@@ -58,6 +58,9 @@ impl World {
             shared.and_then(Iterator::collect).expect("what is bound")
         };
         let own_since = (!is_copy).then(|| self.now());
+        if is_copy {
+            self.sim.state().senders.insert(self.host.installation(), false);
+        }
         let deeds = Arc::default();
         self.second = Some(Second { host, process: None, deeds, own_since, shared });
     }
