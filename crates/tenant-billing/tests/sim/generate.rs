@@ -284,7 +284,7 @@ pub(crate) fn meddling(rng: &mut Rng) -> Meddling {
 
 fn their(rng: &mut Rng, tenant: u8) -> Their {
     let call = Their::Call { tenant };
-    rng.pick(&[call, call, call, Their::Recover, Their::Crash])
+    rng.pick(&[call, call, call, Their::Recover, Their::Delete { tenant }, Their::Crash])
 }
 
 pub(crate) fn odd(rng: &mut Rng) -> Odd {

@@ -179,8 +179,14 @@ pub(crate) enum Meddling {
 /// What the second application does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Their {
-    Call { tenant: u8 },
+    Call {
+        tenant: u8,
+    },
     Recover,
+    /// Somebody deletes a Customer that it created, in the dashboard.
+    Delete {
+        tenant: u8,
+    },
     Crash,
 }
 

@@ -60,6 +60,8 @@ impl World {
         let own_since = (!is_copy).then(|| self.now());
         if is_copy {
             self.sim.state().senders.insert(self.host.installation(), false);
+            // What the watching triggers saw of the original is not the copy's doing.
+            host.writes("UPDATE sim_column SET by_host = 1");
         }
         let deeds = Arc::default();
         self.second = Some(Second { host, process: None, deeds, own_since, shared });
@@ -79,11 +81,12 @@ impl World {
             second.shared.clear();
         }
         let path = second.host.path.clone();
-        // What the watching triggers saw of the original, or see now, is not the copy's doing.
+        let bound = "SELECT now FROM sim_column WHERE by_host = 0 AND now IS NOT NULL";
+        if let Some(id) = second.host.cell::<String>(bound) {
+            self.sim_broken(format!("{id} was bound by a copy that nobody has declared"));
+        }
         let how = if keep { Afresh::CopyKeepingBindings } else { Afresh::CopyForgettingBindings };
         self.administer(&path, async |store| drop(store.start_afresh(how).await.expect("a copy")));
-        let second = self.second.as_ref().expect("a copy");
-        second.host.writes("UPDATE sim_column SET by_host = 1");
     }
 
     /// Each operator declares every other installation to be another application. Of the first
@@ -137,6 +140,17 @@ impl World {
                 self.run_second(What::Recover, async move {
                     billing.recover_once().await.map(|_| String::new())
                 });
+            }
+            Their::Delete { tenant: of } => {
+                let (of, now) = (tenant(of), self.now());
+                let mut state = self.sim.state();
+                let mut live = state.book.customers.iter_mut().filter(|it| {
+                    let made = matches!(it.maker, Maker::Second(_)) && it.tenant == of.as_str();
+                    made && it.deleted_at.is_none()
+                });
+                if let Some(it) = live.next() {
+                    it.deleted_at = Some(now);
+                }
             }
             Their::Crash => {
                 let process = self.second.as_ref().and_then(|it| it.process.as_ref());
@@ -241,7 +255,17 @@ impl World {
         let second = self.second.as_ref().expect("a second application");
         let last = second.deeds.all().last().and_then(|it| it.ended.clone());
         match last.map(|it| it.1) {
-            Some(Ok(_)) => true,
+            Some(Ok(id)) => {
+                let bound = second.host.column(&tenant(number)).as_ref() == Some(&id);
+                let alive =
+                    self.sim.state().book.find(&id).is_some_and(|it| it.deleted_at.is_none());
+                if !(bound && alive) {
+                    self.sim_broken(format!(
+                        "the second's tenant {number} was given {id}, in vain"
+                    ));
+                }
+                true
+            }
             // Its row was in doubt for a month.
             Some(Err(error)) if self.is_out_of_reach(&error) => true,
             // The copy was made after the host had moved it.

@@ -218,6 +218,8 @@ const SOMETIMES: &[&str] = &[
     "== Afresh { keep: true",
     "== Afresh { keep: false",
     "== Declare",
+    "== Theirs(Delete",
+    "== Theirs(Crash",
     "the second returns Ok(\"cus_",
     "problem: Operator(CopiedOrMoved",
     "problem: Operator(UnmarkedCustomer",
