@@ -53,6 +53,10 @@ impl World {
             it.edited |= how != Meddling::Respell;
             it.id.clone()
         };
+        if self.remade.is_some() && how != Meddling::Respell {
+            // Nothing shows any more that it is a lost installation's.
+            self.remade = Some(false);
+        }
         match how {
             Meddling::Unmark => (0..TENANTS).for_each(|it| self.touch(it).unmarked = true),
             // Whoever edits it so gives it to the other tenant.

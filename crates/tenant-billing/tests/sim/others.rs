@@ -167,10 +167,11 @@ impl World {
             return;
         }
         // In test mode another installation's Customers are nobody's; without search, an inquiry
-        // need not find them; and who was unbound is forgotten.
+        // need not find them, nor without their mark; and who was unbound is forgotten.
         let settings = self.sim.settings;
         let unbound = self.touched.values().any(|it| it.unbound);
-        let shows = known && settings.live && settings.search && !unbound;
+        let edited = self.sim.state().book.customers.iter().any(|it| it.edited);
+        let shows = known && settings.live && settings.search && !unbound && !edited;
         self.remade = Some(shows && self.remade != Some(false));
         let now = self.now();
         if known {

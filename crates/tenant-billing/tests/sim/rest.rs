@@ -56,8 +56,8 @@ impl World {
 
     /// What living processes were asked to do comes to an end.
     pub(crate) fn wait_for_all(&mut self) {
-        // A fault that suspends a process for five hours may have been waiting for its moment.
-        for _ in 0..2200 {
+        // A fault that suspends a process for 26 hours may have been waiting for its moment.
+        for _ in 0..9_500 {
             let alive = |number| {
                 let alive = |it: &&crate::world::Process| !it.gate.is_dead();
                 let second = self.second.iter().map(|it| &it.process);
