@@ -10,7 +10,7 @@ use tenant_billing::{
 use crate::{
     customer::Maker,
     host::{TENANTS, tenant},
-    ops::Meddling,
+    ops::{Meddling, Settings},
     world::World,
 };
 
@@ -22,8 +22,14 @@ impl World {
     pub(super) fn meddle(&mut self, of: u8, nth: u8, how: Meddling) {
         let (of, now) = (tenant(of), self.now());
         let other = (0..TENANTS).map(tenant).find(|it| *it != of).expect("two tenants");
-        // Whoever adopts what has no mark has said that nobody else's is without one.
-        let adopts = !matches!(self.unmarked, Some(Unmarked::Stop | Unmarked::Ignore));
+        // Whoever adopts what has no mark, at once or when he is asked, has said that nobody else's
+        // is without one.
+        let Settings { unmarked, unmarked_are_theirs, .. } = self.sim.settings;
+        let adopts = match unmarked {
+            Some(Unmarked::Ignore) => false,
+            Some(Unmarked::Stop) => !unmarked_are_theirs,
+            Some(Unmarked::Adopt) | None => true,
+        };
         let edited = {
             let mut state = self.sim.state();
             let mut theirs: Vec<_> = state
