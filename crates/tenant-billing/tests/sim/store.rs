@@ -106,10 +106,15 @@ impl SimStore {
         }
     }
 
-    fn has_seen(&self, tenant: &TenantId, begun: bool) {
+    /// When our tables were made anew, as of now.
+    fn tables(&self) -> Option<Timestamp> {
+        self.sim.state().remade.as_ref().map(|it| it.0)
+    }
+
+    /// The process knows now what was so when the tables were these.
+    fn has_seen(&self, tenant: &TenantId, begun: bool, tables: Option<Timestamp>) {
         let (at, process, tenant) = (self.sim.now(), self.gate.number, tenant.to_string());
         let mut state = self.sim.state();
-        let tables = state.remade.as_ref().map(|it| it.0);
         state.seen.push(Seen { at, process, tenant, tables, begun });
     }
 
@@ -169,7 +174,9 @@ impl Store for SimStore {
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
+        let mut tables = self.tables();
         let view = async {
+            tables = self.tables();
             let view = self.inner.view(tenant, customers).await;
             let at = (self.gate.number, tenant.to_string());
             self.sim.state().views.insert(at, self.sim.now());
@@ -184,12 +191,14 @@ impl Store for SimStore {
         };
         let view = self.call(At::Read, view).await?;
         let begun = view.row.as_ref().is_some_and(|it| is_begun(&it.state));
-        self.has_seen(&view.tenant, begun);
+        self.has_seen(&view.tenant, begun, tables);
         Ok(view)
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        let mut tables = self.tables();
         let commit = async {
+            tables = self.tables();
             let committed = match self.trigger(change) {
                 Some(refusal) => refusal,
                 None => self.inner.commit(change).await,
@@ -214,11 +223,11 @@ impl Store for SimStore {
         let committed = self.call(At::Write, commit).await;
         match (&committed, &change.row) {
             (Ok(Committed::Yes), Some(row)) => {
-                self.has_seen(&change.tenant, is_begun(&row.state));
+                self.has_seen(&change.tenant, is_begun(&row.state), tables);
             }
             (Ok(_), _) => {}
             // It may be written all the same.
-            (Err(_), _) => self.has_seen(&change.tenant, true),
+            (Err(_), _) => self.has_seen(&change.tenant, true, tables),
         }
         committed
     }
