@@ -1,9 +1,9 @@
 //! Plans by chance, within what the promises assume.
 //!
 //! Each seed leaves out about half of all kinds of operations, so that those that are in meet each
-//! other more often. What is never generated, and why, is said where it is left out; three
-//! restrictions depend on the moment and stand in `world.rs` and `others.rs` (`NOT_EDITED`,
-//! `DECIDES`, `restore`).
+//! other more often. What is never generated, and why, is said where it is left out; five
+//! restrictions depend on the moment and stand where it is known (`NOT_EDITED`, `DECIDES`, `restore`,
+//! and in `metadata.rs` `SHOWS` and who may lose a mark).
 
 use std::time::Duration;
 
