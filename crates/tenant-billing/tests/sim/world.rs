@@ -1,6 +1,6 @@
 //! A whole small world: one database, one Stripe, three processes of the shipped software, perhaps a
-//! second application (`second.rs`), and everybody else (`others.rs`, `metadata.rs`). When it is dropped it brings itself to rest and asserts the
-//! promises.
+//! second application (`second.rs`), and everybody else (`others.rs`, `metadata.rs`). When it is
+//! dropped it brings itself to rest and asserts the promises.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
