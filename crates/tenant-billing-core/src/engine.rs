@@ -136,7 +136,8 @@ impl Engine {
                     _ => self.register(&installation, &ours, fingerprint.as_deref()).await?,
                 };
                 if recorded != ours {
-                    let ours = ours.into();
+                    // From now on its reads are refused, too.
+                    let ours = self.opened.get_or_init(|| ours.into()).clone();
                     return Err(OperatorError::WrongAccount { recorded, ours }.into());
                 }
                 ours

@@ -31,12 +31,26 @@ struct Search<'a> {
     deadline: Deadline,
     /// Each Customer, and whether one of our keys is known to have created it.
     named: BTreeMap<CustomerId, bool>,
+    /// The Customers that a key like ours has created for somebody else: for a tenant of this id of
+    /// that installation, or for another tenant.
+    others: BTreeMap<CustomerId, Option<InstallationId>>,
     /// What an operator must put right before it can be read.
     refused: Option<Inconclusive>,
     unavailable: Option<String>,
     /// Stripe answers `resource_missing` for this Customer, which was named.
     unknown: Option<CustomerId>,
     no_search: bool,
+}
+
+/// What an entry of a source says of its Customer.
+enum Named {
+    /// One of our keys has created it for this tenant.
+    ByOurKey,
+    /// A key like ours has created it for a tenant of this id of another installation, or for
+    /// another tenant.
+    ByAnothersKey(Option<InstallationId>),
+    /// Its metadata names the tenant.
+    ByMetadata,
 }
 
 /// Makes one whole inquiry: all sources, and all pages of each.
@@ -54,6 +68,7 @@ pub(crate) async fn inquire(
         identity: &context.identity,
         deadline,
         named: BTreeMap::new(),
+        others: BTreeMap::new(),
         refused: None,
         unavailable: None,
         unknown: None,
@@ -89,14 +104,18 @@ impl Search<'_> {
             engine.stripe.list_created_events(since, after.as_deref()).await
         };
         let cursor = |page: &Page<CreatedEvent>| page.data.last().map(|last| last.id.clone());
-        let by_our_key = |event: CreatedEvent| {
+        let by_key = |event: CreatedEvent| {
             let key = IdempotencyKey::parse(event.idempotency_key.as_deref()?).ok()?.parts()?;
-            let ours = key.tenant == *tenant
-                && key.installation == identity.installation
-                && key.mode == identity.account.mode;
-            ours.then_some((event.customer, true))
+            let ours =
+                key.installation == identity.installation && key.mode == identity.account.mode;
+            let how = match (key.tenant == *tenant, ours) {
+                (true, true) => Named::ByOurKey,
+                (true, false) => Named::ByAnothersKey(Some(key.installation)),
+                (false, _) => Named::ByAnothersKey(None),
+            };
+            Some((event.customer, how))
         };
-        self.pages("events", ask, answer::created_events, cursor, by_our_key).await;
+        self.pages("events", ask, answer::created_events, cursor, by_key).await;
     }
 
     async fn read_list(&mut self) {
@@ -113,7 +132,9 @@ impl Search<'_> {
         };
         let cursor = |page: &Page<Customer>| page.data.last().map(|last| last.id.to_string());
         let other_keys = &engine.policy.tenant_metadata_keys;
-        let named = |it: Customer| names_tenant(&it, tenant, other_keys).then_some((it.id, false));
+        let named = |it: Customer| {
+            names_tenant(&it, tenant, other_keys).then_some((it.id, Named::ByMetadata))
+        };
         self.pages("customers", ask, answer::customers, cursor, named).await;
     }
 
@@ -128,7 +149,10 @@ impl Search<'_> {
                 engine.stripe.search_customers(query, page.as_deref()).await
             };
             let cursor = |page: &Page<Customer>| page.next_page.clone();
-            self.pages(SEARCH, ask, answer::customers, cursor, |it| Some((it.id, false))).await;
+            self.pages(SEARCH, ask, answer::customers, cursor, |it| {
+                Some((it.id, Named::ByMetadata))
+            })
+            .await;
         }
     }
 
@@ -140,7 +164,7 @@ impl Search<'_> {
         ask: impl Fn(Option<String>) -> F,
         parse: fn(&[u8]) -> Option<Page<T>>,
         cursor: impl Fn(&Page<T>) -> Option<String>,
-        named: impl Fn(T) -> Option<(CustomerId, bool)>,
+        named: impl Fn(T) -> Option<(CustomerId, Named)>,
     ) {
         let mut after = None;
         loop {
@@ -168,8 +192,12 @@ impl Search<'_> {
                 }
             };
             after = cursor(&page);
-            for (customer, by_our_key) in page.data.into_iter().filter_map(&named) {
-                *self.named.entry(customer).or_insert(false) |= by_our_key;
+            for (customer, how) in page.data.into_iter().filter_map(&named) {
+                match how {
+                    Named::ByAnothersKey(whose) => drop(self.others.insert(customer, whose)),
+                    Named::ByOurKey => drop(self.named.insert(customer, true)),
+                    Named::ByMetadata => drop(self.named.entry(customer).or_insert(false)),
+                }
             }
             if !page.has_more {
                 return;
@@ -185,6 +213,15 @@ impl Search<'_> {
     async fn confirm(mut self, ownership: &Ownership<'_>) -> Result<Findings, Problem> {
         let (mut ours, mut foreign, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
         for (id, by_our_key) in std::mem::take(&mut self.named) {
+            // Whatever its metadata says now, a key proves for whom it was made.
+            match self.others.get(&id).filter(|_| !by_our_key) {
+                Some(Some(installation)) => {
+                    foreign.push((id, installation.clone()));
+                    continue;
+                }
+                Some(None) => continue,
+                None => {}
+            }
             let (reading, summary) = self.engine.retrieve(&id, self.deadline).await;
             let what = format!("Customer {id}: {summary}");
             match reading {

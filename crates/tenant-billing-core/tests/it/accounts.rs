@@ -96,6 +96,11 @@ async fn a_key_of_another_account_than_recorded_is_refused() {
         assert_eq!(error.problem(), &OperatorError::WrongAccount { recorded, ours }.into());
         assert!(!error.may_have_created());
         assert!(world.store.data().written.is_empty() && world.stripe.sent().is_empty());
+        // From then on this process does not even read what is bound.
+        let (bound, account) = (Some(cus(CID)), world.store.data().account.clone());
+        world.store.put(View { bound, account, ..unbound(None) });
+        let refused = world.billing.lookup(&tenant()).await.map_err(|it| it.problem().clone());
+        assert_eq!(refused, Err(error.problem().clone()));
     }
 }
 

@@ -5,47 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tenant_billing::{
-    answer::Answer,
-    request::{INSTALLATION_KEY, TENANT_KEY},
-};
+use tenant_billing::answer::Answer;
 
 use crate::{
+    customer::{Customer, Maker},
     ops::Odd,
     stripe::{ACCOUNT, EVENTS, LIST, SEARCH},
 };
 
 /// How long Stripe lists events.
 const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-
-/// Who created a Customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Maker {
-    /// The software under test, with this key.
-    Us(String),
-    /// The host, which bound it itself.
-    Host,
-    /// Somebody whose Customers must not be touched.
-    Foreign,
-    /// Somebody who named the tenant, so that it may be adopted.
-    Legacy,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Customer {
-    pub(crate) id: String,
-    pub(crate) made_at: Timestamp,
-    pub(crate) maker: Maker,
-    /// The tenant that it is meant for, whatever its metadata says.
-    pub(crate) tenant: String,
-    pub(crate) email: Option<String>,
-    pub(crate) metadata: BTreeMap<String, String>,
-    pub(crate) deleted_at: Option<Timestamp>,
-    /// What a failure that Stripe stored left behind.
-    pub(crate) of_a_failure: bool,
-    /// Events and search show it from here on.
-    shows_at: Timestamp,
-}
 
 /// What Stripe remembers of a key.
 struct Saved {
@@ -120,6 +89,7 @@ impl Book {
     /// The work on a creation is over.
     pub(crate) fn complete(
         &mut self,
+        maker: Maker,
         key: &str,
         body: &str,
         tenant: &str,
@@ -135,7 +105,7 @@ impl Book {
             }});
             return self.response(400, &[("Stripe-Should-Retry", "false")], &error);
         }
-        let at = self.make(Maker::Us(key.to_owned()), tenant, body, now, false);
+        let at = self.make(maker, tenant, body, now, false);
         let answer = self.shown(at);
         self.save(key, body, 200, answer, now)
     }
@@ -196,6 +166,7 @@ impl Book {
             metadata: metadata.collect(),
             deleted_at: None,
             of_a_failure,
+            edited: false,
             shows_at: now + self.lag,
         });
         self.customers.len() - 1
@@ -246,11 +217,9 @@ impl Book {
     /// Is behind, and may show a deleted Customer as live until it has caught up.
     pub(crate) fn search(&mut self, query: &str, page: Option<&str>, now: Timestamp) -> Answer {
         let lag = self.lag;
-        let tenant = query.strip_prefix(&format!("metadata['{TENANT_KEY}']:'"));
-        let tenant = tenant.and_then(|it| it.strip_suffix('\'')).unwrap_or_default().to_owned();
         let matches = |it: &Customer| {
-            let named = it.metadata.get(TENANT_KEY).is_some_and(|named| *named == tenant);
-            named && it.shows_at <= now && it.deleted_at.is_none_or(|at| at + lag > now)
+            let is_listed = it.shows_at <= now && it.deleted_at.is_none_or(|at| at + lag > now);
+            is_listed && it.is_asked_for(query)
         };
         self.customers_page(matches, page)
     }
@@ -268,7 +237,7 @@ impl Book {
         let events = self.customers.iter().enumerate().rev().filter(|(_, it)| listed(it));
         let events = events.map(|(at, it)| {
             let key = match &it.maker {
-                Maker::Us(key) => Some(key),
+                Maker::Us(key) | Maker::Second(key) => Some(key),
                 Maker::Host | Maker::Foreign | Maker::Legacy => None,
             };
             json!({
@@ -390,9 +359,4 @@ fn error_500() -> Value {
 fn field(body: &str, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(body.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
-/// The metadata that another installation's Customer has.
-pub(crate) fn elsewhere(tenant: &str) -> [(&str, &str); 2] {
-    [(TENANT_KEY, tenant), (INSTALLATION_KEY, "fedcba98-0000-4000-8000-000000000000")]
 }

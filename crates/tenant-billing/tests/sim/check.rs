@@ -4,7 +4,7 @@ use rusqlite::Row;
 use tenant_billing::{ids::TenantId, request::INSTALLATION_KEY};
 
 use crate::{
-    book::Maker,
+    customer::Maker,
     host::{TENANTS, tenant},
     world::World,
 };
@@ -50,6 +50,7 @@ impl World {
     /// The live Customers that we created for a tenant, without those that an operator unbound; of
     /// all installations, or without those that the loss of our tables has orphaned.
     fn ours(&self, of: &TenantId, all: bool) -> Vec<String> {
+        let now = self.now();
         let live: Vec<String> = {
             let state = self.sim.state();
             let installation = state.remade.as_ref().filter(|_| !all).map(|it| &it.1);
@@ -57,6 +58,7 @@ impl World {
                 let ours = matches!(it.maker, Maker::Us(_)) && it.tenant == of.as_str();
                 let orphaned =
                     installation.is_some() && it.metadata.get(INSTALLATION_KEY) != installation;
+                let orphaned = orphaned || it.is_past_knowing(now);
                 ours && !orphaned && it.deleted_at.is_none()
             });
             ours.map(|it| it.id.clone()).collect()
@@ -75,7 +77,7 @@ impl World {
         for of in (0..TENANTS).map(tenant) {
             let live = {
                 let state = self.sim.state();
-                let ours = |it: &&crate::book::Customer| {
+                let ours = |it: &&crate::customer::Customer| {
                     it.tenant == of.as_str() && it.deleted_at.is_none()
                 };
                 state.book.customers.iter().filter(ours).count()
@@ -155,7 +157,8 @@ impl World {
         let others = (0..TENANTS).map(tenant).filter(|it| it != of);
         others.filter_map(|it| self.host.column(&it)).any(|id| {
             let theirs = self.sim.state().book.find(&id).is_some_and(|it| it.tenant == of.as_str());
-            self.was_moved(&id) && (theirs || provisioned.as_ref() == Some(&id))
+            let given = self.touched[of].given.contains(&id);
+            self.was_moved(&id) && (theirs || given || provisioned.as_ref() == Some(&id))
         })
     }
 
@@ -268,14 +271,16 @@ impl World {
         }
     }
 
-    /// P6: none foreign adopted. What the host itself bound to this tenant, and nulled since, is
-    /// the tenant's: the row provisioned with it.
+    /// P6: none of another tenant, another application or anybody else is bound. What the host
+    /// itself bound to this tenant, and nulled since, is the tenant's: the row provisioned with it.
+    /// So is what somebody has given to it in the dashboard.
     fn is_ours_to_bind(&self, tenant: &str, id: &str) {
         let by_host = format!("SELECT 1 FROM sim_column WHERE tenant = '{tenant}' AND by_host = 1");
         if self.host.holds(&format!("{by_host} AND now = '{id}'")) {
             return;
         }
-        let fair = {
+        let of = TenantId::parse(tenant).expect("a tenant's id");
+        let fair = self.touched[&of].given.contains(id) || {
             let state = self.sim.state();
             state.book.find(id).is_some_and(|it| {
                 it.tenant == tenant && matches!(it.maker, Maker::Us(_) | Maker::Legacy)

@@ -7,11 +7,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tenant_billing::{Error, OperatorError, Problem, ids::TenantId};
+use tenant_billing::{Error, OperatorError, Problem, Unmarked, ids::TenantId};
 
 use crate::{
-    book::{Customer, Maker},
     check::Entry,
+    customer::{Customer, Maker},
     ops::{Key, Mail},
     world::{Touched, World},
 };
@@ -94,6 +94,10 @@ impl Deeds {
 }
 
 impl Deed {
+    pub(crate) fn has_begun_since(&self, at: Timestamp) -> bool {
+        self.began >= at
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
         let ends_after = |one: &Self, at| one.ended.as_ref().is_none_or(|(end, _)| *end >= at);
         self.number == other.number
@@ -224,7 +228,8 @@ impl World {
             return Some(format!("was given {customer}, which Stripe does not know"));
         };
         let given = self.touched[&call.tenant].given.contains(customer);
-        if !given && (it.tenant != call.tenant.as_str() || it.maker == Maker::Foreign) {
+        let theirs = matches!(it.maker, Maker::Foreign | Maker::Second(_));
+        if !given && (it.tenant != call.tenant.as_str() || theirs) {
             return Some(format!("was given {customer}, which is somebody else's"));
         }
         if self.remade.is_some() {
@@ -257,7 +262,10 @@ impl World {
             }),
             Problem::Operator(OperatorError::WrongAccount { .. }) => call.key != Key::Own,
             Problem::Operator(OperatorError::ForeignCustomer { .. }) => {
-                live && (touched.foreign || self.remade.is_some())
+                live && (touched.foreign || self.remade.is_some() || self.second_has_created())
+            }
+            Problem::Operator(OperatorError::UnmarkedCustomers(_)) => {
+                self.sim.settings.unmarked == Some(Unmarked::Stop) && touched.unmarked
             }
             Problem::Operator(OperatorError::BoundElsewhere(id)) => self.was_moved(id.as_str()),
             Problem::Operator(OperatorError::OutOfReach | OperatorError::NoEmailToLookBy) => {
@@ -280,7 +288,9 @@ impl World {
         }
         for (_, ended, first) in calls {
             for (began, end, second) in calls {
-                let gone = |it: &Customer| it.deleted_at.is_some_and(|at| at <= *end);
+                let gone = |it: &Customer| {
+                    it.deleted_at.is_some_and(|at| at <= *end) || it.is_past_knowing(*end)
+                };
                 let lost = self.sim.state().book.find(first).is_some_and(gone);
                 if began > ended && first != second && !lost {
                     let what = format!("{tenant} was given {first}, then {second}");

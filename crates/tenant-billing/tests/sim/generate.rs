@@ -1,16 +1,18 @@
 //! Plans by chance, within what the promises assume.
 //!
 //! Each seed leaves out about half of all kinds of operations, so that those that are in meet each
-//! other more often. What is never generated, and why, is said where it is left out; three
-//! restrictions depend on the moment and stand in `world.rs` and `others.rs` (`NOT_EDITED`,
-//! `DECIDES`, `restore`).
+//! other more often. What is never generated, and why, is said where it is left out; five
+//! restrictions depend on the moment and stand where it is known (`NOT_EDITED`, `DECIDES`, `restore`,
+//! and in `metadata.rs` `SHOWS` and who may lose a mark).
 
 use std::time::Duration;
+
+use tenant_billing::Unmarked;
 
 use crate::{
     host::TENANTS,
     motifs::motif,
-    ops::{At, Fault, Ill, Key, Mail, Odd, Op, Plan, Settings, Side, Stranger},
+    ops::{At, Fault, Ill, Key, Mail, Meddling, Odd, Op, Plan, Settings, Side, Stranger, Their},
     rng::Rng,
     stripe::HEADERS,
     world::PROCESSES,
@@ -25,7 +27,7 @@ const LONGEST_LAG: u64 = 60;
 const LEFT_BEHIND: u64 = 10;
 
 /// The kinds of operations, as bits of what a seed plays with.
-const KINDS: u32 = 22;
+const KINDS: u32 = 25;
 
 /// How often chance is asked again for a kind that this seed plays with.
 const TRIES: u32 = 12;
@@ -40,6 +42,7 @@ struct Generator {
 }
 
 pub(crate) fn plan(seed: u64) -> Plan {
+    use Unmarked::{Adopt, Ignore, Stop};
     let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x5eed);
     let settings = Settings {
         seed: rng.next(),
@@ -50,6 +53,9 @@ pub(crate) fn plan(seed: u64) -> Plan {
         page: rng.pick(&[1, 2, 100]),
         lag: u8::try_from(rng.between(0, LONGEST_LAG)).expect("minutes"),
         inquire_first: rng.one_in(4),
+        unmarked: rng.pick(&[None, Some(Adopt), Some(Stop), Some(Ignore)]),
+        unmarked_are_theirs: rng.one_in(2),
+        user_key: rng.one_in(3),
     };
     let kinds = rng.next() & rng.pick(&[u64::MAX, rng.clone().next()]);
     let mut generator = Generator { rng, kinds, settings, caller: None, passed: Duration::ZERO };
@@ -203,7 +209,7 @@ impl Generator {
     fn event(&mut self) -> Option<Op> {
         let (process, tenant) = (self.process(), self.tenant());
         let nth = small(&mut self.rng, 3);
-        Some(match self.rng.between(0, 32) {
+        Some(match self.rng.between(0, 42) {
             0..=1 if self.has(1) => Op::Crash { process },
             2 if self.has(2) => Op::Suspend { process, seconds: self.standstill() },
             3..=5 if self.has(6) => Op::Delete { tenant, nth },
@@ -232,17 +238,35 @@ impl Generator {
             },
             30 if self.has(20) => unbindable(&mut self.rng),
             31..=32 if self.has(21) => Op::Remake { known: self.rng.one_in(3) },
+            33 if self.has(22) => Op::Second,
+            34 if self.has(23) => Op::Copy,
+            35 if self.has(23) => Op::Afresh { keep: self.rng.one_in(2) },
+            36 if self.has(22) || self.has(23) => Op::Declare,
+            37..=39 if self.has(22) || self.has(23) => Op::Theirs(their(&mut self.rng, tenant)),
+            40..=42 if self.has(24) => Op::Meddle { tenant, nth, how: meddling(&mut self.rng) },
             _ => return None,
         })
     }
 
     fn stranger(&mut self) -> Stranger {
-        use Stranger::{Legacy, OtherInstallation, OtherTenant, SameEmail};
-        // In an account with Customers from before, an inquiry is made first.
-        match self.settings.inquire_first {
-            true => self.rng.pick(&[SameEmail, OtherTenant, OtherInstallation, Legacy]),
-            false => self.rng.pick(&[SameEmail, OtherTenant, OtherInstallation]),
+        use Stranger::{
+            Legacy, LegacyUser, OtherInstallation, OtherSoftware, OtherTenant, OtherUser, SameEmail,
+        };
+        let Settings { inquire_first, unmarked, unmarked_are_theirs, user_key, .. } = self.settings;
+        let adopts = !matches!(unmarked, Some(Unmarked::Stop | Unmarked::Ignore));
+        let mut kinds = vec![SameEmail, OtherTenant, OtherInstallation];
+        if unmarked_are_theirs && !adopts {
+            kinds.extend([OtherSoftware, OtherUser]);
+        } else if inquire_first {
+            // In an account with Customers from before, an inquiry is made first.
+            kinds.push(Legacy);
+            if user_key {
+                kinds.push(LegacyUser);
+            }
+        } else if !user_key {
+            kinds.push(OtherUser);
         }
+        self.rng.pick(&kinds)
     }
 }
 
@@ -252,6 +276,15 @@ pub(crate) fn ill(rng: &mut Rng) -> Ill {
     };
     let schema = [SchemaMissing, SchemaTooOld, SchemaTooNew, SchemaMismatch];
     rng.pick(&[&schema[..], &[Unavailable, Refused, Corrupt]].concat())
+}
+
+pub(crate) fn meddling(rng: &mut Rng) -> Meddling {
+    rng.pick(&[Meddling::Unmark, Meddling::Unname, Meddling::Rename, Meddling::Respell])
+}
+
+fn their(rng: &mut Rng, tenant: u8) -> Their {
+    let call = Their::Call { tenant };
+    rng.pick(&[call, call, call, Their::Recover, Their::Delete { tenant }, Their::Crash])
 }
 
 pub(crate) fn odd(rng: &mut Rng) -> Odd {

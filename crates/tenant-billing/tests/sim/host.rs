@@ -98,6 +98,29 @@ impl Host {
         Self { dir, path, sql, backup: template.bytes.clone(), files: 1 }
     }
 
+    /// The database of another application, with the same tenants.
+    pub(crate) fn second(live: bool) -> Self {
+        let host = Self::new(live);
+        host.writes("UPDATE installation SET id = 'second-0001'");
+        host
+    }
+
+    /// The database as it is now, in a file of its own.
+    pub(crate) fn copy(&self) -> Self {
+        let dir = directory();
+        let path = dir.path().join("copy.db");
+        let into = format!("VACUUM INTO '{}'", path.display());
+        self.sql.execute_batch(&into).expect("a copy");
+        let bytes = fs::read(&path).expect("a copy");
+        let path = dir.path().join("0.db");
+        let sql = place(&path, &bytes);
+        Self { dir, path, sql, backup: bytes, files: 1 }
+    }
+
+    pub(crate) fn installation(&self) -> String {
+        self.cell("SELECT id FROM installation").expect("an installation")
+    }
+
     /// Writes as the host, which the watching triggers are told.
     pub(crate) fn writes(&self, sql: &str) {
         let sql = format!(
@@ -157,11 +180,12 @@ impl Host {
         let remake = "BEGIN IMMEDIATE;
             DELETE FROM customer_provisioning; DELETE FROM billing_event;
             DELETE FROM deleted_customer; DELETE FROM surplus_customer; DELETE FROM stripe_account;
+            DELETE FROM ignored_installation;
             UPDATE installation SET id = 'remade-' || printf('%04d', 1 + substr(id, 8, 4));
             UPDATE sim_row SET by_host = 1; UPDATE sim_column SET by_host = 1; COMMIT";
         self.sql.execute_batch(remake).expect("a migration");
         self.sql.set_db_config(triggers, true).expect("a setting");
-        self.cell("SELECT id FROM installation").expect("an installation")
+        self.installation()
     }
 
     /// The backup takes the database's place, in a new file: whoever has the old one open is dead.
@@ -230,7 +254,7 @@ impl Template {
 
 pub(crate) fn tenant(number: u8) -> TenantId {
     let number = number % TENANTS;
-    TenantId::parse(&format!("00000000-0000-4000-8000-{number:012}")).expect("a tenant id")
+    TenantId::parse(&format!("abcdef00-0000-4000-8000-{number:012}")).expect("a tenant id")
 }
 
 /// A clock for making the template, which is the same every time.

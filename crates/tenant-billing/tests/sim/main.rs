@@ -14,15 +14,18 @@
 
 mod book;
 mod check;
+mod customer;
 mod deeds;
 mod generate;
 mod host;
+mod metadata;
 mod motifs;
 mod ops;
 mod others;
 mod rest;
 mod rng;
 mod run;
+mod second;
 mod seeds;
 mod sequences;
 mod sim;

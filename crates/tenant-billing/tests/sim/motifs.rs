@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use crate::{
-    generate::{ill, odd, unbindable},
-    ops::{At, Fault, Mail, Op, Side},
+    generate::{ill, meddling, odd, unbindable},
+    ops::{At, Fault, Mail, Op, Side, Their},
     rng::Rng,
     stripe::HEADERS,
     world::PROCESSES,
@@ -23,7 +23,7 @@ const LATEST: u64 = 178;
 
 pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
     let (one, two) = (process(rng), process(rng));
-    match rng.between(0, 15) {
+    match rng.between(0, 19) {
         0 => left_behind(rng, one, two),
         1 => too_old(rng, one, two),
         2 => deleted_meanwhile(rng, one, two),
@@ -37,6 +37,8 @@ pub(crate) fn motif(rng: &mut Rng) -> Vec<Op> {
         11 => not_kept(rng, one, two),
         12..=13 => remade(rng, one, two),
         14 => misread(rng, one, two),
+        15..=17 => beside(rng, one, two),
+        18 => edited(rng, one, two),
         _ => lost(rng, one, two),
     }
 }
@@ -295,6 +297,46 @@ fn misread(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
         ops.extend([call(rng, process), pass(rng, 0, HOUR)]);
     }
     ops.extend([Op::Recover { process: two }, pass(rng, 0, 24 * HOUR), call(rng, one)]);
+    ops
+}
+
+/// A second application or a copy, begun while something is under way, whose Customers the first
+/// one comes across.
+fn beside(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let theirs = Op::Theirs(Their::Call { tenant: 0 });
+    let mut ops = Vec::new();
+    if rng.one_in(2) {
+        ops.push(arm(one, At::Create, 0, first(rng)));
+    }
+    ops.extend([call(rng, one), pass(rng, 0, MINUTE), rng.pick(&[Op::Second, Op::Copy])]);
+    if rng.one_in(2) {
+        ops.extend([theirs, pass(rng, 0, MINUTE)]);
+    }
+    ops.push(Op::Afresh { keep: rng.one_in(2) });
+    if rng.one_in(2) {
+        ops.push(arm(PROCESSES, At::Create, 0, first(rng)));
+    }
+    ops.extend([theirs, pass(rng, 0, HOUR), Op::Theirs(Their::Recover)]);
+    let lost = [Op::LoseRow { tenant: 0 }, Op::HostNulls { tenant: 0 }];
+    let deleted =
+        [Op::Delete { tenant: 0, nth: 0 }, Op::Meddle { tenant: 0, nth: 1, how: meddling(rng) }];
+    ops.extend(rng.pick(&[lost, deleted]));
+    if rng.one_in(3) {
+        ops.push(Op::Declare);
+    }
+    ops.extend([call(rng, two), pass(rng, 0, 26 * HOUR), Op::Recover { process: two }, theirs]);
+    ops
+}
+
+/// Metadata that somebody edits while the tenant is in doubt.
+fn edited(rng: &mut Rng, one: u8, two: u8) -> Vec<Op> {
+    let mut ops = vec![arm(one, At::Create, 0, first(rng)), call(rng, one)];
+    ops.push(pass(rng, 2 * HOUR, 30 * HOUR));
+    ops.push(Op::Meddle { tenant: 0, nth: 0, how: meddling(rng) });
+    ops.push(rng.pick(&[Op::LoseRow { tenant: 0 }, Op::Recover { process: two }]));
+    let tenant = u8::from(rng.one_in(2));
+    ops.push(Op::Call { process: two, tenant, email: Mail::Good, patience: 60 });
+    ops.extend([pass(rng, 0, 3 * HOUR), call(rng, one), pass(rng, 0, HOUR)]);
     ops
 }
 

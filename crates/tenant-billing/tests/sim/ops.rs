@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tenant_billing::{ids::Email, request::CustomerDetails};
+use tenant_billing::{Unmarked, ids::Email, request::CustomerDetails};
 
 /// Where a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,13 @@ pub(crate) struct Settings {
     pub(crate) lag: u8,
     /// Whether processes make an inquiry before they create, from the start.
     pub(crate) inquire_first: bool,
+    /// What processes do about Customers without our mark.
+    pub(crate) unmarked: Option<Unmarked>,
+    /// Whether Customers without our mark that name a tenant are another application's. If they may
+    /// be adopted, they are not.
+    pub(crate) unmarked_are_theirs: bool,
+    /// Whether older software of this application named a tenant in `userId`.
+    pub(crate) user_key: bool,
 }
 
 impl Settings {
@@ -34,6 +41,9 @@ impl Settings {
         page: 100,
         lag: 60,
         inquire_first: false,
+        unmarked: None,
+        unmarked_are_theirs: false,
+        user_key: false,
     };
 }
 
@@ -58,6 +68,19 @@ pub(crate) enum Op {
     Delete { tenant: u8, nth: u8 },
     /// Somebody changes the e-mail of a Customer of the tenant in the dashboard.
     Edit { tenant: u8, nth: u8 },
+    /// Somebody edits the metadata of a Customer that we or the second application made.
+    Meddle { tenant: u8, nth: u8, how: Meddling },
+    /// A second application begins, with tenants of the same ids. (There is one at most, or one
+    /// copy.)
+    Second,
+    /// The database is copied, and the copy lives on beside it.
+    Copy,
+    /// The copy's operator says that it is one. From then on it is like a second application.
+    Afresh { keep: bool },
+    /// The operators declare to each database that the other installations are other applications.
+    Declare,
+    /// Something is done by the second application's process, or the copy's.
+    Theirs(Their),
     /// Stripe delivers `customer.created` of a Customer of the tenant, perhaps again.
     DeliverCreated { process: u8, tenant: u8, nth: u8 },
     /// Stripe delivers `customer.deleted` of a deleted Customer of the tenant, perhaps again.
@@ -138,8 +161,41 @@ pub(crate) enum Stranger {
     OtherTenant,
     /// This tenant's id, and another installation's.
     OtherInstallation,
-    /// This tenant's id and no installation: it may be adopted.
+    /// This tenant's id and no installation: older software of this application made it.
     Legacy,
+    /// The same, with this tenant's id in `userId`.
+    LegacyUser,
+    /// This tenant's id and no installation: another application made it.
+    OtherSoftware,
+    /// The same, with this tenant's id in `userId`.
+    OtherUser,
+}
+
+/// How somebody edits a Customer's metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meddling {
+    /// The installation is removed.
+    Unmark,
+    /// The tenant's id is removed.
+    Unname,
+    /// It names another tenant.
+    Rename,
+    /// The tenant's id is in capitals.
+    Respell,
+}
+
+/// What the second application does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Their {
+    Call {
+        tenant: u8,
+    },
+    Recover,
+    /// Somebody deletes a Customer that it created, in the dashboard.
+    Delete {
+        tenant: u8,
+    },
+    Crash,
 }
 
 /// At which calls of a port a fault strikes.

@@ -9,7 +9,7 @@ use tenant_billing::{
 };
 
 use crate::{
-    book::{Customer, Maker, elsewhere},
+    customer::{Customer, Maker, USER_KEY, elsewhere},
     deeds::What,
     host::{TENANTS, tenant},
     ops::{Key, Mail, Stranger},
@@ -27,7 +27,7 @@ impl World {
             let ours = state.book.customers.iter().filter(|it| it.tenant == of.as_str());
             let told = ours.filter_map(|it| match &it.maker {
                 Maker::Us(key) => Some((key.clone(), it.id.clone())),
-                Maker::Host | Maker::Foreign | Maker::Legacy => None,
+                Maker::Second(_) | Maker::Host | Maker::Foreign | Maker::Legacy => None,
             });
             let told: Vec<_> = told.collect();
             (!told.is_empty()).then(|| told[usize::from(nth) % told.len()].clone())
@@ -170,10 +170,11 @@ impl World {
             return;
         }
         // In test mode another installation's Customers are nobody's; without search, an inquiry
-        // need not find them; and who was unbound is forgotten.
+        // need not find them, nor without their mark; and who was unbound is forgotten.
         let settings = self.sim.settings;
         let unbound = self.touched.values().any(|it| it.unbound);
-        let shows = known && settings.live && settings.search && !unbound;
+        let edited = self.sim.state().book.customers.iter().any(|it| it.edited);
+        let shows = known && settings.live && settings.search && !unbound && !edited;
         self.remade = Some(shows && self.remade != Some(false));
         let now = self.now();
         if known {
@@ -202,17 +203,24 @@ impl World {
 
     pub(super) fn stranger(&mut self, of: &TenantId, kind: Stranger) {
         let now = self.now();
-        let other = [(TENANT_KEY, "00000000-0000-4000-8000-999999999999")];
+        let other = [(TENANT_KEY, "abcdef00-0000-4000-8000-999999999999")];
         let ours = [(TENANT_KEY, of.as_str())];
+        let user = [(USER_KEY, of.as_str())];
         let foreign = elsewhere(of.as_str());
         let (maker, metadata): (_, &[_]) = match kind {
             Stranger::SameEmail => (Maker::Foreign, &[]),
             Stranger::OtherTenant => (Maker::Foreign, &other),
             Stranger::OtherInstallation => (Maker::Foreign, &foreign),
             Stranger::Legacy => (Maker::Legacy, &ours),
+            Stranger::LegacyUser => (Maker::Legacy, &user),
+            Stranger::OtherSoftware => (Maker::Foreign, &ours),
+            Stranger::OtherUser => (Maker::Foreign, &user),
         };
         if kind == Stranger::OtherInstallation {
             self.touched.entry(of.clone()).or_default().foreign = true;
+        }
+        if metadata == ours || metadata == user {
+            self.touched.entry(of.clone()).or_default().unmarked = true;
         }
         let email = Mail::Good.address();
         self.sim.state().book.make_foreign(maker, of.as_str(), email, metadata, now);

@@ -1,11 +1,12 @@
 //! How a run ends: faults cease, what is under way comes to its end, time passes as the rows ask,
 //! recovery runs, and somebody calls once more.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tenant_billing::{Error, OperatorError, Problem, ids::TenantId};
+use tenant_billing::{Error, OperatorError, Problem, Unmarked, ids::TenantId};
 
 use crate::{
+    deeds::Deeds,
     host::{TENANTS, tenant},
     ops::{Key, Mail, Op},
     world::World,
@@ -25,12 +26,13 @@ impl World {
         self.at_rest = true;
         self.sim.state().armed.clear();
         self.sim.state().ails = None;
-        for process in self.processes.iter().flatten() {
-            process.gate.wake();
+        for process in self.processes.iter().chain(self.second.iter().map(|it| &it.process)) {
+            process.iter().for_each(|it| it.gate.wake());
         }
         if self.key(0) != Key::Own {
             self.start(0, Key::Own);
         }
+        self.operators_answer();
         self.wait_for_all();
         self.deliver_all_deletions();
         self.recover_all();
@@ -41,6 +43,7 @@ impl World {
                 self.call_until_it_works(number);
             }
         }
+        self.second_comes_to_rest();
         self.pass(DRAINED);
         self.deliver_all_deletions();
         self.recover_all();
@@ -48,19 +51,24 @@ impl World {
         self.none_is_lost(true);
         self.callers_were_told_the_truth();
         self.trail_is_complete();
+        self.second_keeps_its_promises();
     }
 
     /// What living processes were asked to do comes to an end.
-    fn wait_for_all(&mut self) {
-        // A fault that suspends a process for five hours may have been waiting for its moment.
-        for _ in 0..2200 {
+    pub(crate) fn wait_for_all(&mut self) {
+        // A fault that suspends a process for 26 hours may have been waiting for its moment.
+        for _ in 0..9_500 {
             let alive = |number| {
                 let alive = |it: &&crate::world::Process| !it.gate.is_dead();
-                let mut living = self.processes.iter().flatten().filter(alive);
+                let second = self.second.iter().map(|it| &it.process);
+                let mut living = self.processes.iter().chain(second).flatten().filter(alive);
                 living.any(|it| it.gate.number == number)
             };
-            let waiting = self.deeds.all().iter().any(|it| it.ended.is_none() && alive(it.number));
-            if !waiting {
+            let theirs = self.second.iter().map(|it| &it.deeds);
+            let waiting = |deeds: &Arc<Deeds>| {
+                deeds.all().iter().any(|it| it.ended.is_none() && alive(it.number))
+            };
+            if ![&self.deeds].into_iter().chain(theirs).any(waiting) {
                 return;
             }
             self.pass(10 * SECOND);
@@ -70,13 +78,14 @@ impl World {
 
     /// Stripe delivers again what it has not delivered.
     fn deliver_all_deletions(&mut self) {
-        let deleted = |it: &&crate::book::Customer| it.deleted_at.is_some();
+        let deleted = |it: &&crate::customer::Customer| it.deleted_at.is_some();
         let deleted: Vec<_> = {
             let state = self.sim.state();
             state.book.customers.iter().filter(deleted).map(|it| it.id.clone()).collect()
         };
         for id in deleted {
             self.deliver_deleted(0, &id);
+            self.tell_second(&id);
         }
         self.wait_for_all();
     }
@@ -113,7 +122,19 @@ impl World {
         self.host.holds(&format!("{row} AND state IN ('pending', 'in_doubt')"))
     }
 
-    /// The row waits for an operator: because of another installation's Customer in live mode, of
+    /// Every operator says what is whose, where a call may have stopped for that.
+    fn operators_answer(&mut self) {
+        self.start_afresh(true);
+        self.declare();
+        let settings = self.sim.settings;
+        if settings.unmarked == Some(Unmarked::Stop) {
+            let theirs = settings.unmarked_are_theirs;
+            self.unmarked = Some(if theirs { Unmarked::Ignore } else { Unmarked::Adopt });
+            self.start(0, Key::Own);
+        }
+    }
+
+    /// The row waits for an operator: because of a lost installation's Customer in live mode, of
     /// events that do not reach back far enough in an account without search (or of no e-mail
     /// address to look by), or of a Customer that
     /// the host has moved into another tenant's column.
@@ -124,8 +145,7 @@ impl World {
                 .holds(&format!("{row} AND state = 'in_doubt' AND last_error LIKE '%{words}%'"))
         };
         let settings = self.sim.settings;
-        let foreign = self.touched[of].foreign || self.remade.is_some();
-        (settings.live && foreign && why("another installation has created"))
+        (settings.live && self.remade.is_some() && why("has created % for a tenant of this id"))
             || (!settings.search && why("do not reach back far enough"))
             || (!settings.search && why("no e-mail address to look by"))
             || (why("is bound to another tenant") && self.has_one_elsewhere(of))
@@ -157,7 +177,7 @@ impl World {
         self.sim_broken(format!("tenant {number} is never given a Customer"));
     }
 
-    fn heed(&mut self, error: &Error) {
+    pub(crate) fn heed(&mut self, error: &Error) {
         if let Some(after) = error.retry_after() {
             self.pass(after.min(6 * HOUR) + SECOND);
             self.recover_all();
@@ -166,7 +186,7 @@ impl World {
 
     fn is_bound_and_alive(&self, number: u8, customer: &str) {
         let column = self.host.column(&tenant(number));
-        let alive = |it: &crate::book::Customer| it.deleted_at.is_none();
+        let alive = |it: &crate::customer::Customer| it.deleted_at.is_none();
         let alive = self.sim.state().book.find(customer).is_some_and(alive);
         if column.as_deref() != Some(customer) || !alive {
             let is = if alive { "alive" } else { "dead" };

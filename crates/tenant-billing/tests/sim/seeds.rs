@@ -213,6 +213,23 @@ const SOMETIMES: &[&str] = &[
     "problem: Operator(BoundElsewhere",
     "== DeliverCreated",
     "== DeliverDeleted",
+    "== Second",
+    "== Copy",
+    "== Afresh { keep: true",
+    "== Afresh { keep: false",
+    "== Declare",
+    "== Theirs(Delete",
+    "== Theirs(Crash",
+    "the second returns Ok(\"cus_",
+    "problem: Operator(CopiedOrMoved",
+    "problem: Operator(UnmarkedCustomer",
+    "how: Unmark",
+    "how: Unname",
+    "how: Rename",
+    "how: Respell",
+    "kind: OtherSoftware",
+    "kind: OtherUser",
+    "kind: LegacyUser",
 ];
 
 #[test]

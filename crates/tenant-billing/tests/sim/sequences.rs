@@ -4,6 +4,7 @@
 //! A sequence is played like a seed and judged like one: `play` asserts all promises. What is
 //! asserted beside them is that the thing happened which the sequence is about.
 
+mod applications;
 mod dashboards;
 mod inquiries;
 mod keys;

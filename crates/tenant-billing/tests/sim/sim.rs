@@ -23,6 +23,7 @@ use crate::{
     book::Book,
     ops::{At, Fault, Ill, Settings, Side},
     rng::Rng,
+    world::PROCESSES,
 };
 
 /// More calls of ports than any honest run makes; beyond it something spins.
@@ -56,6 +57,8 @@ pub(crate) struct State {
     pub(crate) told: Vec<(Timestamp, u64, &'static str)>,
     /// When our tables were last made anew, and the installation that they are of.
     pub(crate) remade: Option<(Timestamp, String)>,
+    /// Which of the two databases sends the keys of an installation: whether it is the second.
+    pub(crate) senders: BTreeMap<String, bool>,
     pub(crate) port_calls: u64,
 }
 
@@ -94,6 +97,7 @@ impl Sim {
             ails: None,
             told: Vec::new(),
             remade: None,
+            senders: BTreeMap::new(),
             port_calls: 0,
         };
         Arc::new(Self { settings, start: Instant::now(), state: Mutex::new(state), tracing })
@@ -170,6 +174,11 @@ impl Gate {
     pub(crate) fn new(process: u8, number: u64) -> Arc<Self> {
         let (dead, until_ms) = (AtomicBool::new(false), AtomicU64::new(0));
         Arc::new(Self { process, number, dead, until_ms })
+    }
+
+    /// Whether it is a process of the second application.
+    pub(crate) fn is_of_the_second(&self) -> bool {
+        self.process >= PROCESSES
     }
 
     pub(crate) fn is_dead(&self) -> bool {

@@ -37,6 +37,8 @@ pub(crate) struct SimStore {
     pub(crate) gate: Arc<Gate>,
     pub(crate) inner: SqliteStore,
     pub(crate) columns: Columns,
+    /// The file is a copy, and no operator has said so yet. (The store itself cannot tell.)
+    pub(crate) copied: bool,
 }
 
 impl SimStore {
@@ -104,10 +106,15 @@ impl SimStore {
         }
     }
 
-    fn has_seen(&self, tenant: &TenantId, begun: bool) {
+    /// When our tables were made anew, as of now.
+    fn tables(&self) -> Option<Timestamp> {
+        self.sim.state().remade.as_ref().map(|it| it.0)
+    }
+
+    /// The process knows now what was so when the tables were these.
+    fn has_seen(&self, tenant: &TenantId, begun: bool, tables: Option<Timestamp>) {
         let (at, process, tenant) = (self.sim.now(), self.gate.number, tenant.to_string());
         let mut state = self.sim.state();
-        let tables = state.remade.as_ref().map(|it| it.0);
         state.seen.push(Seen { at, process, tenant, tables, begun });
     }
 
@@ -167,7 +174,9 @@ impl Store for SimStore {
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {
+        let mut tables = self.tables();
         let view = async {
+            tables = self.tables();
             let view = self.inner.view(tenant, customers).await;
             let at = (self.gate.number, tenant.to_string());
             self.sim.state().views.insert(at, self.sim.now());
@@ -182,12 +191,14 @@ impl Store for SimStore {
         };
         let view = self.call(At::Read, view).await?;
         let begun = view.row.as_ref().is_some_and(|it| is_begun(&it.state));
-        self.has_seen(&view.tenant, begun);
+        self.has_seen(&view.tenant, begun, tables);
         Ok(view)
     }
 
     async fn commit(&self, change: &Change) -> Result<Committed, StoreError> {
+        let mut tables = self.tables();
         let commit = async {
+            tables = self.tables();
             let committed = match self.trigger(change) {
                 Some(refusal) => refusal,
                 None => self.inner.commit(change).await,
@@ -195,6 +206,7 @@ impl Store for SimStore {
             if committed == Ok(Committed::Yes) {
                 self.none_held_is_surplus(change);
                 let remade = self.sim.state().remade.clone();
+                let remade = remade.filter(|_| !self.gate.is_of_the_second());
                 if remade.is_some_and(|it| it.0 > change.only_if.decided_at) {
                     let what = "what the lost tables showed decides a change of the new ones";
                     self.sim.broken(what.to_owned());
@@ -211,11 +223,11 @@ impl Store for SimStore {
         let committed = self.call(At::Write, commit).await;
         match (&committed, &change.row) {
             (Ok(Committed::Yes), Some(row)) => {
-                self.has_seen(&change.tenant, is_begun(&row.state));
+                self.has_seen(&change.tenant, is_begun(&row.state), tables);
             }
             (Ok(_), _) => {}
             // It may be written all the same.
-            (Err(_), _) => self.has_seen(&change.tenant, true),
+            (Err(_), _) => self.has_seen(&change.tenant, true, tables),
         }
         committed
     }
@@ -229,7 +241,8 @@ impl Store for SimStore {
     }
 
     async fn registration(&self) -> Result<Registration, StoreError> {
-        self.call(At::Read, self.inner.registration()).await
+        let registration = self.call(At::Read, self.inner.registration()).await?;
+        Ok(Registration { copied: self.copied, ..registration })
     }
 
     async fn register(

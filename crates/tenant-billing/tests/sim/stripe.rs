@@ -17,7 +17,8 @@ use tenant_billing::{
 use tokio::sync::oneshot;
 
 use crate::{
-    book::{Arrival, Book, Maker},
+    book::{Arrival, Book},
+    customer::Maker,
     ops::{At, Fault, Key},
     sim::{Gate, Sim},
 };
@@ -94,8 +95,16 @@ impl SimStripe {
         answer
     }
 
-    /// Nothing is sent for an installation whose tables are lost.
+    /// Nothing is sent for an installation whose tables are lost, nor for the other database's.
     fn is_of_this_database(&self, installation: &str) {
+        let second = self.gate.is_of_the_second();
+        let sender = *self.sim.state().senders.entry(installation.into()).or_insert(second);
+        if sender != second {
+            self.sim.broken(format!("two databases send keys of installation {installation}"));
+        }
+        if second {
+            return;
+        }
         let remade = self.sim.state().remade.clone();
         if let Some((at, now)) = remade
             && self.sim.now().duration_since(at) > DECIDED
@@ -139,8 +148,11 @@ impl SimStripe {
         }
         let (say_it, hear) = oneshot::channel();
         let (there, request) = (Arc::clone(sim), request.clone());
+        let key = request.key.as_str().to_owned();
+        let second = self.gate.is_of_the_second();
+        let maker = if second { Maker::Second(key) } else { Maker::Us(key) };
         tokio::spawn(async move {
-            let answer = carry(&there, &request, passage).await;
+            let answer = carry(&there, &request, maker, passage).await;
             // Whoever asked may be gone.
             drop(say_it.send(answer));
         });
@@ -159,7 +171,7 @@ impl SimStripe {
 }
 
 /// A creation reaches Stripe and is executed, whatever happens to its sender.
-async fn carry(sim: &Arc<Sim>, request: &FrozenRequest, passage: Passage) -> Answer {
+async fn carry(sim: &Arc<Sim>, request: &FrozenRequest, maker: Maker, passage: Passage) -> Answer {
     let (key, body) = (request.key.as_str(), request.body.as_str());
     let tenant = request.key.parts().map(|it| it.tenant.to_string()).unwrap_or_default();
     sim.sleep(passage.transit).await;
@@ -173,13 +185,12 @@ async fn carry(sim: &Arc<Sim>, request: &FrozenRequest, passage: Passage) -> Ans
     let now = sim.now();
     let stored_500 = passage.stored_500.filter(|_| Book::accepts(body));
     let answer = match stored_500 {
-        None => sim.state().book.complete(key, body, &tenant, now),
+        None => sim.state().book.complete(maker, key, body, &tenant, now),
         Some(effect) => {
             let answer = sim.state().book.fail(key, body, now);
             if let Some(minutes) = effect {
-                let (there, key, body) = (Arc::clone(sim), key.to_owned(), body.to_owned());
+                let (there, body) = (Arc::clone(sim), body.to_owned());
                 let appear = move |now| {
-                    let maker = Maker::Us(key.clone());
                     let book = &mut there.state().book;
                     let at = book.make(maker, &tenant, &body, now, true);
                     book.customers[at].id.clone()

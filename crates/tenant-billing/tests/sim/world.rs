@@ -1,6 +1,6 @@
-//! A whole small world: one database, one Stripe, three processes of the shipped software, and
-//! everybody else (`others.rs`). When it is dropped it brings itself to rest and asserts the
-//! promises.
+//! A whole small world: one database, one Stripe, three processes of the shipped software, perhaps a
+//! second application (`second.rs`), and everybody else (`others.rs`, `metadata.rs`). When it is
+//! dropped it brings itself to rest and asserts the promises.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,14 +11,19 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tenant_billing::{Billing, Policy, SqliteStore, ids::TenantId};
+use tenant_billing::{
+    Billing, Policy, SqliteStore, Unmarked,
+    ids::{MetadataKey, TenantId},
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     book::Book,
+    customer::USER_KEY,
     deeds::{Call, Deeds, What},
     host::{Host, TENANTS, tenant},
     ops::{Key, Mail, Op, Settings},
+    second::Second,
     sim::{Armed, Gate, Sim, SimClock},
     store::SimStore,
     stripe::SimStripe,
@@ -52,6 +57,8 @@ pub(crate) struct Touched {
     pub(crate) given: BTreeSet<String>,
     pub(crate) unbound: bool,
     pub(crate) foreign: bool,
+    /// A Customer without our mark names it.
+    pub(crate) unmarked: bool,
     /// When the tenant was not there.
     pub(crate) gone: Vec<(Timestamp, Option<Timestamp>)>,
 }
@@ -61,12 +68,15 @@ pub(crate) struct World {
     pub(crate) sim: Arc<Sim>,
     pub(crate) host: Host,
     pub(crate) processes: Vec<Option<Process>>,
+    pub(crate) second: Option<Second>,
     pub(crate) deeds: Arc<Deeds>,
     pub(crate) touched: BTreeMap<TenantId, Touched>,
     pub(crate) restored_at: Option<Timestamp>,
     pub(crate) backed_up_at: Option<Timestamp>,
     /// Our tables were made anew; whether there is at most one Customer all the same.
     pub(crate) remade: Option<bool>,
+    /// What processes do about Customers without our mark from now on.
+    pub(crate) unmarked: Option<Unmarked>,
     started: u64,
     pub(crate) at_rest: bool,
 }
@@ -82,11 +92,13 @@ impl World {
             sim,
             host: Host::new(settings.live),
             processes: (0..PROCESSES).map(|_| None).collect(),
+            second: None,
             deeds: Arc::default(),
             touched: (0..TENANTS).map(|it| (tenant(it), Touched::default())).collect(),
             restored_at: None,
             backed_up_at: None,
             remade: None,
+            unmarked: settings.unmarked,
             started: 0,
             at_rest: false,
         }
@@ -118,21 +130,36 @@ impl World {
     pub(crate) fn start(&mut self, place: u8, key: Key) {
         let place = place % PROCESSES;
         self.kill(place);
+        // After a restored backup every process makes an inquiry first, until a reconcile has run,
+        // which it never does here.
+        let user_key = self.sim.settings.user_key.then(|| MetadataKey::parse(USER_KEY));
+        let policy = Policy {
+            inquire_first: self.sim.settings.inquire_first || self.restored_at.is_some(),
+            restored_at: self.restored_at,
+            unmarked: self.unmarked,
+            tenant_metadata_keys: user_key.into_iter().map(|it| it.expect("a key")).collect(),
+            ..Policy::default()
+        };
+        let process = self.launch(place, key, policy);
+        self.processes[usize::from(place)] = Some(process);
+    }
+
+    /// A process in this place, beyond the first three of the second application.
+    pub(crate) fn launch(&mut self, place: u8, key: Key, policy: Policy) -> Process {
         self.started += 1;
         self.trace(|| format!("p{place} starts"));
         let gate = Gate::new(place, self.started);
+        let second = self.second.as_ref().filter(|_| place >= PROCESSES);
+        let (host, copied) =
+            second.map_or((&self.host, false), |it| (&it.host, it.is_undeclared()));
         let clock = Arc::new(SimClock { sim: Arc::clone(&self.sim), gate: Arc::clone(&gate) });
-        let inner = SqliteStore::open(&self.host.path).expect("a store").with_clock(clock.clone());
+        let inner = SqliteStore::open(&host.path).expect("a store").with_clock(clock.clone());
         let (sim, at) = (Arc::clone(&self.sim), Arc::clone(&gate));
-        let store = SimStore { sim, gate: at, inner, columns: self.host.columns() };
+        let store = SimStore { sim, gate: at, inner, columns: host.columns(), copied };
         let (sim, at) = (Arc::clone(&self.sim), Arc::clone(&gate));
         let stripe = SimStripe { sim, gate: at, clock, key };
-        // After a restored backup every process makes an inquiry first, until a reconcile has run,
-        // which it never does here.
-        let inquire_first = self.sim.settings.inquire_first || self.restored_at.is_some();
-        let policy = Policy { inquire_first, restored_at: self.restored_at, ..Policy::default() };
         let billing = Billing::with_policy(store, stripe, policy);
-        self.processes[usize::from(place)] = Some(Process { gate, billing, key });
+        Process { gate, billing, key }
     }
 
     pub(crate) fn kill(&mut self, place: u8) {
@@ -154,7 +181,7 @@ impl World {
             Op::Recover { process } => self.recover(process),
             Op::Pass(time) => self.pass(time),
             Op::Arm { process, at, skip, fault } => {
-                let process = process % PROCESSES;
+                let process = process % (PROCESSES + 1);
                 self.sim.state().armed.push(Armed { process, at, skip, fault });
             }
             Op::Crash { process } => self.kill(process),
@@ -221,8 +248,15 @@ impl World {
                 self.start(process, if recorded { key } else { Key::Own });
             }
             Op::Stranger { tenant: of, kind } => self.stranger(&tenant(of), kind),
+            Op::Meddle { tenant: of, nth, how } => self.meddle(of, nth, how),
+            Op::Second => self.begin_second(false),
+            Op::Copy => self.begin_second(true),
+            Op::Afresh { keep } => self.start_afresh(keep),
+            Op::Declare => self.declare(),
+            Op::Theirs(their) => self.theirs(their),
         }
         self.at_most_one();
+        self.each_has_its_own();
     }
 
     fn call(&mut self, process: u8, of: u8, email: Mail, patience: Duration) {

@@ -2,13 +2,14 @@
 
 use tenant_billing_core::{
     OperatorError, Policy, Unmarked,
-    ids::{MetadataKey, Mode},
+    ids::{IdempotencyKey, MetadataKey, Mode},
     state::{State, View},
 };
 
 use super::{adopted, list, naming, page, put, search_by, tenant_in_doubt};
 use crate::{
     fakes::{FakeStripe, World, created, world, world_with},
+    ids::parts,
     scene::{INSTALLATION, TENANT, X, account, another, cus, in_doubt, now, row_in, unbound},
 };
 
@@ -66,6 +67,28 @@ async fn one_of_ours_goes_before_an_older_unmarked_one() {
     assert_eq!(world.call().await, adopted("cus_y"));
     let surplus = world.store.data().surplus.clone();
     assert_eq!(surplus.iter().map(|it| &it.customer).collect::<Vec<_>>(), [&cus(X)]);
+}
+
+/// Somebody has edited its metadata since.
+#[tokio::test(start_paused = true)]
+async fn what_a_key_has_created_for_somebody_else_is_never_this_tenants() {
+    let (customer, installation) = (cus(X), another());
+    let foreign = OperatorError::ForeignCustomer { customer, installation };
+    for (key, told) in [
+        (parts(INSTALLATION, Mode::Live, "another", 1), created("cus_new1")),
+        (parts("another-1", Mode::Live, "another", 1), created("cus_new1")),
+        (parts("another-1", Mode::Live, TENANT, 1), Err(foreign.into())),
+    ] {
+        for mark in [None, Some(INSTALLATION), Some("another-1")] {
+            let world = put(world(unmarked(Unmarked::Adopt)));
+            let edited = naming(X, 1, TENANT, mark);
+            let key = IdempotencyKey::of(&key);
+            world.stripe.event(key.as_str(), X);
+            world.stripe.shows(&list(), &page(std::slice::from_ref(&edited), "false"));
+            world.stripe.shows("customer cus_x", &edited);
+            assert_eq!(world.call().await, told, "{key} {mark:?}");
+        }
+    }
 }
 
 /// An operator has said that it is another application, so each of them has its own.

@@ -132,7 +132,7 @@ fn a_key_of_another_account_or_mode_creates_nothing() {
             call(0),
             minutes(1),
         ]);
-        assert_eq!(run.returned[..3], ["operator_must_act", "cus_0001", "cus_0001"]);
+        assert_eq!(run.returned[..3], ["operator_must_act", "cus_0001", "operator_must_act"]);
         assert_eq!(run.created, 1);
     }
 }

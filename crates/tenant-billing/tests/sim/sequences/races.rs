@@ -68,7 +68,7 @@ fn an_age_read_without_the_generation() {
     // is young. It must not send the old key, which Stripe has forgotten.
     let run = played(&[
         arm(0, At::Create, 0, Fault::LoseRequest),
-        arm(0, At::Read, 2, Fault::Suspend(Side::Before, 26 * HOUR)),
+        arm(0, At::Read, 3, Fault::Suspend(Side::Before, 26 * HOUR)),
         Op::Call { process: 0, tenant: 0, email: Mail::Good, patience: 600 },
         hours(23),
         minutes(1),
@@ -109,7 +109,7 @@ fn a_rejected_email_that_another_caller_with_a_good_one_had_joined() {
             warm(1),
             seconds(10),
             call_with(0, Mail::Rejected),
-            ms(20),
+            ms(160),
             call_with(process, Mail::Good),
             seconds(30),
         ]);
