@@ -119,6 +119,9 @@ pub fn customers(body: &[u8]) -> Option<Page<Customer>> {
 pub fn created_events(body: &[u8]) -> Option<Page<CreatedEvent>> {
     page(body, |event: Value| {
         let text = |pointer| event.pointer(pointer)?.as_str();
+        if text("/data/object/object")? != CUSTOMER {
+            return None;
+        }
         Some(CreatedEvent {
             id: text("/id")?.to_owned(),
             customer: CustomerId::parse(text("/data/object/id")?).ok()?,

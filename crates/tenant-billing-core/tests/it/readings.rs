@@ -141,7 +141,16 @@ fn a_page_of_created_events() {
         (event(r#","request":null"#), Some(None)),
         (event(""), Some(None)),
         (r#"{"has_more":false,"data":[{"id":"evt_1"}]}"#.into(), None),
-        (r#"{"has_more":false,"data":[{"data":{"object":{"id":"cus_1"}}}]}"#.into(), None),
+        (
+            r#"{"has_more":false,"data":[{"data":{"object":{"object":"customer","id":"cus_1"}}}]}"#
+                .into(),
+            None,
+        ),
+        (
+            r#"{"has_more":false,"data":[{"id":"evt_1","data":{"object":{"object":"account","id":"acct_1"}}}]}"#
+                .into(),
+            None,
+        ),
     ];
     for (body, expected) in table {
         let page = created_events(body.as_bytes());

@@ -111,7 +111,7 @@ impl FakeStripe {
 /// A `customer.created` event as a list shows it.
 pub(crate) fn event(id: &str, key: &str, customer: &str) -> String {
     format!(
-        r#"{{"id":"{id}","data":{{"object":{{"id":"{customer}"}}}},
+        r#"{{"id":"{id}","data":{{"object":{{"id":"{customer}","object":"customer"}}}},
             "request":{{"idempotency_key":"{key}"}}}}"#
     )
 }

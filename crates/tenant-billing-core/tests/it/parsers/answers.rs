@@ -104,7 +104,7 @@ fn event() -> impl Strategy<Value = String> {
     let request = value(r#"{"id":"req_1","idempotency_key":"tenant-billing/k/test/t/1"}"#);
     (id(), id(), request).prop_map(|(id, customer, request)| {
         format!(
-            r#"{{"id":"{id}","type":"customer.created","data":{{"object":{{"id":"{customer}","email":"{EMAIL}"}}}},"request":{request}}}"#
+            r#"{{"id":"{id}","type":"customer.created","data":{{"object":{{"id":"{customer}","object":"customer","email":"{EMAIL}"}}}},"request":{request}}}"#
         )
     })
 }
