@@ -126,7 +126,10 @@ impl World {
                 let surplus = format!("{surplus} AND tenant_id = '{of}' AND resolved_at IS NULL");
                 let bound = column.as_ref() == Some(&id);
                 let elsewhere = provisioned && touched.by_host && (!asked || hosts);
-                if !bound && !elsewhere && !self.host.holds(&surplus) {
+                // Known limit: an inquiry that finds one which somebody has given to the tenant in the
+                // dashboard looks for no other, which a stored failure may leave behind later.
+                let given = column.as_ref().is_some_and(|it| touched.given.contains(it.as_str()));
+                if !bound && !elsewhere && !given && !self.host.holds(&surplus) {
                     let row = "SELECT state || ' ' || generation FROM customer_provisioning";
                     let row = format!("{row} WHERE tenant_id = '{of}'");
                     let state = self.host.cell::<String>(&row);
