@@ -45,12 +45,12 @@ struct Search<'a> {
 /// What an entry of a source says of its Customer.
 enum Named {
     /// One of our keys has created it for this tenant.
-    ByOurKey,
+    OurKey,
     /// A key like ours has created it for a tenant of this id of another installation, or for
     /// another tenant.
-    ByAnothersKey(Option<InstallationId>),
+    AnothersKey(Option<InstallationId>),
     /// Its metadata names the tenant.
-    ByMetadata,
+    Metadata,
 }
 
 /// Makes one whole inquiry: all sources, and all pages of each.
@@ -109,9 +109,9 @@ impl Search<'_> {
             let ours =
                 key.installation == identity.installation && key.mode == identity.account.mode;
             let how = match (key.tenant == *tenant, ours) {
-                (true, true) => Named::ByOurKey,
-                (true, false) => Named::ByAnothersKey(Some(key.installation)),
-                (false, _) => Named::ByAnothersKey(None),
+                (true, true) => Named::OurKey,
+                (true, false) => Named::AnothersKey(Some(key.installation)),
+                (false, _) => Named::AnothersKey(None),
             };
             Some((event.customer, how))
         };
@@ -133,7 +133,7 @@ impl Search<'_> {
         let cursor = |page: &Page<Customer>| page.data.last().map(|last| last.id.to_string());
         let other_keys = &engine.policy.tenant_metadata_keys;
         let named = |it: Customer| {
-            names_tenant(&it, tenant, other_keys).then_some((it.id, Named::ByMetadata))
+            names_tenant(&it, tenant, other_keys).then_some((it.id, Named::Metadata))
         };
         self.pages("customers", ask, answer::customers, cursor, named).await;
     }
@@ -150,7 +150,7 @@ impl Search<'_> {
             };
             let cursor = |page: &Page<Customer>| page.next_page.clone();
             self.pages(SEARCH, ask, answer::customers, cursor, |it| {
-                Some((it.id, Named::ByMetadata))
+                Some((it.id, Named::Metadata))
             })
             .await;
         }
@@ -194,9 +194,9 @@ impl Search<'_> {
             after = cursor(&page);
             for (customer, how) in page.data.into_iter().filter_map(&named) {
                 match how {
-                    Named::ByAnothersKey(whose) => drop(self.others.insert(customer, whose)),
-                    Named::ByOurKey => drop(self.named.insert(customer, true)),
-                    Named::ByMetadata => drop(self.named.entry(customer).or_insert(false)),
+                    Named::AnothersKey(whose) => drop(self.others.insert(customer, whose)),
+                    Named::OurKey => drop(self.named.insert(customer, true)),
+                    Named::Metadata => drop(self.named.entry(customer).or_insert(false)),
                 }
             }
             if !page.has_more {

@@ -19,7 +19,7 @@ pub(crate) enum Opened {
     /// A file.
     Sqlite(SqliteStore, PathBuf),
     /// A server.
-    Postgres(PostgresStore),
+    Postgres(Box<PostgresStore>),
 }
 
 impl Opened {
@@ -31,7 +31,7 @@ impl Opened {
         let url = options.database_url();
         let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
         if matches!(scheme.as_deref(), Some("postgres" | "postgresql")) {
-            return server(options).map(Self::Postgres);
+            return server(options).map(Box::new).map(Self::Postgres);
         }
         for (setting, value) in [
             ("TENANTS_TABLE", &options.tenants_table),
@@ -70,7 +70,7 @@ impl Opened {
     pub(crate) fn into_store(self) -> Arc<dyn Database> {
         match self {
             Self::Sqlite(store, _) => Arc::new(store),
-            Self::Postgres(store) => Arc::new(store),
+            Self::Postgres(store) => Arc::new(*store),
         }
     }
 
