@@ -6,7 +6,8 @@
 //!
 //! - A certificate that has signed itself is trusted if it stands, to the byte, in the file of
 //!   `sslrootcert`. Its period and its name are checked like any other's.
-//! - A common name counts where there is no `subjectAltName`.
+//! - A common name counts where there is no `subjectAltName`, if `sslrootcert` names a file: what an
+//!   authority of the whole world may certify is limited by its names alone.
 //! - If no authority is asked for (`prefer`, `require`), a certificate of version 1 will do. That
 //!   the server has its private key is checked by TLS 1.3 as it is for a raw public key.
 //!
@@ -84,7 +85,8 @@ impl Trusted {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.name
-                || parsed.as_ref().is_some_and(|it| it.common_name_is(&host.to_str())) =>
+                || !self.file.is_empty()
+                    && parsed.as_ref().is_some_and(|it| it.common_name_is(&host.to_str())) =>
             {
                 Ok(())
             }
