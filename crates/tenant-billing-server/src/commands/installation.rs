@@ -85,7 +85,7 @@ async fn show(session: &Session, as_json: bool) -> Result<(), Failure> {
     let mut lines = vec![
         format!("installation  {installation}"),
         format!("account       {}", account.map_or("none yet".into(), |it| it.to_string())),
-        format!("bound         {bound} tenants"),
+        format!("bound         {}", confirm::bindings(bound)),
     ];
     if copied {
         lines.push(
