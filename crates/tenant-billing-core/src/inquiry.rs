@@ -149,10 +149,8 @@ impl Search<'_> {
                 engine.stripe.search_customers(query, page.as_deref()).await
             };
             let cursor = |page: &Page<Customer>| page.next_page.clone();
-            self.pages(SEARCH, ask, answer::customers, cursor, |it| {
-                Some((it.id, Named::Metadata))
-            })
-            .await;
+            self.pages(SEARCH, ask, answer::customers, cursor, |it| Some((it.id, Named::Metadata)))
+                .await;
         }
     }
 

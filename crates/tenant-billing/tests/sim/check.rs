@@ -112,7 +112,7 @@ impl World {
             }
             // What only an operator can find is under way until one does: nothing is created
             // meanwhile.
-            if self.is_stuck(&of) {
+            if self.is_stuck(&of) || touched.remade_midway {
                 continue;
             }
             for id in self.ours(&of, false) {

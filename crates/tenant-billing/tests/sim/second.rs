@@ -28,6 +28,8 @@ pub(crate) struct Second {
     pub(crate) host: Host,
     pub(crate) process: Option<Process>,
     pub(crate) deeds: Arc<Deeds>,
+    /// Whether it began as a copy of the first one's.
+    pub(crate) is_copy: bool,
     /// When its database became one of its own: at once, or when the copy's operator said so.
     own_since: Option<Timestamp>,
     /// What the original had bound when it was copied: by tenant and Customer. Both databases may
@@ -63,7 +65,7 @@ impl World {
             host.writes("UPDATE sim_column SET by_host = 1");
         }
         let deeds = Arc::default();
-        self.second = Some(Second { host, process: None, deeds, own_since, shared });
+        self.second = Some(Second { host, process: None, deeds, is_copy, own_since, shared });
     }
 
     /// The copy's operator stops its processes and gives it an installation id of its own.

@@ -51,6 +51,8 @@ pub(crate) struct Process {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Touched {
     pub(crate) row_lost: bool,
+    /// Our tables were made anew while something was under way.
+    pub(crate) remade_midway: bool,
     /// The host wrote its column, or deleted the tenant.
     pub(crate) by_host: bool,
     /// Customers that the host has moved into this tenant's column, whose ever they are.
