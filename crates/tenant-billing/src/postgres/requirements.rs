@@ -151,8 +151,9 @@ fn missing_table(names: &Names, host: &HostTables) -> Option<String> {
             tenants.name
         )),
         (Some(name), None, None) => Some(format!(
-            "there is neither {name} nor {wanted} in this user's search_path; create both, or \
-             start with an empty database and the name tenants, and migrating creates them"
+            "there is neither {name} nor {wanted} in {place}; create both, or start with an empty \
+             database and the name tenants, and migrating creates them",
+            place = names.place()
         )),
     }
 }

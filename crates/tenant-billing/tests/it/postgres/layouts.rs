@@ -253,7 +253,7 @@ async fn a_tenant_that_is_deleted_while_its_row_is_written() {
     assert_eq!(surplus[0].reason, SurplusReason::TenantGone);
 }
 
-/// Prisma's parameter says where tables are looked for first, whatever a session's search_path is.
+/// Prisma's parameter says where tables are looked for, whatever a session's search_path is.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_of_the_url() {
     let database = Database::fresh().await;
@@ -284,6 +284,16 @@ async fn the_schema_of_the_url() {
     assert_eq!(direct("&schema=My%20App"), Ok(()));
     let Err(StoreError::Invalid(invalid)) = direct("&schema=public") else { panic!("it differs") };
     assert_eq!(invalid.field, "database_direct_url");
+
+    // Another application's tables, which the search_path leads to, are not mixed with these.
+    database.run("CREATE SCHEMA other; CREATE TABLE other.tenants (id text PRIMARY KEY)").await;
+    let mixed = PostgresStore::open(&(database.url() + "&schema=other")).unwrap();
+    let why = mismatch(mixed.migrate().await);
+    assert!(why.starts_with("there is no tenant_config, but "), "{why}");
+    database.run("DROP SCHEMA \"My App\", tenant_billing CASCADE; DROP TABLE tenant_config").await;
+    let nowhere = PostgresStore::open(&(database.url() + "&schema=no")).unwrap();
+    let why = mismatch(nowhere.migrate().await);
+    assert!(why.contains("there is neither tenants nor tenant_config in the schema no;"), "{why}");
 
     let empty = Database::fresh().await;
     let store = PostgresStore::open(&(empty.url() + "&schema=app")).unwrap();
