@@ -320,6 +320,20 @@ async fn views() {
     assert!(why.contains("public.companies is not a table"), "{why}");
     assert!(why.contains("set TENANT_CONFIG_TABLE=organizations,"), "{why}");
 
+    // Where a view of the table says who is a tenant, a row that is inserted would be a new one.
+    let more = "CREATE VIEW active AS SELECT * FROM organizations WHERE id > 0;
+                CREATE VIEW active_too AS SELECT active.id FROM active JOIN users USING (id)";
+    database.run(more).await;
+    for view in ["active", "active_too"] {
+        let store = open(&database, view).with_tenant_config_table("organizations").unwrap();
+        let why = mismatch(store.with_tenant_column("id").unwrap().migrate().await);
+        assert!(
+            why.starts_with(&format!("public.{view} is a view of public.organizations")),
+            "{why}"
+        );
+        assert!(why.contains("set TENANTS_TABLE=public.organizations, or else"), "{why}");
+    }
+
     // A view may say who is a tenant.
     let store = open(&database, "living").with_tenant_config_table("tenant_config").unwrap();
     store.migrate().await.unwrap();
