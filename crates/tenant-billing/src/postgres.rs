@@ -88,9 +88,9 @@ impl PostgresStore {
     /// `sslrootcert` (a PEM file, or `system`); `sslcert` and `sslkey` name the client's own
     /// certificate. Those that demand more than is done here, such as `sslcrl`, are refused, and
     /// unknown ones are ignored with a warning. Nothing that the URL does not name is read: no
-    /// variable of libpq's, and no file in `~/.postgresql`. `schema=app`, which is Prisma's, says
-    /// where the host's tables are looked for first. Of several hosts, the primary is used.
-    /// `prepared_statements=true` makes lookups faster. Set it
+    /// variable of libpq's, and no file in `~/.postgresql`. `schema=app`, which is Prisma's, names
+    /// the only schema in which the host's tables are looked for, unless a setting names theirs. Of
+    /// several hosts, the primary is used. `prepared_statements=true` makes lookups faster. Set it
     /// only if no pooler is in front: behind one, another program's statement may have the same
     /// name.
     ///
@@ -185,7 +185,7 @@ impl PostgresStore {
     ///
     /// A name in double quotes is meant to the letter. Another one is first taken in lower case,
     /// as PostgreSQL reads it, and then to the letter. Without a schema, a table is looked for in
-    /// the schema that the URL names (`?schema=app`), and then in the `search_path`.
+    /// the schema that the URL names (`?schema=app`), or in the `search_path` if it names none.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for field `tenants_table` if it is not a table's name.

@@ -150,6 +150,9 @@ CREATE TABLE tenant_billing.host_layout (
     customer_column text NOT NULL,
     customer_number bigint NOT NULL,
     key_type        text NOT NULL,
+    -- The oid of this table itself. If it has another one now, the database was restored from a
+    -- dump, and none of the oids and column numbers here mean anything any more.
+    own_oid         bigint NOT NULL,
     -- Whoever has read another record than this one must read it again.
     recorded_at     timestamptz NOT NULL,
     CHECK ((tenants_table IS NULL) = (tenants_oid IS NULL))

@@ -18,12 +18,12 @@ pub(super) struct HostTables {
 impl HostTables {
     /// Reads them from the catalogs.
     pub(super) async fn find(client: &Client, names: &Names) -> Result<Self, StoreError> {
-        let first = names.schema.as_ref();
+        let schema = names.schema.as_ref();
         let mut tenants = match &names.tenants {
-            Some(name) => Table::find(client, &name.candidates(first)).await?,
+            Some(name) => Table::find(client, &name.candidates(schema)).await?,
             None => None,
         };
-        let mut config = Table::find(client, &names.config.candidates(first)).await?;
+        let mut config = Table::find(client, &names.config.candidates(schema)).await?;
         if let Some(table) = &mut tenants {
             table.give("id", Role::Tenant);
         }

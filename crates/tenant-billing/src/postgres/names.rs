@@ -2,7 +2,8 @@
 //! Customers' ids.
 //!
 //! A name is written as in SQL: in double quotes it is meant to the letter. Without them, it is
-//! first taken in lower case, as PostgreSQL reads it, and then to the letter.
+//! first taken in lower case, as PostgreSQL reads it (where the encoding is UTF8, only A to Z have
+//! a lower case), and then to the letter.
 
 use tenant_billing_core::ids::Invalid;
 
@@ -28,7 +29,7 @@ pub(super) struct Names {
     pub(super) tenant_column: Identifier,
     /// Its column that holds the Customers' ids.
     pub(super) customer_column: Identifier,
-    /// The schema in which a table is looked for first.
+    /// The only schema in which a table is looked for that is named without one.
     pub(super) schema: Option<Identifier>,
 }
 
@@ -64,6 +65,14 @@ impl Names {
     /// Whether these are the tables that are created in an empty database.
     pub(super) fn are_ours_to_make(&self) -> bool {
         Self { schema: None, config_is_named: false, ..self.clone() } == Self::default()
+    }
+
+    /// Where a table is looked for that is named without a schema, in words.
+    pub(super) fn place(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("the schema {}", schema.text),
+            None => "this role's search_path".into(),
+        }
     }
 
     /// The tenants table that a setting names, or none for `none`.
@@ -105,17 +114,14 @@ impl TableName {
     }
 
     /// The names by which the server may know the table, in quotes, the best one first. A name
-    /// without a schema is looked for in `first`, and then in the `search_path`.
-    pub(super) fn candidates(&self, first: Option<&Identifier>) -> Vec<String> {
-        let mut candidates = Vec::new();
-        for schema in self.schema.as_ref().or(first).into_iter().flat_map(Identifier::spellings) {
-            let names = self.name.spellings().into_iter();
-            candidates.extend(names.map(|name| format!("{}.{}", quoted(&schema), quoted(&name))));
-        }
-        if self.schema.is_none() {
-            candidates.extend(self.name.spellings().iter().map(|name| quoted(name)));
-        }
-        candidates
+    /// without a schema is looked for in `schema` and nowhere else, where another application's
+    /// table may have the same name, or in the `search_path` if there is none.
+    pub(super) fn candidates(&self, schema: Option<&Identifier>) -> Vec<String> {
+        let names = self.name.spellings().into_iter().map(|name| quoted(&name));
+        let Some(schema) = self.schema.as_ref().or(schema) else { return names.collect() };
+        let schemas = schema.spellings().into_iter().map(|schema| quoted(&schema));
+        let names: Vec<_> = names.collect();
+        schemas.flat_map(|schema| names.iter().map(move |it| format!("{schema}.{it}"))).collect()
     }
 }
 
@@ -141,7 +147,7 @@ impl Identifier {
 
     /// What the catalogs may call it, the best one first.
     pub(super) fn spellings(&self) -> Vec<String> {
-        let folded = self.text.to_lowercase();
+        let folded = self.text.to_ascii_lowercase();
         if self.is_exact || folded == self.text {
             vec![self.text.clone()]
         } else {
@@ -212,6 +218,9 @@ mod tests {
         check("tenants", &["\"tenants\""]);
         check("Organizations", &["\"organizations\"", "\"Organizations\""]);
         check("app.größe", &["\"app\".\"größe\""]);
+        check("Größe", &["\"größe\"", "\"Größe\""]);
+        check("ÄRZTE", &["\"Ärzte\"", "\"ÄRZTE\""]);
+        check("Ärzte", &["\"Ärzte\""]);
         check("\"user\"", &["\"user\""]);
         check("app.\"TenantConfig\"", &["\"app\".\"TenantConfig\""]);
         check("\"My App\".\"a.b\"\"c\"", &["\"My App\".\"a.b\"\"c\""]);
@@ -229,10 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_comes_first() {
-        let first = Identifier::exact("App");
-        let candidates = |text| TableName::parse(text).unwrap().candidates(first.as_ref());
-        assert_eq!(candidates("tenants"), ["\"App\".\"tenants\"", "\"tenants\""]);
+    fn the_schema_of_names_without_one() {
+        let schema = Identifier::exact("App");
+        let candidates = |text| TableName::parse(text).unwrap().candidates(schema.as_ref());
+        assert_eq!(candidates("tenants"), ["\"App\".\"tenants\""]);
+        assert_eq!(candidates("Users"), ["\"App\".\"users\"", "\"App\".\"Users\""]);
         assert_eq!(candidates("public.tenants"), ["\"public\".\"tenants\""]);
     }
 

@@ -9,7 +9,12 @@
 //! A table is the recorded one if it has the name that was recorded, with its schema: so a changed
 //! `search_path` is noticed, and a table that was dropped and made anew is accepted (as after a
 //! dump and a restore). If no table has that name any more, it is the recorded one if it has the
-//! recorded oid: the host has renamed it. It is the same for columns and their numbers.
+//! recorded oid: the host has renamed it. It is the same for columns and their numbers, as long as
+//! their table has the recorded oid.
+//!
+//! A restore from a dump gives every table another oid, which may be the recorded one of another
+//! table. So the record says which oid its own table has, and once that is another one, only names
+//! count.
 
 use jiff::Timestamp;
 use tenant_billing_core::ports::StoreError;
@@ -17,31 +22,41 @@ use tokio_postgres::{Client, Row};
 
 use super::{
     errors::failed,
+    host::HostTables,
     key::KeyType,
     layout::Layout,
+    names::{Names, TableName},
     statement::Statement,
-    table::{Column, Table},
+    table::{Column, Role, Table},
 };
 
 /// How to undo the record by hand.
 const FORGET: &str = "DELETE FROM tenant_billing.host_layout";
 
+/// An SQL expression that holds as long as the oids on record do.
+const OIDS_HOLD: &str = "own_oid = 'tenant_billing.host_layout'::regclass::oid::bigint";
+
 /// What is on record of a table.
 struct RecordedTable {
     name: String,
-    oid: i64,
+    /// Its oid, unless the database was restored from a dump since.
+    oid: Option<i64>,
     /// The table that has this name now, if there is one.
     oid_now: Option<i64>,
+    /// What the table of that oid is called now, if there is one.
+    name_now: Option<String>,
 }
 
 /// What is on record of a column.
 struct RecordedColumn {
     name: String,
+    /// The name as an SQL identifier.
+    quoted: String,
     number: i64,
 }
 
 /// What is on record.
-struct Recorded {
+pub(super) struct Recorded {
     tenants: Option<RecordedTable>,
     config: RecordedTable,
     tenant: RecordedColumn,
@@ -50,13 +65,68 @@ struct Recorded {
     at: Timestamp,
 }
 
+/// The tables that the settings lead to, those that exist.
+type Found<'a> = (Option<&'a Table>, Option<&'a Table>);
+
 impl Recorded {
+    /// What is on record, if the settings lead to that.
+    ///
+    /// # Errors
+    /// [`StoreError::SchemaMismatch`] if they lead to something else, or if nothing is on record. (A
+    /// table or a column that the host has renamed or dropped is nothing else.)
+    pub(super) async fn agreeing(
+        client: &Client,
+        names: &Names,
+        host: &HostTables,
+    ) -> Result<Self, StoreError> {
+        let Some(recorded) = Self::read(client).await? else {
+            let why = "no layout of the host's tables is on record; run the migrations";
+            return Err(StoreError::SchemaMismatch(why.into()));
+        };
+        let differences =
+            recorded.differences(names, (host.tenants.as_ref(), host.config.as_ref()));
+        if differences.is_empty() { Ok(recorded) } else { Err(recorded.refusal(&differences)) }
+    }
+
+    /// What the table that this setting names is called now, if the host has renamed it.
+    pub(super) fn renamed(&self, setting: &str) -> Option<&str> {
+        let tenants = self.tenants.as_ref().filter(|_| setting == "TENANTS_TABLE");
+        tenants.unwrap_or(&self.config).name_now.as_deref()
+    }
+
+    /// Checks that the tenants' keys are of the type on record, and returns when that was written.
+    pub(super) fn check_keys(&self, key_type: KeyType) -> Result<Timestamp, StoreError> {
+        if self.key_type == key_type.name() {
+            return Ok(self.at);
+        }
+        Err(StoreError::SchemaMismatch(format!(
+            "the tenants' keys are {} now, and were {} when this database was migrated; run the \
+             migrations, which see whether the tenants on record still have such keys, or change \
+             the type back",
+            key_type.name(),
+            self.key_type
+        )))
+    }
+
     async fn read(client: &Client) -> Result<Option<Self>, StoreError> {
-        let sql = "SELECT tenants_table, tenants_oid, to_regclass(tenants_table)::oid::bigint,
-                          config_table, config_oid, to_regclass(config_table)::oid::bigint,
-                          tenant_column, tenant_number, customer_column, customer_number, key_type,
-                          recorded_at
-                   FROM tenant_billing.host_layout";
+        let table = |it| {
+            format!(
+                "{it}_table, CASE WHEN {OIDS_HOLD} THEN {it}_oid END,
+                 to_regclass({it}_table)::oid::bigint,
+                 (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c
+                  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                  WHERE {OIDS_HOLD} AND c.oid = {it}_oid::oid
+                    AND c.relkind IN ('r', 'p', 'v'))"
+            )
+        };
+        let column = |it| format!("{it}_column, format('%I', {it}_column), {it}_number");
+        let sql = format!(
+            "SELECT {}, {}, {}, {}, key_type, recorded_at FROM tenant_billing.host_layout",
+            table("tenants"),
+            table("config"),
+            column("tenant"),
+            column("customer"),
+        );
         let rows = Statement::new(sql).rows(client).await?;
         rows.first().map(Self::of).transpose().map_err(failed)
     }
@@ -67,103 +137,141 @@ impl Recorded {
                 name,
                 oid: row.try_get(at)?,
                 oid_now: row.try_get(at + 1)?,
+                name_now: row.try_get(at + 2)?,
             })
         };
-        let column =
-            |at| Ok(RecordedColumn { name: row.try_get(at)?, number: row.try_get(at + 1)? });
+        let column = |at| {
+            Ok::<_, tokio_postgres::Error>(RecordedColumn {
+                name: row.try_get(at)?,
+                quoted: row.try_get(at + 1)?,
+                number: row.try_get(at + 2)?,
+            })
+        };
         let tenants: Option<String> = row.try_get(0)?;
         Ok(Self {
             tenants: tenants.map(|name| table(name, 1)).transpose()?,
-            config: table(row.try_get(3)?, 4)?,
-            tenant: column(6)?,
-            customer: column(8)?,
-            key_type: row.try_get(10)?,
-            at: row.try_get(11)?,
+            config: table(row.try_get(4)?, 5)?,
+            tenant: column(8)?,
+            customer: column(11)?,
+            key_type: row.try_get(14)?,
+            at: row.try_get(15)?,
         })
     }
 
     /// The settings that are not what was recorded, each in words.
-    fn differences(&self, layout: &Layout) -> Vec<String> {
+    fn differences(&self, names: &Names, (tenants, config): Found<'_>) -> Vec<String> {
         let mut differences = Vec::new();
         let mut compare = |is_same: bool, setting: &str, now: &str, recorded: &str| {
             if !is_same {
                 differences.push(format!("{setting} is {now}, and was {recorded}"));
             }
         };
-        let (now, recorded) = (layout.tenants.as_ref(), self.tenants.as_ref());
+        let shown = |name: &TableName, table: Option<&Table>| {
+            table.map_or_else(|| name.to_string(), |it| it.name.clone())
+        };
+        let (now, recorded) = (names.tenants.as_ref(), self.tenants.as_ref());
         compare(
             match (now, recorded) {
                 (None, None) => true,
-                (Some(now), Some(recorded)) => recorded.is(now),
+                (Some(_), Some(recorded)) => recorded.may_be(tenants),
                 (None, Some(_)) | (Some(_), None) => false,
             },
             "TENANTS_TABLE",
-            now.map_or("none", |it| &it.name),
-            recorded.map_or("none", |it| &it.name),
+            &now.map_or_else(|| "none".into(), |it| shown(it, tenants)),
+            recorded.map_or("none", RecordedTable::shown),
         );
-        let (config, recorded) = (&layout.config, &self.config);
-        compare(recorded.is(config), "TENANT_CONFIG_TABLE", &config.name, &recorded.name);
+        let recorded = &self.config;
+        let now = shown(&names.config, config);
+        let is_same = recorded.may_be(config);
+        compare(is_same, "TENANT_CONFIG_TABLE", &now, recorded.shown());
         // The columns of another table need no further words.
-        if recorded.is(config) {
-            for (setting, now, recorded) in [
-                ("TENANT_CONFIG_TENANT_COLUMN", &layout.tenant, &self.tenant),
-                ("TENANT_CONFIG_CUSTOMER_COLUMN", &layout.customer, &self.customer),
-            ] {
-                compare(recorded.is(now, config), setting, &now.name, &recorded.name);
-            }
+        let Some(config) = config.filter(|_| is_same) else { return differences };
+        for (setting, role, name, column) in [
+            ("TENANT_CONFIG_TENANT_COLUMN", Role::Tenant, &names.tenant_column, &self.tenant),
+            (
+                "TENANT_CONFIG_CUSTOMER_COLUMN",
+                Role::Customer,
+                &names.customer_column,
+                &self.customer,
+            ),
+        ] {
+            let now = config.role(role);
+            let is_same = column.may_be(now, config, recorded.oid);
+            compare(is_same, setting, now.map_or(&name.text, |it| &it.name), &column.name);
         }
         differences
+    }
+
+    /// The refusal of settings that differ in this way from the recorded ones, all of which it
+    /// names.
+    fn refusal(&self, differences: &[String]) -> StoreError {
+        StoreError::SchemaMismatch(format!(
+            "this database was migrated with other tables than this process is set to use: {}; the \
+             same id may be another tenant there, so use the recorded settings: {}. If you \
+             have moved the same tenants, run `{FORGET}` and then the migrations",
+            differences.join("; "),
+            self.settings()
+        ))
+    }
+
+    /// The settings that lead to what is on record.
+    pub(super) fn settings(&self) -> String {
+        format!(
+            "TENANTS_TABLE={} TENANT_CONFIG_TABLE={} TENANT_CONFIG_TENANT_COLUMN={} \
+             TENANT_CONFIG_CUSTOMER_COLUMN={}",
+            self.tenants.as_ref().map_or("none", RecordedTable::shown),
+            self.config.shown(),
+            self.tenant.quoted,
+            self.customer.quoted,
+        )
     }
 }
 
 impl RecordedTable {
-    fn is(&self, table: &Table) -> bool {
-        self.oid_now.unwrap_or(self.oid) == i64::from(table.oid)
+    /// Whether the table that a setting names is this one, or does not exist, as this one.
+    fn may_be(&self, table: Option<&Table>) -> bool {
+        match table {
+            Some(table) => self.oid_now.or(self.oid) == Some(i64::from(table.oid)),
+            None => self.oid_now.is_none(),
+        }
+    }
+
+    /// What the table is called now, or was called at last.
+    fn shown(&self) -> &str {
+        self.name_now.as_ref().filter(|_| self.oid_now.is_none()).unwrap_or(&self.name)
     }
 }
 
 impl RecordedColumn {
-    fn is(&self, column: &Column, table: &Table) -> bool {
-        match table.column(&self.name) {
-            Some(same_name) => same_name == column,
-            None => self.number == i64::from(column.number),
+    /// Whether the column that a setting names is this one, or does not exist, as this one. The
+    /// table is the recorded one, and `oid` is what is on record of it.
+    fn may_be(&self, column: Option<&Column>, table: &Table, oid: Option<i64>) -> bool {
+        match (table.column(&self.name), column) {
+            (Some(same_name), column) => Some(same_name) == column,
+            (None, Some(column)) => {
+                oid == Some(i64::from(table.oid)) && self.number == i64::from(column.number)
+            }
+            (None, None) => true,
         }
     }
 }
 
-/// Checks that the layout is the one on record, and returns when that was written.
-pub(super) async fn check(client: &Client, layout: &Layout) -> Result<Timestamp, StoreError> {
-    let refused = |why: String| Err(StoreError::SchemaMismatch(why));
-    let Some(recorded) = Recorded::read(client).await? else {
-        return refused("no layout of the host's tables is on record; run the migrations".into());
-    };
-    let differences = recorded.differences(layout);
-    if !differences.is_empty() {
-        return refused(another_setting(&differences));
-    }
-    if recorded.key_type != layout.key_type.name() {
-        return refused(format!(
-            "the tenants' keys are {} now, and were {} when this database was migrated; run the \
-             migrations, which see whether the tenants on record still have such keys, or change \
-             the type back",
-            layout.key_type.name(),
-            recorded.key_type
-        ));
-    }
-    Ok(recorded.at)
-}
-
 /// Records the layout at a migration, unless it means other tenants than those on record.
-pub(super) async fn record(client: &Client, layout: &Layout) -> Result<(), StoreError> {
+pub(super) async fn record(
+    client: &Client,
+    names: &Names,
+    layout: &Layout,
+) -> Result<(), StoreError> {
     if let Some(recorded) = Recorded::read(client).await? {
-        let differences = recorded.differences(layout);
+        let found = (layout.tenants.as_ref(), Some(&layout.config));
+        let differences = recorded.differences(names, found);
         if !differences.is_empty() {
             // Whoever begins something meanwhile waits, and then sees another record.
             let lock = "LOCK TABLE tenant_billing.customer_provisioning IN SHARE MODE";
             client.batch_execute(lock).await.map_err(failed)?;
         }
         if !differences.is_empty() && is_in_use(client).await? {
-            return Err(StoreError::SchemaMismatch(another_setting(&differences)));
+            return Err(recorded.refusal(&differences));
         }
         if recorded.key_type != layout.key_type.name() {
             check_ids(client, &recorded, layout.key_type).await?;
@@ -186,8 +294,9 @@ pub(super) async fn record(client: &Client, layout: &Layout) -> Result<(), Store
 }
 
 const COLUMNS: &str = "tenants_table, tenants_oid, config_table, config_oid, tenant_column, \
-                       tenant_number, customer_column, customer_number, key_type";
-const VALUES: &str = "$1, $2, $3, $4, $5, $6, $7, $8, $9";
+                       tenant_number, customer_column, customer_number, key_type, own_oid";
+const VALUES: &str = "$1, $2, $3, $4, $5, $6, $7, $8, $9, \
+                      'tenant_billing.host_layout'::regclass::oid::bigint";
 
 /// A statement about these values.
 fn statement(sql: String, layout: &Layout) -> Statement {
@@ -202,28 +311,6 @@ fn statement(sql: String, layout: &Layout) -> Statement {
         .with(layout.customer.name.clone())
         .with(i64::from(layout.customer.number))
         .with(layout.key_type.name())
-}
-
-/// What the table that a setting has named is called now, if the host has renamed it.
-pub(super) async fn renamed(client: &Client, setting: &str) -> Result<Option<String>, StoreError> {
-    let column = if setting == "TENANTS_TABLE" { "tenants_oid" } else { "config_oid" };
-    let sql = format!(
-        "SELECT format('%I.%I', n.nspname, c.relname)
-         FROM tenant_billing.host_layout AS it
-         JOIN pg_catalog.pg_class AS c ON c.oid = it.{column}::oid
-         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
-    );
-    let rows = Statement::new(sql).rows(client).await?;
-    rows.first().map(|row| row.try_get(0)).transpose().map_err(failed)
-}
-
-fn another_setting(differences: &[String]) -> String {
-    format!(
-        "this database was migrated with other tables than this process is set to use: {}; the \
-         same id may be another tenant there, so use the recorded settings. If you have moved the \
-         same tenants, run `{FORGET}` and then the migrations",
-        differences.join("; ")
-    )
 }
 
 /// Whether anything was ever begun for a tenant.

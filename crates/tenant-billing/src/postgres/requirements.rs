@@ -97,6 +97,15 @@ pub(super) fn keys(names: &Names, host: &HostTables, misfits: &mut Vec<String>) 
         return None;
     };
     let key_type = key_type(config, tenant_id, misfits)?;
+    if let Some((tenants, _)) = tenants.as_ref().filter(|(it, _)| it.reads.contains(&config.oid)) {
+        misfits.push(format!(
+            "{view} is a view of {table}, which holds the Customers' ids, so a row that is inserted \
+             there may be a tenant that nobody registered; if the rows of {table} are the tenants, \
+             set TENANTS_TABLE={table}, or else name a view that does not read {table}",
+            view = tenants.name,
+            table = config.name
+        ));
+    }
     if names.tenants.is_none() && tenant_id.has_default {
         misfits.push(format!(
             "{}.{} has a default, so its rows seem to be the tenants; name {} as the tenants table",
@@ -151,8 +160,9 @@ fn missing_table(names: &Names, host: &HostTables) -> Option<String> {
             tenants.name
         )),
         (Some(name), None, None) => Some(format!(
-            "there is neither {name} nor {wanted} in this user's search_path; create both, or \
-             start with an empty database and the name tenants, and migrating creates them"
+            "there is neither {name} nor {wanted} in {place}; create both, or start with an empty \
+             database and the name tenants, and migrating creates them",
+            place = names.place()
         )),
     }
 }

@@ -17,7 +17,8 @@ use super::{
     installation::fingerprint,
     layout::Layout,
     names::{Names, quoted},
-    recorded, requirements,
+    recorded::{self, Recorded},
+    requirements,
     statement::Statement,
 };
 use crate::stored::Cells;
@@ -84,17 +85,20 @@ async fn check(client: &Client) -> Result<(), StoreError> {
 pub(super) async fn layout(client: &Client, names: &Names) -> Result<Layout, StoreError> {
     check(client).await?;
     let host = HostTables::find(client, names).await?;
+    let recorded = Recorded::agreeing(client, names, &host).await?;
     if let Some((setting, name)) = host.lost(names) {
-        let what_to_do = match recorded::renamed(client, setting).await? {
-            Some(now) => {
-                format!("the recorded one is {now}; set {setting}={now}, or rename it back")
-            }
-            None => "rename it back, or correct the search_path".into(),
-        };
-        return Err(StoreError::SchemaMismatch(format!(
-            "there is no table {name} in this role's search_path, and there was one when the \
-             database was migrated; {what_to_do}"
-        )));
+        let place = names.place();
+        return Err(StoreError::SchemaMismatch(match recorded.renamed(setting) {
+            Some(now) => format!(
+                "there is no table {name} in {place}; the recorded one is called {now} now; set {}, \
+                 or rename it back",
+                recorded.settings()
+            ),
+            None => format!(
+                "there is no table {name} in {place}, and there was one when the database was \
+                 migrated; rename it back, or restore it"
+            ),
+        }));
     }
     let mut misfits = Vec::new();
     let key_type = requirements::keys(names, &host, &mut misfits);
@@ -102,7 +106,7 @@ pub(super) async fn layout(client: &Client, names: &Names) -> Result<Layout, Sto
     let (Some(layout), []) = (layout, misfits.as_slice()) else {
         return Err(requirements::mismatch(&misfits));
     };
-    let recorded_at = Some(recorded::check(client, &layout).await?);
+    let recorded_at = Some(recorded.check_keys(layout.key_type)?);
     Ok(Layout { recorded_at, ..layout })
 }
 
@@ -135,7 +139,7 @@ async fn run_migrations(
     create_host_tables(client, names).await?;
     let layout = requirements::check(client, names).await?;
     migrate_ours(client, installation).await?;
-    recorded::record(client, &layout).await
+    recorded::record(client, names, &layout).await
 }
 
 /// Runs the migrations that have not run yet.

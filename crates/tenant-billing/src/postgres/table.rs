@@ -77,6 +77,8 @@ pub(super) struct Table {
     pub(super) hides_rows: bool,
     /// The tables behind a view, or nothing if this is a table.
     pub(super) behind_view: Option<String>,
+    /// The oids of all tables and views that a view reads, also through other views.
+    pub(super) reads: Vec<u32>,
     pub(super) columns: Vec<Column>,
 }
 
@@ -96,6 +98,15 @@ impl Table {
                             ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
                         WHERE w.ev_class = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
                           AND d.refobjid <> c.oid) END AS behind_view,
+                   ARRAY (WITH RECURSIVE r (oid) AS (
+                              SELECT c.oid UNION SELECT d.refobjid FROM r
+                              JOIN pg_catalog.pg_rewrite AS w
+                                  ON w.ev_class = r.oid AND w.ev_type = '1'
+                              JOIN pg_catalog.pg_depend AS d
+                                  ON d.classid = 'pg_catalog.pg_rewrite'::regclass
+                                     AND d.objid = w.oid
+                              WHERE d.refclassid = 'pg_catalog.pg_class'::regclass)
+                          SELECT oid FROM r WHERE oid <> c.oid) AS reads,
                    a.attname::text AS name, format('%I', a.attname) AS quoted, a.attnum AS number,
                    CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace
                         THEN b.typname::text ELSE '' END AS base_type,
@@ -157,6 +168,7 @@ impl Table {
             name: first.try_get("table_name").map_err(failed)?,
             hides_rows: first.try_get("hides_rows").map_err(failed)?,
             behind_view: first.try_get("behind_view").map_err(failed)?,
+            reads: first.try_get("reads").map_err(failed)?,
             columns,
         }))
     }

@@ -98,8 +98,8 @@ pub(super) async fn evaluate(
             let Some(rows) = rows else { continue };
             let sql = format!("SELECT 1 FROM ({rows}) AS it WHERE NOT ({expression}) LIMIT 1");
             let refuses = match has_rows(client, &sql).await? {
-                Ok(false) => continue,
-                Ok(true) => "refuses".to_owned(),
+                Ok(Some(false) | None) => continue,
+                Ok(Some(true)) => "refuses".to_owned(),
                 Err(server) => format!("fails (\"{server}\") for"),
             };
             misfits.push(format!(
@@ -215,12 +215,13 @@ async fn check_constraints(client: &Client, config: &Table) -> Result<Vec<Check>
     rows.iter().map(check).collect::<Result<_, Error>>().map_err(failed)
 }
 
-/// Whether a query has rows, or else what the server says has failed. Whatever the query does is
-/// undone.
+/// Whether a query has rows, or else what the server says has failed. It is not known if this role
+/// may not run the query, if it cannot be written this way, or if it takes too long. Whatever the
+/// query does is undone.
 pub(super) async fn has_rows(
     client: &Client,
     sql: &str,
-) -> Result<Result<bool, String>, StoreError> {
+) -> Result<Result<Option<bool>, String>, StoreError> {
     // A large table is not read from end to end, since the host's own migrations would wait for us.
     let begin = "SAVEPOINT tenant_billing_check; SET LOCAL statement_timeout = '2s'";
     client.batch_execute(begin).await.map_err(failed)?;
@@ -228,13 +229,13 @@ pub(super) async fn has_rows(
     let back = "ROLLBACK TO tenant_billing_check; RELEASE tenant_billing_check";
     let undone = client.batch_execute(back).await.map_err(failed);
     let error = match answer {
-        Ok(rows) => return undone.map(|()| Ok(!rows.is_empty())),
+        Ok(rows) => return undone.map(|()| Ok(Some(!rows.is_empty()))),
         Err(error) => error,
     };
     // Class 42 is a right that this role lacks, or a query that cannot be written this way. 57014 is
     // the timeout above. Neither says anything of the CHECK.
     if error.code().is_some_and(|code| code.code().starts_with("42") || code.code() == "57014") {
-        return undone.map(|()| Ok(false));
+        return undone.map(|()| Ok(None));
     }
     let text = error.as_db_error().map(|said| without_personal_words(said.message()));
     match (failed(error), text) {

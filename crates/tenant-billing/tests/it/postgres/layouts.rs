@@ -11,41 +11,41 @@ use tenant_billing::{
 
 use super::server::Database;
 
-const TWO_KINDS: &str = "
+pub(super) const TWO_KINDS: &str = "
     CREATE TABLE users (id bigint PRIMARY KEY, stripe_customer_id text UNIQUE);
     CREATE TABLE organizations (id bigint PRIMARY KEY, stripe_customer_id text UNIQUE);
     CREATE TABLE tenant_config (tenant_id bigint PRIMARY KEY, stripe_customer_id text UNIQUE,
         other_customer_id text UNIQUE);
     INSERT INTO users VALUES (1); INSERT INTO organizations VALUES (1);";
 
-fn open(database: &Database, tenants: &str) -> PostgresStore {
+pub(super) fn open(database: &Database, tenants: &str) -> PostgresStore {
     PostgresStore::open(&database.url()).unwrap().with_tenants_table(tenants).unwrap()
 }
 
 /// A store whose tenants are the rows of this table, which holds the Customers' ids too.
-fn one_table(database: &Database, table: &str) -> PostgresStore {
+pub(super) fn one_table(database: &Database, table: &str) -> PostgresStore {
     let store = open(database, table).with_tenant_config_table(table).unwrap();
     store.with_tenant_column("id").unwrap()
 }
 
-async fn billing(store: &PostgresStore) -> (Sandbox, Billing) {
+pub(super) async fn billing(store: &PostgresStore) -> (Sandbox, Billing) {
     let sandbox = Sandbox::start().await.unwrap();
     let key = SecretKey::parse("sk_test_1").unwrap();
     let stripe = StripeClient::new(key).with_base(&sandbox.url()).unwrap();
     (sandbox, Billing::new(store.clone(), stripe))
 }
 
-fn one() -> TenantId {
+pub(super) fn one() -> TenantId {
     TenantId::parse("1").unwrap()
 }
 
 #[track_caller]
-fn mismatch<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
+pub(super) fn mismatch<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     let Err(StoreError::SchemaMismatch(why)) = result else { panic!("{result:?}") };
     why
 }
 
-async fn call(billing: &Billing) -> Result<String, tenant_billing::Error> {
+pub(super) async fn call(billing: &Billing) -> Result<String, tenant_billing::Error> {
     let made = billing.get_or_create_stripe_customer("1", "a@example.com").await?;
     Ok(made.as_str().to_owned())
 }
@@ -137,10 +137,11 @@ async fn tables_that_are_renamed_moved_or_made_anew() {
 
     database.run("ALTER TABLE organizations RENAME TO companies").await;
     let why = mismatch(bound(&one_table(&database, "organizations")).await);
-    let words = "there is no table organizations in this role's search_path, and there was one when \
-                 the database was migrated; the recorded one is public.companies; set \
-                 TENANTS_TABLE=public.companies, or rename it back";
-    assert!(why.contains(words), "{why}");
+    let words = "there is no table organizations in this role's search_path; the recorded one is \
+                 called public.companies now; set TENANTS_TABLE=public.companies \
+                 TENANT_CONFIG_TABLE=public.companies TENANT_CONFIG_TENANT_COLUMN=id \
+                 TENANT_CONFIG_CUSTOMER_COLUMN=stripe_customer_id, or rename it back";
+    assert_eq!(why, words);
     let companies = one_table(&database, "companies");
     assert_eq!(bound(&companies).await, Ok(Some(made.clone())));
     companies.migrate().await.unwrap();
@@ -253,7 +254,7 @@ async fn a_tenant_that_is_deleted_while_its_row_is_written() {
     assert_eq!(surplus[0].reason, SurplusReason::TenantGone);
 }
 
-/// Prisma's parameter says where tables are looked for first, whatever a session's search_path is.
+/// Prisma's parameter says where tables are looked for, whatever a session's search_path is.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_of_the_url() {
     let database = Database::fresh().await;
@@ -285,6 +286,16 @@ async fn the_schema_of_the_url() {
     let Err(StoreError::Invalid(invalid)) = direct("&schema=public") else { panic!("it differs") };
     assert_eq!(invalid.field, "database_direct_url");
 
+    // Another application's tables, which the search_path leads to, are not mixed with these.
+    database.run("CREATE SCHEMA other; CREATE TABLE other.tenants (id text PRIMARY KEY)").await;
+    let mixed = PostgresStore::open(&(database.url() + "&schema=other")).unwrap();
+    let why = mismatch(mixed.migrate().await);
+    assert!(why.starts_with("there is no tenant_config, but "), "{why}");
+    database.run("DROP SCHEMA \"My App\", tenant_billing CASCADE; DROP TABLE tenant_config").await;
+    let nowhere = PostgresStore::open(&(database.url() + "&schema=no")).unwrap();
+    let why = mismatch(nowhere.migrate().await);
+    assert!(why.contains("there is neither tenants nor tenant_config in the schema no;"), "{why}");
+
     let empty = Database::fresh().await;
     let store = PostgresStore::open(&(empty.url() + "&schema=app")).unwrap();
     store.migrate().await.unwrap();
@@ -308,6 +319,20 @@ async fn views() {
     let why = mismatch(one_table(&database, "companies").migrate().await);
     assert!(why.contains("public.companies is not a table"), "{why}");
     assert!(why.contains("set TENANT_CONFIG_TABLE=organizations,"), "{why}");
+
+    // Where a view of the table says who is a tenant, a row that is inserted would be a new one.
+    let more = "CREATE VIEW active AS SELECT * FROM organizations WHERE id > 0;
+                CREATE VIEW active_too AS SELECT active.id FROM active JOIN users USING (id)";
+    database.run(more).await;
+    for view in ["active", "active_too"] {
+        let store = open(&database, view).with_tenant_config_table("organizations").unwrap();
+        let why = mismatch(store.with_tenant_column("id").unwrap().migrate().await);
+        assert!(
+            why.starts_with(&format!("public.{view} is a view of public.organizations")),
+            "{why}"
+        );
+        assert!(why.contains("set TENANTS_TABLE=public.organizations, or else"), "{why}");
+    }
 
     // A view may say who is a tenant.
     let store = open(&database, "living").with_tenant_config_table("tenant_config").unwrap();

@@ -1,7 +1,7 @@
 //! The layouts that docs/adopting.md begins with, as it writes them: each is made, migrated with its
 //! settings, and used with no more than the printed grants.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::Command};
 
 use stripe_sandbox::Sandbox;
 use tenant_billing::{
@@ -123,4 +123,31 @@ async fn no_table_of_tenants_at_all() {
     let rows = "INSERT INTO tenant_config VALUES ('t2', 'cus_old')";
     let query = "SELECT string_agg(stripe_customer_id, '' ORDER BY tenant_id) FROM tenant_config";
     check("No table of tenants at all", rows, ["t1", "t2"], query).await;
+}
+
+/// psql refuses Prisma's parameter, so the guide takes it away from the URL, wherever it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_without_prismas_parameter() {
+    if Command::new("psql").arg("--version").output().is_err() {
+        return;
+    }
+    let (_, psql) = GUIDE.split_once("--print-grants my_app |\n").unwrap();
+    let (psql, _) = psql.split_once("\n```").unwrap();
+    let runs = |command: &str, url: &str| {
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", &format!("echo SELECT 1 | {command}")]);
+        shell.env("DATABASE_URL", url).output().unwrap().status.success()
+    };
+    let database = Database::fresh().await;
+    let url = database.url();
+    let (server, host) = url.split_once('?').unwrap();
+    for url in [
+        format!("{url}&schema=app"),
+        format!("{server}?schema=app&{host}"),
+        format!("{server}?connect_timeout=9&schema=app&{host}"),
+    ] {
+        assert!(!runs("psql \"$DATABASE_URL\"", &url), "psql knows the parameter now");
+        assert!(runs(psql, &url), "{psql}");
+    }
+    assert!(runs(psql, &url));
 }

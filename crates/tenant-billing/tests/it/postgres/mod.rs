@@ -15,6 +15,7 @@ mod logins;
 mod outages;
 mod pooler;
 mod proxy;
+mod recorded;
 mod refusals;
 mod requirements;
 mod role_settings;
