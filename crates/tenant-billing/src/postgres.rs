@@ -22,7 +22,6 @@ mod names;
 mod port;
 mod primary;
 mod read;
-mod recently;
 mod recorded;
 mod requirements;
 mod schema;
@@ -52,10 +51,9 @@ use self::{
     lookups::{Found, Lookups},
     names::Names,
     read::Bound,
-    recently::Recently,
     url::Target,
 };
-use crate::{stored::uuid_of, system::SystemClock};
+use crate::{recently::Recently, stored::uuid_of, system::SystemClock};
 
 /// How many connections a pool of our own has, unless the host says otherwise.
 const DEFAULT_POOL_SIZE: usize = 4;

@@ -35,7 +35,7 @@ use tenant_billing_core::{
 };
 
 use self::errors::{LOCKED, failed, refused};
-use crate::{stored::uuid_of, system::SystemClock};
+use crate::{recently::Recently, stored::uuid_of, system::SystemClock};
 
 /// How long a statement waits for another process to finish writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +56,8 @@ pub struct SqliteStore {
     /// Limits how many reads wait for a locked file at once, each on a thread of its own.
     waiting: Arc<tokio::sync::Semaphore>,
     writer: Arc<tokio::sync::Mutex<Connection>>,
+    /// Whose database it is.
+    recently: Recently,
 }
 
 impl SqliteStore {
@@ -75,7 +77,8 @@ impl SqliteStore {
         let writer = Arc::new(tokio::sync::Mutex::new(connect(&path, BUSY_TIMEOUT)?));
         let clock = SystemClock::shared();
         let waiting = Arc::new(tokio::sync::Semaphore::new(MAX_WAITING_READS));
-        Ok(Self { path, clock, readers: Mutex::default(), waiting, writer })
+        let (readers, recently) = (Mutex::default(), Recently::default());
+        Ok(Self { path, clock, readers, waiting, writer, recently })
     }
 
     /// Uses this clock instead of the system's as the database's clock, for tests.
@@ -237,8 +240,18 @@ fn canonical(tenant: &TenantId) -> Result<TenantId, StoreError> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn binding(&self, tenant: &TenantId) -> Result<Option<Binding>, StoreError> {
-        let tenant = canonical(tenant)?;
-        self.on_reader(move |connection, _| read::binding(connection, &tenant)).await
+        let (tenant, began) = (canonical(tenant)?, self.clock.uptime());
+        if let Some(account) = self.recently.seen(began) {
+            let bound =
+                self.on_reader(move |connection, _| read::bound(connection, &tenant)).await?;
+            return Ok(bound.map(|customer| Binding { customer, account: Some(account) }));
+        }
+        let binding =
+            self.on_reader(move |connection, _| read::binding(connection, &tenant)).await?;
+        if let Some(Binding { account, .. }) = &binding {
+            self.recently.saw(began, account.as_ref());
+        }
+        Ok(binding)
     }
 
     async fn view(&self, tenant: &TenantId, customers: &[CustomerId]) -> Result<View, StoreError> {

@@ -89,6 +89,7 @@ impl Database for PostgresStore {
 
     async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
         let id = &uuid_of([self.clock.random(), self.clock.random()]).to_string();
+        self.recently.forget();
         self.call_within(AFRESH_TIMEOUT, |lease, layout| async move {
             lease.begin().await?;
             let now = installation::start_afresh(&lease, &layout, how, id).await?;

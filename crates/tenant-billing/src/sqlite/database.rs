@@ -38,6 +38,7 @@ impl Database for SqliteStore {
     }
 
     async fn start_afresh(&self, how: Afresh) -> Result<Registration, StoreError> {
+        self.recently.forget();
         let id = self.random_uuid();
         self.in_transaction(move |connection, now| {
             installation::start_afresh(connection, how, &id, now)?;

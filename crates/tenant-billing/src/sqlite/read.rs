@@ -20,8 +20,22 @@ use crate::{
     stored::{Cells, listing, name_tenant, parsed, state_and_customer, to_unsigned},
 };
 
-/// The Customer that is bound to a tenant, and the account that the database belongs to: the only
-/// read of a call that finds one.
+/// The Customer that is bound to a tenant: the only read of a call that finds one.
+pub(super) fn bound(
+    connection: &Connection,
+    tenant: &TenantId,
+) -> Result<Option<CustomerId>, StoreError> {
+    let sql = "SELECT stripe_customer_id FROM tenant_config WHERE tenant_id = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let found = statement.query_row([tenant.as_str()], |row| {
+        Ok(parsed(row.get_ref(0)?.as_str_or_null()?, CustomerId::parse))
+    });
+    let found = found.optional().map_err(failed)?.unwrap_or(Ok(None));
+    found.map_err(|error| name_tenant(tenant, error))
+}
+
+/// The Customer that is bound to a tenant, and the account that the database belongs to, in
+/// one statement.
 pub(super) fn binding(
     connection: &Connection,
     tenant: &TenantId,
