@@ -95,7 +95,10 @@ fn unbinding_needs_no_key() {
         let (code, said, error) = unbind(&tenants[0], "pays in CHF from now on");
         assert_eq!((code, error.as_str()), (0, ""));
         assert!(said.contains(&format!("{first} is unbound from tenant {}", tenants[0])), "{said}");
-        assert!(said.contains("stays in Stripe"), "{said}");
+        assert!(
+            said.contains("stays in Stripe")
+                && said.contains("unless it is another tenant's; then")
+        );
         let (code, _, error) = unbind(&tenants[0], "again");
         assert!(code == 1 && error.contains("has no Customer to unbind in the "), "{error}");
         let (code, history, _) = stage.run(&["history", &tenants[0]]);
@@ -168,8 +171,91 @@ fn checking_by_id() {
         assert_eq!(printed[1]["error"]["code"], "unknown_tenant");
         let message = printed[1]["error"]["message"].as_str().unwrap();
         assert!(message.contains("(looked in the "), "{message}");
+        // What an earlier `--heal` has left without a Customer, by id.
+        let (code, said, _) = stage.run(&["check", &tenants[4], "--heal"]);
+        let healed = customer(&stage, &tenants[4]);
+        let expected = format!("{}  had no Customer, and has {healed} now\n", tenants[4]);
+        assert_eq!((code, said), (0, expected));
         stage.assert_all_bound();
     }
+}
+
+/// The key may not create Customers, which ends the command. What it has unbound by then is named.
+#[test]
+fn what_could_not_be_healed_is_named() {
+    for stage in Stage::of_each_kind() {
+        let tenants = stage.tenants(4);
+        let ids: Vec<_> = tenants.iter().map(|tenant| customer(&stage, tenant)).collect();
+        let check = |arguments: &[&str], key: &str| {
+            let mut command = stage.binary(arguments);
+            text(&command.env("STRIPE_SECRET_KEY", key).output().unwrap())
+        };
+        let may_not = "rk_test_nocustomerwrite";
+        for at in [0, 2] {
+            stage.sandbox.delete_customer(&ids[at]);
+        }
+        let (code, said, error) = check(&["check", "--all", "--heal"], may_not);
+        assert_eq!(code, 6, "{error}");
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        for (line, at) in lines.iter().zip([0, 2]) {
+            let (tenant, id) = (&tenants[at], &ids[at]);
+            let named = format!("{tenant}  {id} is deleted and unbound; not healed: ");
+            assert!(line.starts_with(&named), "{line}");
+            assert!(line.ends_with(&format!("; run `tenant-billing get-or-create {tenant}`")));
+            // At once, since the process may be killed.
+            assert!(
+                error.contains(&format!("{tenant}  {id} is deleted and unbound; if ")),
+                "{error}"
+            );
+        }
+        assert!(error.contains("stopped: checked 4; 2 deleted; 2 with a problem"), "{error}");
+        let (code, said, _) = check(&["check", &tenants[0], "--heal", "--json"], may_not);
+        let printed: Vec<Value> =
+            said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((code, &printed[0]["result"]), (6, &json!("no_customer")));
+        assert_eq!(printed[0]["error"]["cause"], "not_permitted");
+        let (code, said, error) = stage.run(&["check", &tenants[0], &tenants[2], "--heal"]);
+        assert!(code == 0 && said.lines().count() == 2, "{said}{error}");
+        stage.assert_all_bound();
+    }
+}
+
+/// The application's old code has bound Customers to keys that no call accepts.
+#[test]
+fn unusable_keys_are_named_and_passed_over() {
+    let stage = Stage::on_empty_server();
+    let long = "z".repeat(129);
+    let tables = format!(
+        "CREATE TABLE tenants (id text PRIMARY KEY);
+         CREATE TABLE tenant_config (tenant_id text PRIMARY KEY REFERENCES tenants (id),
+                                     stripe_customer_id text UNIQUE);
+         INSERT INTO tenants VALUES ('1'), ('b'), ('m'), (''), ('0 x'), ('a b'), ('z z'), ('{long}');
+         INSERT INTO tenant_config (tenant_id) SELECT id FROM tenants"
+    );
+    stage.runtime.block_on(stage.server().run(&tables));
+    assert_eq!(stage.run(&["migrate"]).0, 0);
+    for tenant in ["1", "b", "m"] {
+        customer(&stage, tenant);
+    }
+    let old =
+        "UPDATE tenant_config SET stripe_customer_id = 'cus_old' || length(tenant_id) || tenant_id
+               WHERE stripe_customer_id IS NULL";
+    stage.runtime.block_on(stage.server().run(old));
+    for rate in ["--rate=1", "--rate=2", "--rate=100"] {
+        let (code, said, error) = stage.run(&["check", "--all", rate]);
+        assert_eq!((code, error.as_str()), (6, ""), "{said}");
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines.len(), 6, "{said}");
+        assert_eq!(
+            lines[1],
+            "the tenant id \"0 x\" has a character that is not visible ASCII; its Customer is not checked"
+        );
+        assert_eq!(lines[5], "checked 3; 0 deleted; 5 with a problem");
+    }
+    let (_, printed) = json_of(&stage, &["check", "--all"]);
+    assert_eq!(printed.len(), 8);
+    assert_eq!(printed[0]["error"]["cause"], "schema_mismatch");
 }
 
 #[test]
