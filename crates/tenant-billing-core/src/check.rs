@@ -4,8 +4,8 @@
 use crate::{
     answer::{Reading, Refusal},
     billing::Billing,
-    driver::not_retrieved,
-    error::{Error, retry_soon},
+    driver::{not_retrieved, unavailable},
+    error::Error,
     ids::{CustomerId, TenantId},
     timing::DEFAULT_DEADLINE,
 };
@@ -57,7 +57,7 @@ impl Billing {
             Reading::Untrusted => {
                 Err(not_retrieved(Refusal::Untrusted, &customer, &summary).into())
             }
-            Reading::Retry(_) => Err(retry_soon("Stripe is unavailable").into()),
+            Reading::Retry(_) => Err(unavailable(&summary).into()),
         }
     }
 }

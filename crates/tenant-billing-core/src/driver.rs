@@ -83,6 +83,9 @@ struct Drive<'a> {
     outcome: Outcome,
     /// The details that it was created with, as far as this loop bound it.
     created_with: Option<CustomerDetails>,
+    /// The request with which this loop last saw the tenant without a Customer, and its generation.
+    /// Another process may be faster, and bind what that request creates.
+    awaited: Option<(u64, FrozenRequest)>,
     tries: u32,
     conflicts: Conflicts,
     /// Proof, as long as there is one, that nothing was begun which may have created a Customer.
@@ -108,10 +111,12 @@ impl<'a> Drive<'a> {
             snapshot,
             outcome: Outcome::Existing,
             created_with: None,
+            awaited: None,
             tries: 0,
             conflicts: Conflicts::default(),
             lost: false,
         };
+        tenant.look();
         // The view may be from before we knew the account.
         tenant.recognize_database(false).await?;
         Ok(tenant)
@@ -254,7 +259,7 @@ impl<'a> Drive<'a> {
             Reading::Forbidden => Err(not_retrieved(Refusal::NotPermitted, &customer, &summary)),
             Reading::Unauthorized => Err(not_retrieved(Refusal::BadKey, &customer, &summary)),
             Reading::Untrusted => Err(not_retrieved(Refusal::Untrusted, &customer, &summary)),
-            Reading::Retry(_) => Err(retry_soon("Stripe is unavailable")),
+            Reading::Retry(_) => Err(unavailable(&summary)),
         }
     }
 
@@ -277,11 +282,17 @@ impl<'a> Drive<'a> {
     fn saw(&mut self, snapshot: Snapshot) {
         self.lost |= snapshot.view.installation != self.snapshot.view.installation;
         self.snapshot = snapshot;
-        self.look_for_proof();
+        self.look();
     }
 
-    fn look_for_proof(&mut self) {
+    fn look(&mut self) {
+        let View { bound, row, .. } = &self.snapshot.view;
         self.nothing_begun = self.snapshot.view.nothing_begun().filter(|_| !self.lost);
+        if let (None, Some(row)) = (bound, row)
+            && let State::Pending(request) | State::InDoubt { request, sent: true, .. } = &row.state
+        {
+            self.awaited = Some((row.generation, request.clone()));
+        }
     }
 
     /// Finds out anew who we are if our tables were lost and made again, or if the account, which was
@@ -298,7 +309,7 @@ impl<'a> Drive<'a> {
 
     fn apply(&mut self, change: Change) {
         self.snapshot.view = self.snapshot.view.clone().changed(change);
-        self.look_for_proof();
+        self.look();
     }
 
     fn version(&self) -> Option<u64> {
@@ -320,13 +331,31 @@ impl<'a> Drive<'a> {
 
     fn has(&self, customer: CustomerId) -> Provided {
         let (tenant, outcome) = (self.snapshot.view.tenant.clone(), self.outcome);
+        let created_with = match outcome {
+            Outcome::Existing => self.awaited_details(&customer),
+            Outcome::Created | Outcome::Adopted => self.created_with.clone(),
+        };
         let customer = TenantCustomer { tenant, customer, outcome, details: None };
-        Provided { customer, created_with: self.created_with.clone() }
+        Provided { customer, created_with }
+    }
+
+    /// The details of the request that this loop saw, if the row is now provisioned with what that
+    /// has led to.
+    fn awaited_details(&self, customer: &CustomerId) -> Option<CustomerDetails> {
+        let (generation, request) = self.awaited.as_ref()?;
+        let row = self.snapshot.view.row.as_ref()?;
+        let led_to_it = row.generation == *generation
+            && matches!(&row.state, State::Provisioned(it) if it == customer);
+        request.details().ok().filter(|_| led_to_it)
     }
 }
 
 pub(crate) fn not_retrieved(refusal: Refusal, customer: &CustomerId, summary: &str) -> Problem {
     OperatorError::refused(refusal, &format!("read Customer {customer}"), summary).into()
+}
+
+pub(crate) fn unavailable(summary: &str) -> Problem {
+    retry_soon(&format!("Stripe is unavailable: {summary}"))
 }
 
 /// The conflicts of one piece of work.

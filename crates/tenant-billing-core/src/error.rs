@@ -177,11 +177,13 @@ pub enum OperatorError {
          this account has no search; look in the dashboard for a Customer with this tenantId"
     )]
     OutOfReach,
-    /// The same for a tenant that was given no e-mail address, by which its Customer could be listed.
+    /// The tenant may have a Customer from before, and was given no e-mail address by which that could
+    /// be found: its row was lost, or the account has no search. A call with an address goes on.
     #[error(
-        "the tenant was given no e-mail address by which Stripe's list could show an older Customer, \
-         Stripe's events reach back 30 days, and this account has no search; call again with an \
-         e-mail address, or look in the dashboard for a Customer with this tenantId"
+        "the tenant may have a Customer from before, and was given no e-mail address by which Stripe's \
+         list would show it; Stripe's events reach back 30 days only, and not every account has a \
+         search; call again with an e-mail address, or look in the dashboard for a Customer with this \
+         tenantId"
     )]
     NoEmailToLookBy,
     /// Stripe does not know a Customer of this tenant, and does not say that it is deleted.

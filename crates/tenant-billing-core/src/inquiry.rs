@@ -259,7 +259,7 @@ impl Search<'_> {
         let why = why.or(self.refused);
         let why = why.or(self.unknown.map(Inconclusive::UnknownCustomer));
         let why = why.or(self.unavailable.map(Inconclusive::Unavailable));
-        let why = why.or(out_of_reach.then_some(match self.inquiry.request.has_email() {
+        let why = why.or(out_of_reach.then_some(match self.inquiry.sent {
             true => Inconclusive::OutOfReach,
             false => Inconclusive::NoEmailToLookBy,
         }));

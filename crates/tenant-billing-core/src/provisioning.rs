@@ -163,6 +163,8 @@ pub struct Inquiry {
     pub began: Timestamp,
     /// Read Stripe's events from this moment on.
     pub events_since: Timestamp,
+    /// Whether the request may have been sent. If not, it can be frozen anew, with an e-mail address.
+    pub sent: bool,
     /// Whether Stripe's events do not reach back far enough, so that only its search can prove that
     /// there is no Customer. Where nothing is known to have been sent, a Customer may be of any age:
     /// the list by e-mail shows it, or without an e-mail address only the search.
@@ -219,7 +221,8 @@ pub enum Inconclusive {
     Unmarked(Vec<CustomerId>),
     /// Stripe's events do not reach back far enough, and this account has no search.
     OutOfReach,
-    /// The same, and the tenant has no e-mail address by which the list could be read.
+    /// Only the search could show a Customer from before, and this account has none. The request was
+    /// never sent and has no e-mail address; with one, the list would do.
     NoEmailToLookBy,
 }
 

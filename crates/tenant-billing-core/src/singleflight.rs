@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     deadline::Deadline,
-    error::{Error, Problem, retry_soon},
+    error::{Error, OperatorError, Problem, retry_soon},
     ids::TenantId,
     request::CustomerDetails,
     tenant_customer::Provided,
@@ -121,8 +121,8 @@ impl Ticket {
     }
 
     /// Whether this result answers a caller with these details and this deadline. The work had
-    /// those of the caller who began it: that other details were rejected, or that an earlier
-    /// deadline has passed, says nothing to this caller.
+    /// those of the caller who began it: that other details were rejected or lack an e-mail address,
+    /// or that an earlier deadline has passed, says nothing to this caller.
     pub(crate) fn answers(
         &self,
         details: &CustomerDetails,
@@ -133,7 +133,9 @@ impl Ticket {
             Err(Problem::Retry { .. }) => {
                 deadline.0 <= self.deadline.0.saturating_add(LATER_DEADLINE)
             }
-            Err(Problem::Rejected(_)) => self.details == *details,
+            Err(Problem::Rejected(_) | Problem::Operator(OperatorError::NoEmailToLookBy)) => {
+                self.details == *details
+            }
             Ok(_) | Err(Problem::Invalid(_) | Problem::UnknownTenant(_) | Problem::Operator(_)) => {
                 true
             }

@@ -16,8 +16,9 @@ pub struct TenantCustomer {
     pub customer: CustomerId,
     /// Whether this call, or the one that it joined, created the Customer.
     pub outcome: Outcome,
-    /// Whose details a new Customer was created with. `None` for one that was there before, which
-    /// keeps its own whatever a caller gives, and from recovery, for which nobody gives any.
+    /// Whose details the Customer was created with, if it was created for this call or for one at the
+    /// same time, in any process. `None` for one that was there before, or was made by others, which
+    /// keeps its own details whatever a caller gives; and from recovery, for which nobody gives any.
     pub details: Option<Details>,
 }
 
@@ -42,7 +43,7 @@ impl TenantCustomer {
 #[derive(Debug, Clone)]
 pub(crate) struct Provided {
     pub(crate) customer: TenantCustomer,
-    /// The details that it was created with, if it was created.
+    /// The details that it was created with, if it was created meanwhile or by an earlier attempt.
     pub(crate) created_with: Option<CustomerDetails>,
 }
 

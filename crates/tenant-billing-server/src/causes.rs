@@ -106,8 +106,8 @@ causes! {
         "The first attempt was more than 30 days ago, and nothing can show any more whether it created a Customer."
         => "look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into the tenant's column of the Customer's id; or enable search for the account, and run the command again";
     NO_EMAIL_TO_LOOK_BY = "no_email_to_look_by", Operator, UnlessShown:
-        "The tenant was given no e-mail address, and this account has no search, so nothing can show whether it has a Customer that is older than 30 days."
-        => "run the command again with an e-mail address; or look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into the tenant's column of the Customer's id; or enable search for the account, and run the command again";
+        "The tenant may have a Customer from before, and was given no e-mail address by which Stripe's list would show it: its row was lost, or this account has no search."
+        => "run the command again with an e-mail address; or look in Stripe's dashboard for a Customer whose metadata has this tenantId, and write its id into the tenant's column of the Customer's id";
     UNKNOWN_CUSTOMER = "unknown_customer", Operator, Yes:
         "Stripe does not know a Customer that is on record for the tenant, and does not say that it is deleted."
         => "set STRIPE_SECRET_KEY (and STRIPE_ACCOUNT, if you use it) to the account and mode in which the Customer was created, then run the command again";

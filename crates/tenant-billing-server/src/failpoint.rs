@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tenant_billing::{
-    Afresh, Attention, Database, Listing,
+    Afresh, Attention, Database, Listing, UnusableKey,
     answer::Answer,
     audit::{History, Surplus},
     ids::{AccountId, CustomerId, InstallationId, Mode, TenantId},
@@ -93,7 +93,7 @@ impl Database for Stepped<dyn Database> {
         &self,
         after: Option<&TenantId>,
         limit: u32,
-    ) -> Result<Vec<TenantId>, StoreError> {
+    ) -> Result<Vec<Result<TenantId, UnusableKey>>, StoreError> {
         step!(self.bound_after(after, limit))
     }
 

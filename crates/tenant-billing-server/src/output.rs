@@ -68,6 +68,16 @@ pub(crate) fn of_tenant<'a>(tenant: &'a TenantId, failure: &'a Failure) -> impl 
     PrintedFailure { tenant_id: Some(tenant), ..as_json(failure) }
 }
 
+/// The object that `--json` prints for a failure that is about no tenant.
+pub(crate) fn alone(failure: &Failure) -> impl Serialize + '_ {
+    as_json(failure)
+}
+
+/// The part of these objects that says what went wrong.
+pub(crate) fn error_of(failure: &Failure) -> impl Serialize + '_ {
+    as_json(failure).error
+}
+
 /// The object that `--json` prints for a failure.
 #[derive(Serialize)]
 struct PrintedFailure<'a> {

@@ -44,6 +44,16 @@ pub struct Listing {
     pub total: u64,
 }
 
+/// A key of the host's own to which a Customer is bound, and which no call accepts as a tenant id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the tenant id {key:?} {why}")]
+pub struct UnusableKey {
+    /// The key, shortened to 200 characters.
+    pub key: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 /// A tenant, or a surplus Customer, that an operator may have to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -156,7 +166,8 @@ pub trait Database: Store {
     async fn list(&self, what: Attention, limit: u32) -> Result<Listing, StoreError>;
 
     /// The tenants to which a Customer is bound, at most `limit` of them, in the order of the
-    /// column's keys, from the one that comes after `after`.
+    /// column's keys, from the one that comes after `after`. Between them are the keys of the host's
+    /// that are no tenant id. A page without a tenant is the last.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -164,7 +175,7 @@ pub trait Database: Store {
         &self,
         after: Option<&TenantId>,
         limit: u32,
-    ) -> Result<Vec<TenantId>, StoreError>;
+    ) -> Result<Vec<Result<TenantId, UnusableKey>>, StoreError>;
 
     /// Registers a tenant in the tenants table; `false` if it was registered before.
     ///

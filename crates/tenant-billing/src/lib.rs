@@ -42,7 +42,7 @@ mod system;
 mod trust;
 pub mod webhook;
 
-pub use database::{Afresh, Attention, Database, Entry, Listing};
+pub use database::{Afresh, Attention, Database, Entry, Listing, UnusableKey};
 pub use fake::{FakeCustomer, FakeStripe};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;

@@ -141,21 +141,22 @@ fn inquiry(view: &View, row: &Row, request: &FrozenRequest, sent: bool) -> Inqui
         version: row.version,
         began: view.now,
         events_since: wanted.max(oldest),
+        sent,
         needs_search: wanted < oldest || !(sent || request.has_email()),
         request: request.clone(),
     }
 }
 
 /// Opens a row in doubt in place of one that was lost, which may have created a Customer or be
-/// about to.
+/// about to. Without an e-mail address nothing is begun: inquiries for such a row might never prove
+/// anything, and as long as there is no row, a call with an address can open one.
 fn lost(view: &View, context: &Context, details: &CustomerDetails) -> Step {
-    let mut change = Change::none(view);
-    let mut row = lost_row(view);
     if details.email().is_none() {
-        // What the lost row created may be older than the events, and no list shows it.
-        row.opened_at = view.now - EVENTS_KEPT;
+        return Step::Fail(OperatorError::NoEmailToLookBy.into());
     }
+    let row = lost_row(view);
     let request = FrozenRequest::freeze(&context.identity, &view.tenant, row.generation, details);
+    let mut change = Change::none(view);
     change.only_if.needs_customer_in = Some(context.identity.account.clone());
     change.give_up(&row, request, "the tenant's row was lost, and its audit trail was not");
     Step::Commit(Box::new(change))

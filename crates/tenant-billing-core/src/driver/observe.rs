@@ -7,8 +7,8 @@ use crate::{
     error::{OperatorError, Problem},
     ids::CustomerId,
     ports::{Committed, StoreError},
-    provisioning::Observation,
-    request::FrozenRequest,
+    provisioning::{Findings, Observation},
+    request::{CustomerDetails, FrozenRequest, INSTALLATION_KEY},
     state::{Column, State},
     tenant_customer::Outcome,
 };
@@ -156,10 +156,7 @@ impl Drive<'_> {
                     | Observation::AnsweredWithoutCustomer { .. }
                     | Observation::CreatedButDeleted { .. } => Outcome::Existing,
                 };
-                self.created_with = match observation {
-                    Observation::CreatedAlive { request: Some(it), .. } => it.details().ok(),
-                    _ => None,
-                };
+                self.created_with = self.details_of(customer, observation);
                 let (tenant, outcome) = (&change.tenant, self.outcome.as_str());
                 tracing::info!(%tenant, %customer, outcome, "bound");
             }
@@ -168,5 +165,24 @@ impl Drive<'_> {
         // on.
         self.apply(change);
         Ok(Attempt::Written(decision.problem))
+    }
+
+    /// The details with which one of our requests has created this Customer.
+    fn details_of(&self, id: &CustomerId, observation: &Observation) -> Option<CustomerDetails> {
+        match observation {
+            Observation::CreatedAlive { request: Some(it), .. } => it.details().ok(),
+            Observation::InquiryEnded { inquiry, findings: Findings::Found { oldest, others } } => {
+                let installation = self.context.identity.installation.as_str();
+                let found = std::iter::once(oldest).chain(others).find(|it| it.id == *id)?;
+                if !inquiry.sent || found.metadata(INSTALLATION_KEY) != Some(installation) {
+                    return None;
+                }
+                let (frozen, shown) = (inquiry.request.details().ok()?, found.details());
+                // Where the row stands in for one that was lost, its request is not the one that was
+                // sent.
+                Some(if frozen.email() == shown.email() { frozen } else { shown })
+            }
+            _ => None,
+        }
     }
 }

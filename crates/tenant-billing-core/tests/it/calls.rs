@@ -56,6 +56,32 @@ async fn a_caller_is_told_whose_details_the_customer_has() {
     assert_eq!(later.map(|it| it.details), Ok(None));
 }
 
+/// Another process is faster, with the request that both have read. What was bound before is nobody's.
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_told_whose_details_the_customer_of_a_faster_process_has() {
+    let earlier = Details::OfAnEarlierCall;
+    for (at, details, told) in [
+        (At::Pending, &*OTHER, Some(earlier)),
+        (At::Pending, &DETAILS, Some(Details::AsGiven)),
+        (At::InDoubt, &OTHER, Some(earlier)),
+        (At::Provisioned, &OTHER, None),
+    ] {
+        let world = world(Policy::default());
+        world.store.put(view(at));
+        world.store.data().held_by_another = at == At::InDoubt;
+        world.stripe.answer([response(503, &[], API)]);
+        let faster = async {
+            world.clock.sleep(Duration::from_millis(50)).await;
+            world.store.put(view(At::Provisioned));
+        };
+        let tenant = tenant();
+        let call = world.billing.get_or_create(&tenant, details, Duration::from_secs(30));
+        let (called, ()) = tokio::join!(call, faster);
+        let called = called.expect("a Customer");
+        assert_eq!((called.outcome, called.details), (Outcome::Existing, told), "{at:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unknown_tenant_causes_no_request_to_stripe() {
     let world = world(Policy::default());

@@ -111,7 +111,10 @@ fn an_operator_is_told_what_to_do() {
             &["cus_1", "does not say that it is deleted", "account and mode"],
         ),
         (OperatorError::OutOfReach, &["30 days", "dashboard", "tenantId"]),
-        (OperatorError::NoEmailToLookBy, &["no e-mail address", "no search", "tenantId"]),
+        (
+            OperatorError::NoEmailToLookBy,
+            &["no e-mail address", "call again with an e-mail", "tenantId"],
+        ),
         (store(StoreError::SchemaMissing), &["missing", "migrations"]),
         (store(StoreError::SchemaTooOld), &["older", "migrations"]),
         (store(StoreError::SchemaTooNew), &["newer", "upgrade"]),

@@ -169,9 +169,8 @@ fn operators(error: &OperatorError) -> String {
         OperatorError::AccountRefused(_) => "the key may not act for the account".into(),
         OperatorError::BadKey(_) => "Stripe does not accept the key".into(),
         OperatorError::TlsUntrusted(_) => "no TLS connection to Stripe can be trusted".into(),
-        OperatorError::OutOfReach | OperatorError::NoEmailToLookBy => {
-            "nothing can show any more whether there is one".into()
-        }
+        OperatorError::OutOfReach => "nothing can show any more whether there is one".into(),
+        OperatorError::NoEmailToLookBy => "there is no e-mail address to look by".into(),
         OperatorError::AccountUnreadable(_)
         | OperatorError::NotDeclared(_)
         | OperatorError::CopiedOrMoved(_)

@@ -6,7 +6,7 @@ mod whose;
 
 use jiff::SignedDuration;
 use tenant_billing_core::{
-    OperatorError, Outcome, Policy,
+    Details, OperatorError, Outcome, Policy,
     answer::Answer,
     audit::{Surplus, SurplusReason},
     ids::{IdempotencyKey, Mode, TenantId},
@@ -15,11 +15,11 @@ use tenant_billing_core::{
 
 use crate::{
     answers::{API, INVALID, MISSING, response},
-    fakes::{Called, World, created, event, retries, world},
+    fakes::{Called, DEADLINE, World, created, event, retries, world},
     ids::parts,
     scene::{
-        At, But, EMAIL, G, INSTALLATION, TENANT, X, cus, hours, in_doubt, now, request, row_in,
-        tenant, unbound, view,
+        At, But, DETAILS, EMAIL, G, INSTALLATION, OTHER, TENANT, X, cus, hours, in_doubt, now,
+        request, row_in, tenant, unbound, view,
     },
 };
 
@@ -88,6 +88,31 @@ fn on_record(world: &World, customer: &str, reason: SurplusReason, resolved: boo
     let (customer, found_at) = (cus(customer), now());
     let resolved_at = resolved.then(now);
     world.store.data().surplus.push(Surplus { customer, reason, found_at, resolved_at });
+}
+
+/// Those of the request that is in doubt; of what others have made, nobody's.
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_told_whose_details_an_adopted_customer_has() {
+    let earlier = Details::OfAnEarlierCall;
+    for (sent, mark, email, details, told) in [
+        (true, Some(INSTALLATION), EMAIL, &*DETAILS, Some(Details::AsGiven)),
+        (true, Some(INSTALLATION), EMAIL, &OTHER, Some(earlier)),
+        // The request that was sent is lost.
+        (true, Some(INSTALLATION), "lost@example.com", &DETAILS, Some(earlier)),
+        (true, None, EMAIL, &OTHER, None),
+        (false, Some(INSTALLATION), EMAIL, &OTHER, None),
+    ] {
+        let world = world(Policy::default());
+        world.store.put(unbound(Some(row_in(in_doubt(now(), sent)))));
+        let shown = naming(X, 1, TENANT, mark);
+        let shown = shown.replace("{\"object\"", &format!("{{\"email\":\"{email}\",\"object\""));
+        world.stripe.shows("customer cus_x", &shown);
+        world.stripe.shows(&list(), &page(&[shown], "false"));
+        let tenant = tenant();
+        let called = world.billing.get_or_create(&tenant, details, DEADLINE).await;
+        let called = called.map(|it| (it.outcome, it.details));
+        assert_eq!(called, Ok((Outcome::Adopted, told)), "{sent} {mark:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

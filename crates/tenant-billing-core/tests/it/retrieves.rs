@@ -142,10 +142,21 @@ async fn a_column_that_lost_its_customer_gets_it_back_if_that_is_alive() {
         world.stripe.says("customer cus_x", [response(status, &[], body)]);
         let error = world.call().await.expect_err("it is unknown whether it is alive");
         assert_eq!(error.retry_after(), retry_after, "{status}");
+        let stripe_said = error.to_string().contains(&format!("HTTP {status}"));
+        assert_eq!(stripe_said, status != 404, "{error}");
         let unknown = Error::from(OperatorError::UnknownCustomer(cus(X)));
         assert_eq!(error == unknown, status == 404);
         assert_eq!((world.stripe.sent(), world.tenant().bound), (vec![], None), "{status}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_without_an_answer_says_what_stripe_said() {
+    let world = world(Policy::default());
+    world.store.put(view(At::Provisioned));
+    world.stripe.says("customer cus_cid", [response(503, &[], API)]);
+    let told = world.billing.check(&tenant()).await.expect_err("Stripe is unavailable");
+    assert!(told.to_string().contains("Stripe is unavailable: HTTP 503"), "{told}");
 }
 
 /// A provisioned row begins nothing, so nothing is under way.

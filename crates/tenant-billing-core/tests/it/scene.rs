@@ -78,6 +78,8 @@ pub(crate) fn details(email: &str) -> CustomerDetails {
 pub(crate) static DETAILS: LazyLock<CustomerDetails> = LazyLock::new(|| details(EMAIL));
 /// Another caller's details.
 pub(crate) static OTHER: LazyLock<CustomerDetails> = LazyLock::new(|| details(OTHER_EMAIL));
+/// Those of a tenant that has no e-mail address yet.
+pub(crate) static BARE: LazyLock<CustomerDetails> = LazyLock::new(CustomerDetails::without_email);
 
 pub(crate) fn context() -> Context {
     Context {
@@ -281,6 +283,7 @@ pub(crate) fn inquired_at(version: u64, began: Timestamp, findings: Findings) ->
             version,
             began,
             events_since: now() - hours(26),
+            sent: true,
             needs_search: false,
             request: request(G),
         },

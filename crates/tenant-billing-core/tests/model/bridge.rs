@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 use tenant_billing_core::{
-    Problem,
+    OperatorError, Problem,
     answer::{Customer, Failure, Refusal, Rejection},
     audit::SurplusReason,
     ids::{AccountId, CustomerId, Email, InstallationId, Mode, TenantId},
@@ -250,6 +250,7 @@ impl Bridge {
                     stale: inquiry.version != VERSION,
                     began: -minutes(inquiry.began),
                     since: -minutes(inquiry.events_since),
+                    sent: inquiry.sent,
                     needs_search: inquiry.needs_search,
                     req: self.req(&inquiry.request),
                 };
@@ -261,8 +262,9 @@ impl Bridge {
             Step::Idle => Todo::Idle,
             Step::Fail(Problem::Rejected(why)) => {
                 assert_eq!(why, rejection(), "another rejection");
-                Todo::Rejected
+                Todo::GiveUp
             }
+            Step::Fail(Problem::Operator(OperatorError::NoEmailToLookBy)) => Todo::GiveUp,
             Step::Fail(error) => {
                 unreachable!("the tenant exists, and the account is right: {error}")
             }
@@ -278,6 +280,7 @@ impl Bridge {
             version: if inquiry.stale { VERSION - 1 } else { VERSION },
             began: at(-inquiry.began),
             events_since: at(-inquiry.since),
+            sent: inquiry.sent,
             needs_search: inquiry.needs_search,
             request: self.frozen(inquiry.req),
         }

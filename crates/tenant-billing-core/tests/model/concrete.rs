@@ -44,7 +44,7 @@ pub(crate) enum Todo {
     Send(Req),
     Inquire(Inquiry),
     Retrieve(Id),
-    Rejected,
+    GiveUp,
     RetryAt(Minutes),
     Idle,
 }

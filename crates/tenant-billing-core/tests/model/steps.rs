@@ -76,7 +76,7 @@ impl System {
             Todo::Send(req) => Some(Pc::Await { flying: Flying { req, age: 0 }, current: true }),
             Todo::Inquire(inquiry) => Some(Pc::Inquire(inquiry)),
             Todo::Retrieve(id) => Some(Pc::Retrieve(id)),
-            Todo::Done(_) | Todo::Rejected | Todo::RetryAt(_) | Todo::Idle => None,
+            Todo::Done(_) | Todo::GiveUp | Todo::RetryAt(_) | Todo::Idle => None,
         }
     }
 

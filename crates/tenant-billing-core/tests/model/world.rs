@@ -138,6 +138,7 @@ pub(crate) struct Inquiry {
     pub(crate) began: Minutes,
     /// How far back it reads events, as an age.
     pub(crate) since: Minutes,
+    pub(crate) sent: bool,
     pub(crate) needs_search: bool,
     pub(crate) req: Req,
 }

@@ -16,11 +16,12 @@ pub(crate) struct Check {
     /// With --all: go on with the tenant after this one
     #[arg(long, value_name = "TENANT_ID", conflicts_with = "tenant_ids")]
     pub(crate) after: Option<String>,
-    /// The highest number of Customers to retrieve in a second
+    /// The highest number of tenants to check in a second; retries come on top
     #[arg(long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub(crate) rate: usize,
-    /// Create another Customer at once for a tenant whose Customer is deleted
+    /// Give a tenant another Customer at once if its Customer is deleted, or if it is named by its id
+    /// and has none
     #[arg(long)]
     pub(crate) heal: bool,
     /// The e-mail address for that Customer, if a single tenant is checked [default: none]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tenant_billing::{
-    Billing, Checked, DEFAULT_DEADLINE, Error, OperatorError, Problem,
+    Billing, Checked, DEFAULT_DEADLINE, Error, OperatorError, Problem, UnusableKey,
     ids::{CustomerId, Email, Invalid, TenantId},
     request::CustomerDetails,
 };
@@ -26,15 +27,30 @@ const BATCH: Duration = Duration::from_secs(1);
 
 /// The object that `--json` prints for a tenant that was checked.
 #[derive(Serialize)]
-struct Printed<'a> {
+struct Printed<'a, E> {
     tenant_id: &'a TenantId,
     stripe_customer_id: Option<&'a CustomerId>,
     result: &'static str,
     new_stripe_customer_id: Option<&'a CustomerId>,
+    /// Why the tenant was not given another Customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<E>,
 }
 
-/// What came of a tenant, and the Customer that takes a deleted one's place.
-type Came = Result<(Checked, Option<CustomerId>), Error>;
+/// What came of a tenant.
+struct Came {
+    checked: Checked,
+    /// With `--heal`, for a tenant without a Customer that exists: the one that it has now.
+    next: Option<Result<CustomerId, Error>>,
+}
+
+/// What `--heal` needs.
+#[derive(Clone)]
+struct Heal {
+    /// The details for new Customers.
+    details: CustomerDetails,
+    progress: ProgressBar,
+}
 
 /// How far the command has come.
 #[derive(Default)]
@@ -47,6 +63,8 @@ struct Tally {
     exit: Option<Exit>,
     /// The last tenant that is done, as are all before it.
     last: Option<TenantId>,
+    /// What concerns all tenants, so that the next ones need not be tried.
+    ends: Option<Failure>,
 }
 
 /// Checks the tenants, and says what an operator must know of them.
@@ -64,24 +82,36 @@ pub(crate) async fn run(options: &Options, arguments: &Check) -> Result<Exit, Fa
     let session = Session::open(options).await?;
     let target = session.target(options)?;
     let running = session.connect(target).await?;
-    let heal = arguments.heal.then_some(&details);
     let (place, progress) = (session.place.clone(), spinner());
+    let heal = arguments.heal.then(|| Heal { details, progress: progress.clone() });
     let mut tally = Tally { place, last: after, ..Tally::default() };
     let work = async {
-        let mut named = named.into_iter();
+        let mut named = named.into_iter().map(Ok);
         loop {
-            let tenants: Vec<_> = match arguments.all {
+            let page: Vec<_> = match arguments.all {
                 true => session.store.bound_after(tally.last.as_ref(), batch(arguments)).await?,
                 false => named.by_ref().take(arguments.rate).collect(),
             };
+            let mut tenants = Vec::new();
+            for key in page {
+                match key {
+                    Ok(tenant) => tenants.push(tenant),
+                    Err(key) => progress.suspend(|| tally.pass_over(&key, arguments))?,
+                }
+            }
             if tenants.is_empty() {
                 return Ok(());
             }
             let next = session.clock.uptime() + BATCH;
             let full = tenants.len() == arguments.rate;
-            for (tenant, result) in check(&running.billing, tenants, heal).await {
-                progress.suspend(|| tally.take(&tenant, &result, arguments))?;
-                tally.last = Some(tenant);
+            for (tenant, result) in check(&running.billing, tenants, heal.as_ref()).await {
+                progress.suspend(|| tally.take(&tenant, result, arguments))?;
+                if tally.ends.is_none() {
+                    tally.last = Some(tenant);
+                }
+            }
+            if let Some(failure) = tally.ends.take() {
+                return Err(failure);
             }
             progress.set_message(tally.words());
             if full {
@@ -119,8 +149,8 @@ fn batch(arguments: &Check) -> u32 {
 async fn check(
     billing: &Billing,
     tenants: Vec<TenantId>,
-    heal: Option<&CustomerDetails>,
-) -> Vec<(TenantId, Came)> {
+    heal: Option<&Heal>,
+) -> Vec<(TenantId, Result<Came, Error>)> {
     let mut checks = JoinSet::new();
     for (place, tenant) in tenants.into_iter().enumerate() {
         let (billing, heal) = (billing.clone(), heal.cloned());
@@ -134,15 +164,31 @@ async fn check(
     done.into_iter().map(|(_, tenant, result)| (tenant, result)).collect()
 }
 
-async fn one(billing: &Billing, tenant: &TenantId, heal: Option<&CustomerDetails>) -> Came {
+async fn one(billing: &Billing, tenant: &TenantId, heal: Option<&Heal>) -> Result<Came, Error> {
     let checked = billing.check(tenant).await?;
     let next = match (&checked, heal) {
-        (Checked::Deleted(_), Some(details)) => {
-            Some(billing.get_or_create(tenant, details, DEFAULT_DEADLINE).await?.customer)
+        (Checked::Deleted(_) | Checked::NoCustomer, Some(heal)) => {
+            heal.announce(tenant, &checked);
+            let made = billing.get_or_create(tenant, &heal.details, DEFAULT_DEADLINE).await;
+            Some(made.map(|it| it.customer))
         }
         _ => None,
     };
-    Ok((checked, next))
+    Ok(Came { checked, next })
+}
+
+impl Heal {
+    /// Says at once what is unbound: the tenant would be named nowhere if this process were killed
+    /// before it has another Customer.
+    fn announce(&self, tenant: &TenantId, checked: &Checked) {
+        if let Checked::Deleted(customer) = checked {
+            let line = format!(
+                "{tenant}  {customer} is deleted and unbound; if this command ends before it names \
+                 the next Customer, run `tenant-billing get-or-create {tenant}`"
+            );
+            self.progress.suspend(|| output::say(&line));
+        }
+    }
 }
 
 impl Tally {
@@ -151,46 +197,72 @@ impl Tally {
         format!("checked {checked}; {gone} deleted; {failed} with a problem")
     }
 
-    /// Counts what came of a tenant, and prints it.
-    ///
-    /// # Errors
-    /// If it concerns all tenants, so that the others need not be tried.
-    fn take(&mut self, tenant: &TenantId, result: &Came, arguments: &Check) -> Result<(), Failure> {
-        let (checked, next) = match result {
-            Ok((checked, next)) => (checked, next.as_ref()),
-            Err(error) => return self.fail(tenant, error.clone(), arguments),
+    /// Counts what came of a tenant, and prints it. What concerns all tenants is kept for the end.
+    fn take(
+        &mut self,
+        tenant: &TenantId,
+        result: Result<Came, Error>,
+        arguments: &Check,
+    ) -> Result<(), Failure> {
+        let Came { checked, next } = match result {
+            Ok(came) => came,
+            Err(error) => return self.fail(tenant, error, arguments),
         };
-        let (customer, name, exit, words) = match checked {
+        let (next, error) = match next.transpose() {
+            Ok(next) => (next, None),
+            Err(error) => {
+                let ends = concerns_every(&error);
+                let failure = Failure::from(error);
+                if ends {
+                    self.ends.get_or_insert(failure.clone());
+                }
+                (None, Some(failure))
+            }
+        };
+        let (customer, name, exit, words) = match &checked {
             Checked::NoCustomer => {
-                let words = format!("has no Customer in {}", self.place);
+                let words = match &next {
+                    Some(next) => format!("had no Customer, and has {next} now"),
+                    None => format!("has no Customer in {}", self.place),
+                };
                 (None, "no_customer", Exit::NoCustomer, words)
             }
             Checked::Alive(it) => (Some(it), "alive", Exit::Done, "exists".to_owned()),
-            Checked::Deleted(it) => match next {
-                Some(next) => {
-                    (Some(it), "deleted", Exit::Done, format!("is deleted; {next} takes its place"))
-                }
-                None => {
-                    let words = "is deleted, and unbound; the next `get-or-create` makes another";
-                    (Some(it), "deleted", Exit::NoCustomer, words.to_owned())
-                }
-            },
+            Checked::Deleted(it) => {
+                let words = match &next {
+                    Some(next) => format!("is deleted; {next} takes its place"),
+                    None if error.is_some() => "is deleted and unbound".to_owned(),
+                    None => {
+                        "is deleted, and unbound; the next `get-or-create` makes another".into()
+                    }
+                };
+                (Some(it), "deleted", Exit::NoCustomer, words)
+            }
             Checked::Unknown(it) => {
                 let problem = OperatorError::UnknownCustomer(it.clone());
                 let words = format!("is not known; nothing is changed: {problem}");
                 (Some(it), "unknown", Exit::Operator, words)
             }
         };
+        let (exit, words) = match &error {
+            Some(Failure { message, cause, .. }) => {
+                let run = format!("run `tenant-billing get-or-create {tenant}`");
+                (cause.exit, format!("{words}; not healed: {message}; {run}"))
+            }
+            None if next.is_some() => (Exit::Done, words),
+            None => (exit, words),
+        };
         self.checked += 1;
         self.gone += u64::from(name == "deleted");
-        self.failed += u64::from(name == "unknown");
+        self.failed += u64::from(name == "unknown" || error.is_some());
         self.exit = self.exit.max(Some(exit));
         if arguments.json {
             return output::print_json(&Printed {
                 tenant_id: tenant,
                 stripe_customer_id: customer,
                 result: name,
-                new_stripe_customer_id: next,
+                new_stripe_customer_id: next.as_ref(),
+                error: error.as_ref().map(output::error_of),
             });
         }
         if arguments.all && name == "alive" {
@@ -201,9 +273,9 @@ impl Tally {
     }
 
     fn fail(&mut self, tenant: &TenantId, error: Error, arguments: &Check) -> Result<(), Failure> {
-        let no_right = matches!(error.problem(), Problem::Operator(OperatorError::NotPermitted(_)));
-        if no_right || concerns_all(&error) {
-            return Err(error.into());
+        if concerns_every(&error) {
+            self.ends.get_or_insert(error.into());
+            return Ok(());
         }
         let mut failure = Failure::from(error);
         if failure.cause == causes::UNKNOWN_TENANT {
@@ -217,4 +289,22 @@ impl Tally {
             false => output::print(&format!("{tenant}  {}", failure.message)),
         }
     }
+
+    /// Counts and names a key that no call accepts.
+    fn pass_over(&mut self, key: &UnusableKey, arguments: &Check) -> Result<(), Failure> {
+        let message = format!("{key}; its Customer is not checked");
+        let failure = Failure::new(causes::SCHEMA_MISMATCH, message);
+        self.failed += 1;
+        self.exit = self.exit.max(Some(failure.cause.exit));
+        match arguments.json {
+            true => output::print_json(&output::alone(&failure)),
+            false => output::print(&failure.message),
+        }
+    }
+}
+
+/// Whether no tenant can be checked, or healed, until this is put right.
+fn concerns_every(error: &Error) -> bool {
+    let no_right = matches!(error.problem(), Problem::Operator(OperatorError::NotPermitted(_)));
+    no_right || concerns_all(error)
 }

@@ -110,7 +110,7 @@ struct Printed<'a> {
     tenant_id: &'a TenantId,
     stripe_customer_id: &'a CustomerId,
     outcome: Outcome,
-    /// Null unless the Customer was created: any other keeps its own details.
+    /// Null for a Customer that was there before, or that others made.
     details: Option<Details>,
 }
 

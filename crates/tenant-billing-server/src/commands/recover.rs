@@ -141,9 +141,11 @@ impl Done {
     fn add(&mut self, recovery: Recovery) -> Backlog {
         self.provisioned.extend(recovery.provisioned);
         for (tenant, error) in recovery.postponed {
-            if let Problem::Operator(problem) = error.problem() {
-                self.operators.insert(tenant, problem.to_string());
-            }
+            match error.problem() {
+                Problem::Operator(problem) => self.operators.insert(tenant, problem.to_string()),
+                // What is in its way now is on record, and no longer what was.
+                _ => self.operators.remove(&tenant),
+            };
         }
         recovery.backlog
     }
@@ -247,4 +249,25 @@ fn summary(provisioned: usize, backlog: &Backlog) -> String {
 fn until_due(backlog: &Backlog) -> Duration {
     let due = backlog.next_due.unwrap_or(backlog.now);
     Duration::try_from(due.duration_since(backlog.now)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_now_fails_for_another_reason_shows_no_old_one() {
+        let tenant = TenantId::parse("t-1").unwrap();
+        let mut done = Done::default();
+        let mut fails = |error: Error| {
+            let backlog = Backlog { rows: 1, next_due: None, now: Timestamp::UNIX_EPOCH };
+            let postponed = vec![(tenant.clone(), error)];
+            done.add(Recovery { provisioned: Vec::new(), postponed, backlog });
+            done.operators.get(&tenant).cloned()
+        };
+        let operator = OperatorError::OutOfReach;
+        assert_eq!(fails(operator.clone().into()), Some(operator.to_string()));
+        let after = Duration::from_secs(1);
+        assert_eq!(fails(Problem::Retry { after, why: "HTTP 500".into() }.into()), None);
+    }
 }

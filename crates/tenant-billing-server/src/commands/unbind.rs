@@ -57,7 +57,8 @@ pub(crate) async fn run(options: &Options, arguments: &Unbind) -> Result<Exit, F
     for customer in unbound.iter().filter(|_| !arguments.json) {
         output::print(&format!(
             "{customer} is unbound from tenant {tenant}, whose next `get-or-create` makes another\n\
-             {customer} stays in Stripe, on record as surplus: end what runs on it there, then delete it"
+             {customer} stays in Stripe, on record as surplus: end what runs on it there, then delete it, \
+             unless it is another tenant's; then write it into that tenant's column"
         ))?;
     }
     Ok(Exit::Done)

@@ -2,6 +2,8 @@
 //! processes run at once or are killed.
 
 #[cfg(test)]
+mod checking;
+#[cfg(test)]
 mod children;
 #[cfg(test)]
 mod environments;

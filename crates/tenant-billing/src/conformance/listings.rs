@@ -87,17 +87,20 @@ async fn paged(bench: &dyn Bench) {
         bench.set_column(&tenant, customer.as_ref()).await;
         bound.extend(customer.map(|_| tenant));
     }
+    let usable = async |after: Option<&TenantId>, limit| -> Vec<TenantId> {
+        let page = store.bound_after(after, limit).await.expect("reads");
+        page.into_iter().map(|it| it.expect("a tenant id")).collect()
+    };
     let mut seen: Vec<TenantId> = Vec::new();
     loop {
-        let page = store.bound_after(seen.last(), 2).await.expect("reads");
+        let page = usable(seen.last(), 2).await;
         if page.is_empty() {
             break;
         }
         assert!(page.len() <= 2);
         seen.extend(page);
     }
-    let all = store.bound_after(None, 100).await.expect("reads");
-    assert_eq!(all, seen, "the pages are the whole, in one order");
+    assert_eq!(usable(None, 100).await, seen, "the pages are the whole, in one order");
     seen.sort();
     bound.sort();
     assert_eq!(seen, bound);

@@ -1,6 +1,6 @@
 //! What the store can do beside the port.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use async_trait::async_trait;
 use tenant_billing_core::{
@@ -11,15 +11,19 @@ use tokio_postgres::config::Host;
 
 use super::{PostgresStore, installation, read, write};
 use crate::{
-    database::{Afresh, Attention, Database, Listing, not_our_own},
+    database::{Afresh, Attention, Database, Listing, UnusableKey, not_our_own},
     stored::uuid_of,
 };
 
 /// How long starting afresh may take, which writes a few rows for each tenant.
 const AFRESH_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// The port where a URL names none, which a message need not name either.
+const POSTGRES_PORT: u16 = 5432;
+
 impl PostgresStore {
-    /// Which database this is, for messages: its name and its hosts, and nothing else of the URL.
+    /// Which database this is, for messages: its name, its hosts and their ports (unless that is 5432),
+    /// and nothing else of the URL.
     pub fn place(&self) -> String {
         let Some(target) = &self.connections.target else {
             return "the database of the application's own pool".to_owned();
@@ -35,6 +39,14 @@ impl PostgresStore {
         if hosts.is_empty() {
             hosts.extend(addresses);
         }
+        // There is one port for all hosts, or one for each.
+        let ports = config.get_ports().iter().cycle().chain(iter::repeat(&POSTGRES_PORT));
+        let hosts = hosts.into_iter().zip(ports).map(|(host, port)| match *port {
+            POSTGRES_PORT => host,
+            port if host.contains(':') => format!("[{host}]:{port}"),
+            port => format!("{host}:{port}"),
+        });
+        let hosts: Vec<_> = hosts.collect();
         // Without a name, PostgreSQL takes the user's.
         let name = config.get_dbname().or(config.get_user()).unwrap_or("of the user's name");
         format!("the database {name} on {}", hosts.join(", "))
@@ -112,11 +124,35 @@ impl Database for PostgresStore {
         &self,
         after: Option<&TenantId>,
         limit: u32,
-    ) -> Result<Vec<TenantId>, StoreError> {
+    ) -> Result<Vec<Result<TenantId, UnusableKey>>, StoreError> {
         self.call(|lease, layout| async move {
             let after = after.map(|tenant| layout.key_type.parse(tenant)).transpose()?;
-            read::bound_after(&lease, &layout, after.as_ref(), limit).await
+            read::bound_after(&lease, &layout, after, limit).await
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two servers on one machine, a message names the right one.
+    #[tokio::test]
+    async fn a_place_names_a_port_of_ones_own() {
+        for (url, expected) in [
+            ("postgres://u:secret@db.example/app", "app on db.example"),
+            ("postgres://u:secret@db.example:5432/app", "app on db.example"),
+            ("postgres://u:secret@db.example:6432/app", "app on db.example:6432"),
+            ("postgres://u@a.example:5433,b.example/app", "app on a.example:5433, b.example"),
+            (
+                "postgres://u@/?host=a.example,b.example&port=5433",
+                "u on a.example:5433, b.example:5433",
+            ),
+            ("postgres://u@[::1]:5433/app", "app on [::1]:5433"),
+        ] {
+            let place = PostgresStore::open(url).unwrap().place();
+            assert_eq!(place, format!("the database {expected}"));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A tenant's key in the type that the host's columns have.
 
+use std::borrow::Cow;
+
 use tenant_billing_core::ids::{Invalid, TenantId, uuid};
 use uuid::Uuid;
 
@@ -81,10 +83,15 @@ impl KeyType {
 impl Key {
     /// The tenant id, in the database's spelling.
     pub(super) fn tenant(&self) -> Result<TenantId, Invalid> {
+        TenantId::parse(&self.spelled())
+    }
+
+    /// The same as text, which may be no tenant id.
+    pub(super) fn spelled(&self) -> Cow<'_, str> {
         match self {
-            Self::Uuid(uuid) => TenantId::parse(uuid.hyphenated().encode_lower(&mut [0; 36])),
-            Self::Text(text) => TenantId::parse(text),
-            Self::Integer(number) => TenantId::parse(&number.to_string()),
+            Self::Uuid(uuid) => uuid.hyphenated().to_string().into(),
+            Self::Text(text) => text.into(),
+            Self::Integer(number) => number.to_string().into(),
         }
     }
 }

@@ -23,7 +23,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    database::{Attention, Listing},
+    database::{Attention, Listing, UnusableKey},
     stored::{Cells, listing, name_tenant, state_and_customer},
 };
 
@@ -240,30 +240,44 @@ pub(super) async fn list(
     listing::of(rows.iter().map(|row| SqlCells::of(row).entry()))
 }
 
-/// The tenants to which a Customer is bound, from the one that comes after `after`.
+/// See [`Database::bound_after`](crate::Database::bound_after).
 pub(super) async fn bound_after(
     client: &Client,
     layout: &Layout,
-    after: Option<&Key>,
+    mut after: Option<Key>,
     limit: u32,
-) -> Result<Vec<TenantId>, StoreError> {
-    let mut statement = Statement::default();
+) -> Result<Vec<Result<TenantId, UnusableKey>>, StoreError> {
     let (config, tenant, customer) =
         (&layout.config.name, &layout.tenant.quoted, &layout.customer.quoted);
-    let after = after.map_or_else(String::new, |key| {
-        format!("AND {tenant} > {}", statement.bind_key(key, layout.key_type))
-    });
     let read_as = layout.key_type.read_as();
-    statement.add(&format!(
-        "SELECT {tenant}::{read_as} FROM {config}
-         WHERE {customer} IS NOT NULL {after} ORDER BY {tenant} LIMIT {limit}"
-    ));
-    let rows = statement.rows(client).await?;
-    let tenant = |row: &Row| {
-        let unusable = |why: Invalid| StoreError::SchemaMismatch(format!("{config}.{why}"));
-        key_of(row, 0, layout.key_type)?.tenant().map_err(unusable)
-    };
-    rows.iter().map(tenant).collect()
+    let mut page = Vec::new();
+    loop {
+        let mut statement = Statement::default();
+        let from = after.as_ref().map_or_else(String::new, |key| {
+            format!("AND {tenant} > {}", statement.bind_key(key, layout.key_type))
+        });
+        statement.add(&format!(
+            "SELECT {tenant}::{read_as} FROM {config}
+             WHERE {customer} IS NOT NULL {from} ORDER BY {tenant} LIMIT {limit}"
+        ));
+        let rows = statement.rows(client).await?;
+        let key = |row| key_of(row, 0, layout.key_type);
+        let keys = rows.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        page.extend(keys.iter().map(|key| {
+            let shortened = || key.spelled().chars().take(200).collect();
+            key.tenant()
+                .map_err(|Invalid { reason: why, .. }| UnusableKey { key: shortened(), why })
+        }));
+        if let Some(last) = page.iter().rposition(Result::is_ok) {
+            // The next page begins after this tenant.
+            page.truncate(last + 1);
+            return Ok(page);
+        }
+        if keys.is_empty() {
+            return Ok(page);
+        }
+        after = keys.into_iter().next_back();
+    }
 }
 
 /// All that is on record of a tenant.

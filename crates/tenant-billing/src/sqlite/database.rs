@@ -7,7 +7,7 @@ use tenant_billing_core::{
 };
 
 use super::{SqliteStore, canonical, installation, read, write};
-use crate::database::{Afresh, Attention, Database, Listing, not_our_own};
+use crate::database::{Afresh, Attention, Database, Listing, UnusableKey, not_our_own};
 
 #[async_trait]
 impl Database for SqliteStore {
@@ -59,7 +59,7 @@ impl Database for SqliteStore {
         &self,
         after: Option<&TenantId>,
         limit: u32,
-    ) -> Result<Vec<TenantId>, StoreError> {
+    ) -> Result<Vec<Result<TenantId, UnusableKey>>, StoreError> {
         let after = after.map(canonical).transpose()?;
         self.on_reader(move |connection, _| read::bound_after(connection, after.as_ref(), limit))
             .await

@@ -16,7 +16,7 @@ use super::{
     errors::failed,
 };
 use crate::{
-    database::{Attention, Listing},
+    database::{Attention, Listing, UnusableKey},
     stored::{Cells, listing, name_tenant, parsed, state_and_customer, to_unsigned},
 };
 
@@ -133,12 +133,12 @@ pub(super) fn list(
     listing::of(entries.into_iter())
 }
 
-/// The tenants to which a Customer is bound, from the one that comes after `after`.
+/// See [`Database::bound_after`](crate::Database::bound_after). Our own table holds no other keys.
 pub(super) fn bound_after(
     connection: &Connection,
     after: Option<&TenantId>,
     limit: u32,
-) -> Result<Vec<TenantId>, StoreError> {
+) -> Result<Vec<Result<TenantId, UnusableKey>>, StoreError> {
     let sql = "SELECT tenant_id FROM tenant_config
                WHERE stripe_customer_id IS NOT NULL AND tenant_id > ?1 ORDER BY tenant_id LIMIT ?2";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
@@ -146,7 +146,7 @@ pub(super) fn bound_after(
     let mut rows = statement.query(params![after, limit]).map_err(failed)?;
     let mut tenants = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        tenants.extend(SqlCells::of(row).parsed(TenantId::parse)?);
+        tenants.extend(SqlCells::of(row).parsed(TenantId::parse)?.map(Ok));
     }
     Ok(tenants)
 }

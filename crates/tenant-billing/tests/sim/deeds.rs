@@ -268,8 +268,9 @@ impl World {
                 self.sim.settings.unmarked == Some(Unmarked::Stop) && touched.unmarked
             }
             Problem::Operator(OperatorError::BoundElsewhere(id)) => self.was_moved(id.as_str()),
-            Problem::Operator(OperatorError::OutOfReach | OperatorError::NoEmailToLookBy) => {
-                !self.sim.settings.search
+            Problem::Operator(OperatorError::OutOfReach) => !self.sim.settings.search,
+            Problem::Operator(OperatorError::NoEmailToLookBy) => {
+                call.email == Mail::None && (!self.sim.settings.search || touched.row_lost)
             }
             Problem::Operator(_) | Problem::Invalid(_) => false,
         };

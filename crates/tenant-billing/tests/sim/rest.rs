@@ -136,8 +136,7 @@ impl World {
 
     /// The row waits for an operator: because of a lost installation's Customer in live mode, of
     /// events that do not reach back far enough in an account without search (or of no e-mail
-    /// address to look by), or of a Customer that
-    /// the host has moved into another tenant's column.
+    /// address to look by), or of a Customer that the host has moved into another tenant's column.
     pub(crate) fn is_stuck(&self, of: &TenantId) -> bool {
         let why = |words: &str| {
             let row = format!("SELECT 1 FROM customer_provisioning WHERE tenant_id = '{of}'");

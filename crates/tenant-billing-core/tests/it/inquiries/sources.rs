@@ -1,9 +1,9 @@
 //! Reading every source to its end, and what it means where that fails.
 
 use tenant_billing_core::{
-    Error, OperatorError, Policy, Problem,
+    Error, OperatorError, Outcome, Policy, Problem,
     ids::TenantId,
-    request::{CustomerDetails, FrozenRequest},
+    request::FrozenRequest,
     state::{State, View},
 };
 
@@ -11,7 +11,10 @@ use super::{EVENTS, adopted, entry, list, naming, page, search, tenant_in_doubt}
 use crate::{
     answers::{API, INVALID, MISSING, response},
     fakes::{DEADLINE, World, created, event, world},
-    scene::{But, G, TENANT, X, context, hours, in_doubt, now, request, row_in, tenant, unbound},
+    scene::{
+        BARE, But, G, OTHER, TENANT, X, context, hours, in_doubt, now, request, row_in, tenant,
+        unbound,
+    },
 };
 
 #[tokio::test(start_paused = true)]
@@ -105,32 +108,52 @@ async fn only_an_old_row_needs_the_search() {
 /// No list is read, and what is older than the events is left to the search.
 #[tokio::test(start_paused = true)]
 async fn a_tenant_without_an_email_is_looked_for_by_events_and_search() {
-    let (bare, tenant) = (CustomerDetails::without_email(), tenant());
-    for (sent, search_status, expected) in
-        [(true, 403, "created"), (false, 200, "created"), (false, 403, "no e-mail to look by")]
-    {
+    let tenant = tenant();
+    for (sent, age, search_status, expected) in [
+        (true, 2, 403, "created"),
+        (true, 800, 403, "out of reach"),
+        (true, 800, 200, "created"),
+        (false, 2, 200, "created"),
+        (false, 2, 403, "no e-mail to look by"),
+        (false, 800, 403, "no e-mail to look by"),
+    ] {
         let world = world(Policy::default());
-        let frozen = FrozenRequest::freeze(&context().identity, &tenant, G, &bare);
+        let frozen = FrozenRequest::freeze(&context().identity, &tenant, G, &BARE);
         let state = State::InDoubt { request: frozen, conclusive_from: now(), sent };
-        world.store.put(unbound(Some(row_in(state))));
+        world.store.put(unbound(Some(row_in(state))).aged(hours(age)));
         // Whoever reads the list by this address has mistaken the caller's for the row's.
         world.stripe.says(&list(), [response(401, &[], INVALID)]);
         let empty = r#"{"data":[],"has_more":false}"#;
         world.stripe.says(&search(), [response(search_status, &[], empty)]);
-        let call = world.billing.get_or_create(&tenant, &bare, DEADLINE);
+        let call = world.billing.get_or_create(&tenant, &BARE, DEADLINE);
         let came = match call.await.map_err(Error::into_problem) {
             Ok(it) => it.outcome.as_str(),
+            Err(Problem::Operator(OperatorError::OutOfReach)) => "out of reach",
             Err(Problem::Operator(OperatorError::NoEmailToLookBy)) => "no e-mail to look by",
             Err(problem) => Error::from(problem).code(),
         };
-        assert_eq!(came, expected, "{sent} {search_status}");
-        if expected != "created" {
+        assert_eq!(came, expected, "{sent} {age} {search_status}");
+        if expected == "no e-mail to look by" {
             // An address helps, since the list by it can be read.
             world.stripe.says(&list(), [response(200, &[], empty)]);
             assert_eq!(world.call().await, created("cus_new1"));
             assert_eq!(world.stripe.sent(), [request(G)]);
         }
     }
+}
+
+/// That another caller gave no e-mail address to look by says nothing to one who gives one.
+#[tokio::test(start_paused = true)]
+async fn a_caller_with_an_address_is_not_told_that_there_is_none() {
+    let world = world(Policy { inquire_first: true, ..Policy::default() });
+    world.stripe.says(&search(), [response(403, &[], API)]);
+    let tenant = tenant();
+    let call = |details| world.billing.get_or_create(&tenant, details, DEADLINE);
+    let (bare, twin, other) = tokio::join!(call(&BARE), call(&BARE), call(&OTHER));
+    for told in [bare, twin] {
+        assert_eq!(told.map_err(|error| error.cause()), Err("no_email_to_look_by"));
+    }
+    assert_eq!(other.map(|it| it.outcome), Ok(Outcome::Created));
 }
 
 #[tokio::test(start_paused = true)]

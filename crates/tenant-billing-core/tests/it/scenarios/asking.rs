@@ -5,7 +5,7 @@ use tenant_billing_core::state::View;
 
 use super::{Scenario, calls, works};
 use crate::scene::{
-    At, But, DETAILS, G, HOST, OTHER, SECOND, hours, in_doubt, inquire_first, minutes, now,
+    At, BARE, But, DETAILS, G, HOST, OTHER, SECOND, hours, in_doubt, inquire_first, minutes, now,
     restored,
 };
 
@@ -103,6 +103,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .cause("the row was lost")
             .but(|view| View { lost_generation: G, ..view })
             .only(At::NoRow, "D3 +5h guarded [in_doubt]"),
+        calls("A caller asks without an e-mail address, and the row was lost", &BARE)
+            .but(|view| View { lost_generation: G, ..view })
+            .only(At::NoRow, "operator: no e-mail to look by"),
         calls("A caller asks, and the row is 20 h old", &DETAILS)
             .but(|view| view.aged(hours(20)))
             .only(At::Pending, "retry +3h"),
