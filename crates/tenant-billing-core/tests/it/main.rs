@@ -27,6 +27,7 @@ mod state_table;
 mod state_table_always;
 mod state_table_answers;
 mod state_table_inquiries;
+mod state_table_reach;
 mod state_table_rules;
 mod state_table_steps;
 mod state_table_surplus;
