@@ -76,7 +76,13 @@ finish() {
     done
     rm -rf "$dir"
 }
-dir=$(mktemp -d "${TMPDIR:-/tmp}/tenant-billing-postgres.XXXXXX")
+# The server's user must be able to enter the directory, and a socket's path has at most 107 bytes. Where
+# TMPDIR is not made for that, /tmp is.
+base=${TMPDIR:-/tmp}
+if [ ${#base} -gt 40 ] || ! ${as[@]+"${as[@]}"} test -x "$base"; then
+    base=/tmp
+fi
+dir=$(mktemp -d "$base/tenant-billing-postgres.XXXXXX")
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

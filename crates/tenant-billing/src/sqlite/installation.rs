@@ -8,7 +8,7 @@ use tenant_billing_core::{
     request::Account,
 };
 
-use super::{cells::SqlCells, column, errors::failed, statement};
+use super::{cells::SqlCells, column, errors::failed, write::execute};
 use crate::{
     database::Afresh,
     stored::{Cells, to_unsigned},
@@ -150,12 +150,4 @@ fn leave_to_the_original(connection: &Connection, now: Timestamp) -> Result<(), 
         WHERE customer_id IS NOT NULL GROUP BY customer_id
         ON CONFLICT (customer_id) DO UPDATE SET reason = 'unbound'";
     execute(connection, sql, params![now.as_millisecond()]).map(drop)
-}
-
-fn execute(
-    connection: &Connection,
-    sql: &str,
-    values: impl rusqlite::Params,
-) -> Result<usize, StoreError> {
-    statement::execute(connection, sql, values).map_err(failed)
 }

@@ -257,7 +257,8 @@ fn write_event(
     execute(connection, sql, values).map(drop)
 }
 
-fn execute(
+/// Executes a write on our own tables, and returns how many rows it has changed.
+pub(super) fn execute(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,
